@@ -1,0 +1,115 @@
+// The kernel objects heddle can want: what `ip` and `nft` have a word for, as plain data. Pure.
+// Links are named, never numbered: an ifindex belongs to the carrier, which resolves names when it writes.
+import type { Family, Ip } from './ip.ts'
+import type { Mac } from './mac.ts'
+import type { Prefix } from './prefix.ts'
+
+/** A VXLAN device. `mac` is set in the message that creates it, else udev's MACAddressPolicy rewrites it. */
+export interface Link {
+  readonly kind: 'link'
+  readonly name: string
+  readonly type: 'vxlan'
+  readonly mac: Mac
+  readonly mtuBytes: number
+  readonly vxlan: VxlanOptions
+}
+export interface VxlanOptions {
+  readonly vni: number
+  /** UDP destination port. */
+  readonly port: number
+  /** Outer source address: the underlay interface's own address, never a NAT'd public one. */
+  readonly local: Ip
+  /** Name of the underlay interface. */
+  readonly underlay: string
+  readonly learning: boolean
+  readonly gbp: boolean
+}
+
+/** An address on a link of ours. */
+export interface Address {
+  readonly kind: 'address'
+  readonly link: string
+  readonly ip: Ip
+  readonly length: number
+}
+
+/** A unicast route in the main table, protocol `ROUTE_PROTOCOL`. */
+export interface Route {
+  readonly kind: 'route'
+  readonly to: Prefix
+  readonly via: Ip
+  readonly link: string
+  /** The gateway need not be on a connected prefix (RTNH_F_ONLINK). */
+  readonly onLink: boolean
+  /** Carried by a nexthop object (which must be wanted too) or by the route itself. */
+  readonly through: 'nexthop' | 'plain'
+}
+
+/** A permanent ARP or NDP entry. */
+export interface Neighbour {
+  readonly kind: 'neighbour'
+  readonly link: string
+  readonly ip: Ip
+  readonly mac: Mac
+}
+
+/** A permanent entry of a VXLAN device's forwarding database: frames to `mac` leave for VTEP `dst`. */
+export interface FdbEntry {
+  readonly kind: 'fdb'
+  readonly link: string
+  readonly mac: Mac
+  readonly dst: Ip
+}
+
+/** A nexthop object (Linux ≥ 5.3). Its id belongs to the carrier. */
+export interface Nexthop {
+  readonly kind: 'nexthop'
+  readonly via: Ip
+  readonly link: string
+  readonly onLink: boolean
+}
+
+/** A whole nf_tables table, replaced in one transaction; nobody else writes in it. */
+export interface NftTable {
+  readonly kind: 'nft-table'
+  readonly family: Family
+  readonly name: string
+  readonly chains: readonly NftChain[]
+}
+export interface NftChain {
+  readonly name: string
+  readonly hook: {
+    readonly type: 'nat' | 'filter'
+    readonly at: 'postrouting' | 'forward'
+    readonly priority: number
+  }
+  readonly rules: readonly NftRule[]
+}
+/** All matches must hold; then the verdict. Reads as `nft` prints it. */
+export interface NftRule {
+  readonly matches: readonly NftMatch[]
+  readonly verdict: NftVerdict
+}
+export type NftMatch =
+  /** Source or destination address in (or, with `not`, outside) a prefix of the table's family. */
+  | { readonly match: 'saddr' | 'daddr'; readonly not: boolean; readonly prefix: Prefix }
+  /** `meta mark & mask == value`. */
+  | { readonly match: 'mark'; readonly value: number; readonly mask: number }
+export type NftVerdict =
+  | { readonly verdict: 'accept' | 'return' }
+  | { readonly verdict: 'masquerade'; readonly fullyRandom: boolean }
+
+export type KernelObject = Link | Address | Route | Neighbour | FdbEntry | Nexthop | NftTable
+export type KindName = KernelObject['kind']
+
+/** rtm_protocol and nh_protocol of what we install (0–4 are the kernel's, 186–192 the routing daemons'). */
+export const ROUTE_PROTOCOL = 0x68
+/** Nexthop ids we give out: `BASE` up to, not including, `BASE + SIZE`. */
+export const NEXTHOP_IDS = { base: 0x68_000_000, size: 0x1_000_000 } as const
+
+export const link = (l: Omit<Link, 'kind' | 'type'>): Link => ({ kind: 'link', type: 'vxlan', ...l })
+export const address = (a: Omit<Address, 'kind'>): Address => ({ kind: 'address', ...a })
+export const neighbour = (n: Omit<Neighbour, 'kind'>): Neighbour => ({ kind: 'neighbour', ...n })
+export const fdbEntry = (f: Omit<FdbEntry, 'kind'>): FdbEntry => ({ kind: 'fdb', ...f })
+export const nexthop = (n: Omit<Nexthop, 'kind'>): Nexthop => ({ kind: 'nexthop', ...n })
+export const route = (r: Omit<Route, 'kind'>): Route => ({ kind: 'route', ...r })

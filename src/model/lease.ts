@@ -1,0 +1,138 @@
+// A lease: one host's slice of the network, each family by itself, and its text form in the store (upstream's,
+// to the byte; flannel-compat 3.1 and 3.2.2). Pure.
+import { parseIPv4, parseIPv6, type IPv4, type IPv6 } from './ip.ts'
+import { baseOf, isV4Prefix, lengthOf, prefixOf, type Prefix } from './prefix.ts'
+
+/** Name of a lease in its store, e.g. `10.5.52.0-24` or `10.5.52.0-24&fd00:10:5:34::-64`. */
+declare const subnetKey: unique symbol
+export type SubnetKey = string & { readonly [subnetKey]: true }
+
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
+
+/** One family's half of a lease. `backendData` is the back end's own (VTEP MAC, public key …). */
+export interface LeaseHalf<I> {
+  readonly subnet: Prefix
+  /** Where other hosts send this half's traffic; absent if the writer published none. */
+  readonly publicIp: I | undefined
+  readonly backendData: Json | undefined
+}
+
+export interface Lease {
+  readonly key: SubnetKey
+  /** Lower case; empty for udp, alloc and tencent-vpc, as upstream writes it. */
+  readonly backendType: string
+  readonly ipv4: LeaseHalf<IPv4> | undefined
+  readonly ipv6: LeaseHalf<IPv6> | undefined
+  /** Orders two claimants of one subnet: the earlier stays. */
+  readonly createRevision: bigint
+}
+
+/** What a host publishes about itself: a lease without its place. */
+export interface LeaseAttributes {
+  readonly publicIp: IPv4 | undefined
+  readonly publicIpv6: IPv6 | undefined
+  readonly backendType: string
+  readonly backendData: Json | undefined
+  readonly backendV6Data: Json | undefined
+}
+
+const KEY = /^(\d+\.\d+\.\d+\.\d+)-(\d{1,2})(?:&([0-9a-fA-F:]+)-(\d{1,3}))?$/
+
+/** The subnets that a key names, or undefined if it is no lease's key. A key with host bits set is none either. */
+export function parseSubnetKey(key: string): { ipv4: Prefix; ipv6: Prefix | undefined } | undefined {
+  const match = KEY.exec(key)
+  const base = match?.[1] === undefined ? undefined : parseIPv4(match[1])
+  const length = Number(match?.[2])
+  if (base === undefined || length > 31) return undefined
+  const ipv4 = prefixOf(base, length)
+  if (baseOf(ipv4) !== base) return undefined
+  if (match?.[3] === undefined) return { ipv4, ipv6: undefined }
+  const base6 = parseIPv6(match[3])
+  const length6 = Number(match[4])
+  if (base6 === undefined || length6 > 127) return undefined
+  const ipv6 = prefixOf(base6, length6)
+  return baseOf(ipv6) === base6 ? { ipv4, ipv6 } : undefined
+}
+
+export function formatSubnetKey(ipv4: Prefix, ipv6: Prefix | undefined): SubnetKey {
+  const half = (p: Prefix) => `${baseOf(p)}-${lengthOf(p)}`
+  return (ipv6 === undefined ? half(ipv4) : `${half(ipv4)}&${half(ipv6)}`) as SubnetKey
+}
+
+/** LeaseAttrs as Go's encoder writes them: fixed order, no spaces, `<>&` and U+2028/9 escaped. */
+export function formatLeaseAttributes(a: LeaseAttributes): string {
+  const fields = [
+    `"PublicIP":"${a.publicIp ?? '0.0.0.0'}"`,
+    `"PublicIPv6":${a.publicIpv6 === undefined ? 'null' : `"${a.publicIpv6}"`}`,
+  ]
+  if (a.backendType !== '') fields.push(`"BackendType":${goJson(a.backendType)}`)
+  if (a.backendData !== undefined) fields.push(`"BackendData":${goJson(a.backendData)}`)
+  if (a.backendV6Data !== undefined) fields.push(`"BackendV6Data":${goJson(a.backendV6Data)}`)
+  return `{${fields.join(',')}}`
+}
+
+const goJson = (value: Json): string =>
+  JSON.stringify(value).replace(
+    /[<>&\u2028\u2029]/g,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+
+/** LeaseAttrs read back; a sentence that says what is wrong otherwise. Keys match whatever their case, as in Go. */
+export function parseLeaseAttributes(text: string): LeaseAttributes | string {
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch (cause) {
+    return `lease attributes are not JSON (${cause instanceof Error ? cause.message : String(cause)})`
+  }
+  if (typeof json !== 'object' || json === null || Array.isArray(json))
+    return 'lease attributes are not a JSON object'
+  const field = new Map(Object.entries(json as Record<string, Json>).map(([k, v]) => [k.toLowerCase(), v]))
+  const ip = field.get('publicip') ?? '0.0.0.0'
+  const ip6 = field.get('publicipv6') ?? undefined
+  const type = field.get('backendtype') ?? ''
+  const publicIp = typeof ip === 'string' ? parseIPv4(ip) : undefined
+  if (publicIp === undefined) return `PublicIP ${JSON.stringify(ip)} is not an IPv4 address`
+  const publicIpv6 = typeof ip6 === 'string' ? parseIPv6(ip6) : undefined
+  if (ip6 !== undefined && publicIpv6 === undefined)
+    return `PublicIPv6 ${JSON.stringify(ip6)} is not an IPv6 address`
+  if (typeof type !== 'string') return `BackendType ${JSON.stringify(type)} is not a string`
+  return {
+    publicIp: publicIp === '0.0.0.0' ? undefined : publicIp,
+    publicIpv6,
+    backendType: type,
+    backendData: field.get('backenddata') ?? undefined,
+    backendV6Data: field.get('backendv6data') ?? undefined,
+  }
+}
+
+/** A lease from its key and value as stored; a sentence if either is bad. */
+export function parseLease(key: string, value: string, createRevision: bigint): Lease | string {
+  const subnets = parseSubnetKey(key)
+  if (!subnets) return `${JSON.stringify(key)} does not name a subnet (a.b.c.d-len, or a.b.c.d-len&v6-len)`
+  const attributes = parseLeaseAttributes(value)
+  return typeof attributes === 'string'
+    ? attributes
+    : leaseOf(subnets.ipv4, subnets.ipv6, attributes, createRevision)
+}
+
+export function leaseOf(
+  ipv4: Prefix,
+  ipv6: Prefix | undefined,
+  a: LeaseAttributes,
+  createRevision: bigint,
+): Lease {
+  return {
+    key: formatSubnetKey(ipv4, ipv6),
+    backendType: a.backendType,
+    ipv4: { subnet: ipv4, publicIp: a.publicIp, backendData: a.backendData },
+    ipv6: ipv6 && { subnet: ipv6, publicIp: a.publicIpv6, backendData: a.backendV6Data },
+    createRevision,
+  }
+}
+
+/** The subnets of a lease, IPv4 first. */
+export const subnetsOf = (lease: Lease): readonly Prefix[] =>
+  [lease.ipv4?.subnet, lease.ipv6?.subnet].filter((p) => p !== undefined)
+
+export const isV4Only = (lease: Lease): boolean => subnetsOf(lease).every(isV4Prefix)

@@ -1,0 +1,65 @@
+// What a control store offers the daemon. Implementations: etcd/ (which also speaks to the embedded store).
+import type { Lease, LeaseAttributes, SubnetKey } from '../model/lease.ts'
+import type { NetworkConfig } from '../model/net-config.ts'
+import type { IPv4 } from '../model/ip.ts'
+import type { Prefix } from '../model/prefix.ts'
+
+export interface Store extends AsyncDisposable {
+  /** For the log, as upstream prints it. */
+  readonly name: string
+  /** The network config, again whenever it changes; waits while there is none. A bad one is yielded as its reason and changes nothing. */
+  configs(signal: AbortSignal): AsyncIterable<ConfigEvent>
+  /** Leases of all hosts, ours among them. The first event is a snapshot; another follows whenever continuity was lost. */
+  leases(signal: AbortSignal): AsyncIterable<LeaseEvent>
+  /** This host's lease, kept alive until disposed; disposing never revokes it. */
+  acquire(wish: LeaseWish, signal: AbortSignal): Promise<OwnLease>
+}
+
+export type ConfigEvent =
+  | { readonly kind: 'config'; readonly config: NetworkConfig }
+  | { readonly kind: 'missing'; readonly key: string }
+  | { readonly kind: 'rejected'; readonly key: string; readonly reason: string }
+
+export type LeaseEvent =
+  /** `history` names the store's life; absence counts as deletion only within one history. */
+  | {
+      readonly kind: 'snapshot'
+      readonly history: string
+      readonly leases: readonly Lease[]
+      readonly rejected: readonly Rejected[]
+    }
+  | { readonly kind: 'put'; readonly lease: Lease }
+  | { readonly kind: 'delete'; readonly subnet: SubnetKey }
+  /** A key that could not be read. Never a deletion. */
+  | ({ readonly kind: 'rejected' } & Rejected)
+export interface Rejected {
+  readonly key: string
+  readonly reason: string
+}
+
+export interface LeaseWish {
+  readonly config: NetworkConfig
+  readonly attributes: LeaseAttributes
+  /** Proves ownership of a lease that exists already. */
+  readonly publicIp: IPv4
+  /** The subnets of subnet.env, if any: used again if free and allowed by the config. */
+  readonly previous: readonly Prefix[]
+}
+
+export interface OwnLease extends AsyncDisposable {
+  readonly lease: Lease
+  /** Publishes new attributes under the same subnet. */
+  update(attributes: LeaseAttributes, signal: AbortSignal): Promise<void>
+  /** Our own lease as it changes in the store; `lost` when another host holds the subnet now. */
+  changes(signal: AbortSignal): AsyncIterable<'lost' | Lease>
+}
+
+/** Something the store can't do for us now or at all. `code` is stable. */
+export class StoreError extends Error {
+  readonly code: 'unavailable' | 'auth' | 'full' | 'invalid' | 'compacted' | 'lost'
+  constructor(code: StoreError['code'], message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'StoreError'
+    this.code = code
+  }
+}
