@@ -39,7 +39,8 @@ export interface Rejected {
 
 export interface LeaseWish {
   readonly config: NetworkConfig
-  readonly attributes: LeaseAttributes
+  /** What to publish, given the lease that is ours already in the store, if any (its VTEP MAC is kept). */
+  readonly attributes: (existing: Lease | undefined) => LeaseAttributes
   /** Proves ownership of a lease that exists already. */
   readonly publicIp: IPv4
   /** The subnets of subnet.env, if any: used again if free and allowed by the config. */
