@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { encodeFrame, FrameError, FrameReader, type FrameErrorCode } from './frame.ts'
 
 function codeOf(action: () => unknown): FrameErrorCode | undefined {
