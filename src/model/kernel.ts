@@ -74,10 +74,15 @@ export interface NftTable {
   readonly kind: 'nft-table'
   readonly family: Family
   readonly name: string
+  /** For people who read `nft list ruleset`; no part of what the table does, so never compared. */
+  readonly comment?: string
   readonly chains: readonly NftChain[]
+  /** Only in a dump: what the table holds that this model can't say. Such a table equals no wanted one. */
+  readonly unrecognised?: string
 }
 export interface NftChain {
   readonly name: string
+  readonly comment?: string
   readonly hook: {
     readonly type: 'nat' | 'filter'
     readonly at: 'postrouting' | 'forward'
