@@ -1,0 +1,92 @@
+// Builds the one executable with its two further names: `bun scripts/build.ts [--target x64|arm64]`.
+// This machine's own goes to dist/, another architecture's to dist/<target>/.
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs'
+import { arch, homedir } from 'node:os'
+import { join } from 'node:path'
+
+const root = join(import.meta.dirname, '..')
+/** The Bun each target is built on: x64 is the baseline build, so that processors without AVX2 are served too. */
+const RUNTIMES: Readonly<Record<string, string>> = {
+  x64: '@oven/bun-linux-x64-baseline',
+  arm64: '@oven/bun-linux-aarch64',
+}
+
+const target = targetOf(process.argv.slice(2))
+const folder = target === arch() ? join(root, 'dist') : join(root, 'dist', target)
+mkdirSync(folder, { recursive: true })
+compile(join(folder, 'heddle'), runtimeOf(target))
+for (const name of ['flanneld', 'flannel']) {
+  rmSync(join(folder, name), { force: true })
+  symlinkSync('heddle', join(folder, name))
+}
+console.log(`built ${join(folder, 'heddle')} (${target}), with flanneld and flannel as links to it`)
+
+function targetOf(args: readonly string[]): string {
+  const [flag, value] = args[0]?.split('=') ?? []
+  const wanted = flag === undefined ? arch() : flag === '--target' ? (value ?? args[1]) : undefined
+  if (wanted !== undefined && RUNTIMES[wanted] !== undefined) return wanted
+  console.error(
+    `build: ${args.join(' ')} is not understood; say --target ${Object.keys(RUNTIMES).join(' or --target ')}`,
+  )
+  process.exit(2)
+}
+
+/** The Bun executable to build on: from node_modules, else fetched by npm and checked against the lock file. */
+function runtimeOf(target: string): string {
+  const name = RUNTIMES[target] ?? ''
+  const installed = join(root, 'node_modules', name, 'bin', 'bun')
+  if (existsSync(installed)) return installed
+  const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, { version: string; integrity: string }>
+  }
+  const pinned = lock.packages[`node_modules/${name}`]
+  if (pinned === undefined) throw new Error(`package-lock.json does not pin ${name}`)
+  const cache = join(homedir(), '.cache', 'heddle', 'bun', `${target}-${pinned.version}`)
+  const executable = join(cache, 'package', 'bin', 'bun')
+  if (existsSync(executable)) return executable
+  mkdirSync(cache, { recursive: true })
+  const packed = run('npm', [
+    'pack',
+    '--silent',
+    '--pack-destination',
+    cache,
+    `${name}@${pinned.version}`,
+  ]).trim()
+  const archive = join(cache, packed.split('\n').at(-1) ?? '')
+  const integrity = `sha512-${createHash('sha512').update(readFileSync(archive)).digest('base64')}`
+  if (integrity !== pinned.integrity)
+    throw new Error(`${archive} is not what package-lock.json pins; remove it and build again`)
+  run('tar', ['-xzf', archive, '-C', cache])
+  rmSync(archive)
+  return executable
+}
+
+/** Bun's compiled programs read .env and bunfig.toml of the working directory unless told not to. */
+function compile(output: string, runtime: string): void {
+  const building = `${output}.building`
+  run(process.execPath, [
+    'build',
+    '--compile',
+    `--target=bun-linux-${target}`,
+    `--compile-executable-path=${runtime}`,
+    '--no-compile-autoload-dotenv',
+    '--no-compile-autoload-bunfig',
+    '--no-compile-autoload-tsconfig',
+    '--no-compile-autoload-package-json',
+    '--minify-syntax',
+    '--sourcemap=inline',
+    `--outfile=${building}`,
+    join(root, 'src', 'main.ts'),
+  ])
+  renameSync(building, output)
+}
+
+function run(command: string, args: readonly string[]): string {
+  const done = spawnSync(command, args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+  if (done.status === 0) return done.stdout
+  throw new Error(
+    `${command} ${args[0]} failed: ${done.error?.message ?? `${done.stdout}${done.stderr}`.trim()}`,
+  )
+}
