@@ -4,11 +4,12 @@ import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { installDebianPackages } from './debian.ts'
 
 export const CACHE = join(homedir(), '.cache', 'heddle')
 const FLANNEL = 'v0.28.9'
 const GO_TOOLCHAIN = 'golang.org/toolchain@v0.0.1-go1.26.8.linux-amd64'
-/** Upstream's daemon, as released but for the Tencent cloud back end, whose SDK the module proxy lacks. */
+/** Upstream's daemon, as released but for the Tencent cloud back end, whose SDK the module proxy lacks (its UDP back end wants gcc). */
 export const upstreamFlanneld = join(CACHE, 'peers', `flanneld-${FLANNEL}`)
 
 export function buildPeers(): void {
@@ -23,16 +24,31 @@ export function buildPeers(): void {
   const main = join(source, 'main.go')
   writeFileSync(main, readFileSync(main, 'utf8').replace(/^.*backend\/tencentvpc".*\n/m, ''))
   const building = `${upstreamFlanneld}.building`
-  run(go, ['build', '-mod=mod', '-ldflags', `-s -w -X github.com/flannel-io/flannel/pkg/version.Version=${FLANNEL}`, '-o', building, '.'], source)
+  run(
+    go,
+    [
+      'build',
+      '-mod=mod',
+      '-ldflags',
+      `-s -w -X github.com/flannel-io/flannel/pkg/version.Version=${FLANNEL}`,
+      '-o',
+      building,
+      '.',
+    ],
+    source,
+  )
   renameSync(building, upstreamFlanneld)
   rmSync(source, { recursive: true, force: true })
 }
 
 /** A `go` new enough for the peers: the one in PATH, else the toolchain module, which an older Go can fetch. */
 function goCommand(): string {
-  const version = /go1\.(\d+)/.exec(spawnSync('go', ['version'], { encoding: 'utf8', env: { ...process.env, GOTOOLCHAIN: 'local' } }).stdout ?? '')
+  if (spawnSync('go', ['version']).error) installDebianPackages(['golang-go'])
+  const version = /go1\.(\d+)/.exec(
+    spawnSync('go', ['version'], { encoding: 'utf8', env: { ...process.env, GOTOOLCHAIN: 'local' } })
+      .stdout ?? '',
+  )
   if (Number(version?.[1]) >= 25) return 'go'
-  if (!version) throw new Error('building the peers needs Go (Debian: golang-go); install it and run again')
   return join(moduleFolder('go', GO_TOOLCHAIN), 'bin', 'go')
 }
 
@@ -44,8 +60,14 @@ function moduleFolder(go: string, module: string): string {
 }
 
 function run(command: string, args: readonly string[], cwd?: string): string {
-  const done = spawnSync(command, args, { cwd, encoding: 'utf8', maxBuffer: 1 << 28, env: { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-mod=mod', GOTOOLCHAIN: 'local' } })
-  if (done.status !== 0) throw new Error(`${command} ${args.slice(0, 3).join(' ')} failed: ${done.error?.message ?? done.stderr}`)
+  const done = spawnSync(command, args, {
+    cwd,
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+    env: { ...process.env, GOFLAGS: '-mod=mod', GOTOOLCHAIN: 'local' },
+  })
+  if (done.status !== 0)
+    throw new Error(`${command} ${args.slice(0, 3).join(' ')} failed: ${done.error?.message ?? done.stderr}`)
   return done.stdout
 }
 
