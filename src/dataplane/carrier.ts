@@ -5,16 +5,26 @@ export type Change<T> =
   | { readonly op: 'put'; readonly want: T; readonly have: T | undefined }
   | { readonly op: 'remove'; readonly have: T }
 
-/** `blocked`: can't be there yet because of something else (a link that is missing); tried again when that changes. */
+/**
+ * `blocked`: can't be there yet because of something else; tried again when that is put or changes. `on` names it:
+ * a link, or the key of a nexthop.
+ */
 export type Result =
   | { readonly kind: 'done' }
   | { readonly kind: 'failed'; readonly reason: string }
   | { readonly kind: 'blocked'; readonly on: string; readonly reason: string }
 
-/** Look again: at one key, at all that depends on a link, or at everything of this kind (an overrun). Never the truth itself. */
-export type Hint =
-  | { readonly kind: 'key'; readonly key: string }
+export const done: Result = { kind: 'done' }
+export const failed = (reason: string): Result => ({ kind: 'failed', reason })
+export const blocked = (on: string, reason: string): Result => ({ kind: 'blocked', on, reason })
+
+/** Look again. Never the truth itself: what a hint shows only tells whether it is news. */
+export type Hint<T> =
+  /** This object, as the notification shows it; undefined if gone. No news if that is what we believe already. */
+  | { readonly kind: 'seen'; readonly key: string; readonly have: T | undefined }
+  /** At all that depends on this link, whatever the kind. */
   | { readonly kind: 'link'; readonly link: string }
+  /** At everything of this kind (an overrun, a notification that doesn't say what changed). */
   | { readonly kind: 'everything'; readonly reason: string }
 
 export interface Carrier<T> {
@@ -22,5 +32,8 @@ export interface Carrier<T> {
   dump(signal: AbortSignal): Promise<readonly T[]>
   /** One result for each change, in order. Already there, or already gone, is `done`. */
   apply(changes: readonly Change<T>[], signal: AbortSignal): Promise<readonly Result[]>
-  hints(signal: AbortSignal): AsyncIterable<Hint>
+  /** Changes that others made, and such of our own as can't be told apart. Ends with the signal. */
+  hints(signal: AbortSignal): AsyncIterable<Hint<T>>
+  /** The hints that wait already, without waiting: a dump begun afterwards answers them all. */
+  heard(): readonly Hint<T>[]
 }

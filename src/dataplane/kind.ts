@@ -1,4 +1,5 @@
 // A kind is what `ip` or `nft` has a word for: how to name, compare and own one sort of kernel object. Pure.
+import type { KindName } from '../model/kernel.ts'
 import type { Prefix } from '../model/prefix.ts'
 
 /** What is ours in the kernel, by marks that outlive the daemon. */
@@ -7,20 +8,24 @@ export interface Ownership {
   readonly links: ReadonlySet<string>
   /** Cluster networks; routes of ours lie inside them. */
   readonly networks: readonly Prefix[]
-  /** nf_tables tables by `family name`. */
+  /** nf_tables tables by `family name`, e.g. `ipv4 flannel-ipv4`. */
   readonly tables: ReadonlySet<string>
 }
 
 export interface Kind<T> {
-  readonly name: string
+  readonly name: KindName
   /** Kinds that must be put before this one; removal runs it backwards. */
-  readonly after: readonly string[]
+  readonly after: readonly KindName[]
   /** What a person would name: a nexthop is `family|via|link`, never its id. */
   key(object: T): string
-  /** Same content, as the kernel reports it back. */
+  /** The link it lives on, or goes away with. */
+  on(object: T): string | undefined
+  /** Same content and our mark, as the kernel reports it back. */
   same(want: T, have: T): boolean
-  /** `adopt`: ours only if equal to a wanted one; else listed by drift and left alone. */
+  /** `adopt`: ours only if `adopts` a wanted one; else listed by drift and left alone. */
   ours(have: T, scope: Ownership): 'ours' | 'adopt' | 'foreign'
-  /** What the kernel drops by itself with this put. */
-  disturbs(want: T, have: T | undefined): 'nothing' | 'neighbours' | 'all'
+  /** Same content without our mark: putting it takes it over. */
+  adopts(want: T, have: T): boolean
+  /** Kinds of which the kernel drops objects by itself, often without a word, when `before` becomes `after`. */
+  disturbs(before: T | undefined, after: T | undefined): readonly KindName[]
 }

@@ -11,7 +11,11 @@ export interface Link {
   readonly type: 'vxlan'
   readonly mac: Mac
   readonly mtuBytes: number
+  /** Set administratively up; every wanted link is. */
+  readonly up: boolean
   readonly vxlan: VxlanOptions
+  /** Only in a dump: what the device has that this model can't say. Such a device equals no wanted one. */
+  readonly unrecognised?: string
 }
 export interface VxlanOptions {
   readonly vni: number
@@ -43,6 +47,8 @@ export interface Route {
   readonly onLink: boolean
   /** Carried by a nexthop object (which must be wanted too) or by the route itself. */
   readonly through: 'nexthop' | 'plain'
+  /** Only in a dump: rtm_protocol where it isn't ROUTE_PROTOCOL. */
+  readonly protocol?: number
 }
 
 /** A permanent ARP or NDP entry. */
@@ -112,7 +118,12 @@ export const ROUTE_PROTOCOL = 0x68
 /** Nexthop ids we give out: `BASE` up to, not including, `BASE + SIZE`. */
 export const NEXTHOP_IDS = { base: 0x68_000_000, size: 0x1_000_000 } as const
 
-export const link = (l: Omit<Link, 'kind' | 'type'>): Link => ({ kind: 'link', type: 'vxlan', ...l })
+export const link = (l: Omit<Link, 'kind' | 'type' | 'up'>): Link => ({
+  kind: 'link',
+  type: 'vxlan',
+  up: true,
+  ...l,
+})
 export const address = (a: Omit<Address, 'kind'>): Address => ({ kind: 'address', ...a })
 export const neighbour = (n: Omit<Neighbour, 'kind'>): Neighbour => ({ kind: 'neighbour', ...n })
 export const fdbEntry = (f: Omit<FdbEntry, 'kind'>): FdbEntry => ({ kind: 'fdb', ...f })
