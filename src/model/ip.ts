@@ -31,6 +31,18 @@ export function parseIPv6(text: string): IPv6 | undefined {
   return value === undefined ? undefined : ipv6FromBigInt(value)
 }
 
+/** An IPv4 address as Go's net.ParseIP + To4 reads it: a v4-mapped IPv6 address (`::ffff:1.2.3.4`) counts too. */
+export function parseIPv4OrMapped(text: string): IPv4 | undefined {
+  const v6 = text.includes(':') ? parseIPv6(text) : undefined
+  return parseIPv4(v6?.startsWith(MAPPED) ? v6.slice(MAPPED.length) : text)
+}
+
+/** An IPv6 address as Go's net.ParseIP + To16 reads it: an IPv4 address is mapped (`::ffff:1.2.3.4`). */
+export function parseIPv6OrIPv4(text: string): IPv6 | undefined {
+  return parseIPv6(parseIPv4(text) === undefined ? text : MAPPED + text)
+}
+const MAPPED = '::ffff:'
+
 export const parseIp = (text: string): Ip | undefined =>
   text.includes(':') ? parseIPv6(text) : parseIPv4(text)
 
@@ -135,7 +147,11 @@ export function ipFromBytes(bytes: Uint8Array): Ip {
   return formatIPv6(groups)
 }
 
-/** An address as a number of its family's width; `fromValue` is its inverse. */
+/** RFC 1918 and RFC 4193 addresses: not reachable from outside as they are. */
+export const isPrivateIp = (ip: Ip): boolean =>
+  isIPv4(ip) ? /^(?:10|172\.(?:1[6-9]|2\d|3[01])|192\.168)\./.test(ip) : /^f[cd]..:/.test(ip)
+
+/** An address as a number of its family's width; `ipFromValue` is its inverse. */
 export const ipToValue = (ip: Ip): bigint => (isIPv4(ip) ? BigInt(ipv4ToNumber(ip)) : ipv6ToBigInt(ip))
 export const ipFromValue = (family: Family, value: bigint): Ip =>
   family === 'ipv4' ? ipv4FromNumber(Number(value)) : ipv6FromBigInt(value)

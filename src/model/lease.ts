@@ -1,9 +1,9 @@
 // A lease: one host's slice of the network, each family by itself, and its text form in the store (upstream's,
 // to the byte; flannel-compat 3.1 and 3.2.2). Pure.
-import { parseIPv4, parseIPv6, type IPv4, type IPv6 } from './ip.ts'
+import { parseIPv4, parseIPv4OrMapped, parseIPv6, parseIPv6OrIPv4, type IPv4, type IPv6 } from './ip.ts'
 import { baseOf, isV4Prefix, lengthOf, prefixOf, type Prefix } from './prefix.ts'
 
-/** Name of a lease in its store, e.g. `10.5.52.0-24` or `10.5.52.0-24&fd00:10:5:34::-64`. */
+/** Name of a lease in its store as it is written there, e.g. `10.5.52.0-24` or `10.5.52.0-24&fd00:10:5:34::-64`. */
 declare const subnetKey: unique symbol
 export type SubnetKey = string & { readonly [subnetKey]: true }
 
@@ -36,7 +36,8 @@ export interface LeaseAttributes {
   readonly backendV6Data: Json | undefined
 }
 
-const KEY = /^(\d+\.\d+\.\d+\.\d+)-(\d{1,2})(?:&([0-9a-fA-F:]+)-(\d{1,3}))?$/
+/** Lower-case hex only, as upstream has it: upstream takes a key with `FD00::` for none. */
+const KEY = /^(\d+\.\d+\.\d+\.\d+)-(\d{1,2})(?:&([0-9a-f:]+)-(\d{1,3}))?$/
 
 /** The subnets that a key names, or undefined if it is no lease's key. A key with host bits set is none either. */
 export function parseSubnetKey(key: string): { ipv4: Prefix; ipv6: Prefix | undefined } | undefined {
@@ -88,12 +89,12 @@ export function parseLeaseAttributes(text: string): LeaseAttributes | string {
   if (typeof json !== 'object' || json === null || Array.isArray(json))
     return 'lease attributes are not a JSON object'
   const field = new Map(Object.entries(json as Record<string, Json>).map(([k, v]) => [k.toLowerCase(), v]))
-  const ip = field.get('publicip') ?? '0.0.0.0'
+  const ip = field.has('publicip') ? field.get('publicip') : '0.0.0.0'
   const ip6 = field.get('publicipv6') ?? undefined
   const type = field.get('backendtype') ?? ''
-  const publicIp = typeof ip === 'string' ? parseIPv4(ip) : undefined
+  const publicIp = typeof ip === 'string' ? parseIPv4OrMapped(ip) : undefined
   if (publicIp === undefined) return `PublicIP ${JSON.stringify(ip)} is not an IPv4 address`
-  const publicIpv6 = typeof ip6 === 'string' ? parseIPv6(ip6) : undefined
+  const publicIpv6 = typeof ip6 === 'string' ? parseIPv6OrIPv4(ip6) : undefined
   if (ip6 !== undefined && publicIpv6 === undefined)
     return `PublicIPv6 ${JSON.stringify(ip6)} is not an IPv6 address`
   if (typeof type !== 'string') return `BackendType ${JSON.stringify(type)} is not a string`
@@ -106,14 +107,14 @@ export function parseLeaseAttributes(text: string): LeaseAttributes | string {
   }
 }
 
-/** A lease from its key and value as stored; a sentence if either is bad. */
+/** A lease from its key and value as stored, under the very key it is stored by; a sentence if either is bad. */
 export function parseLease(key: string, value: string, createRevision: bigint): Lease | string {
   const subnets = parseSubnetKey(key)
   if (!subnets) return `${JSON.stringify(key)} does not name a subnet (a.b.c.d-len, or a.b.c.d-len&v6-len)`
   const attributes = parseLeaseAttributes(value)
   return typeof attributes === 'string'
     ? attributes
-    : leaseOf(subnets.ipv4, subnets.ipv6, attributes, createRevision)
+    : { ...leaseOf(subnets.ipv4, subnets.ipv6, attributes, createRevision), key: key as SubnetKey }
 }
 
 export function leaseOf(

@@ -1,6 +1,6 @@
 // The network config (`<prefix>/config`, net-conf.json): upstream's keys, defaults and refusals
 // (flannel-compat 2). Go's JSON rules: keys match whatever their case, unknown ones are ignored. Pure.
-import { ipFromValue, ipToValue, parseIPv4, parseIPv6, type Family, type Ip } from './ip.ts'
+import { ipFromValue, ipToValue, parseIPv4OrMapped, parseIPv6OrIPv4, type Family, type Ip } from './ip.ts'
 import type { Json } from './lease.ts'
 import {
   baseOf,
@@ -149,15 +149,16 @@ function subnetLengthOf(fields: Fields, family: Family, length: number, name: st
   return length <= rule.roomy ? rule.usual : length + 2
 }
 
+/** The address in that field; undefined if it is absent or, as upstream has it, zero. */
 function addressOf(fields: Fields, family: Family, name: string): Ip | undefined {
   if (!fields.has(name.toLowerCase())) return undefined
   const value = fields.get(name.toLowerCase())
   if (value === null && family === 'ipv6') return undefined
-  const ip = typeof value === 'string' ? (family === 'ipv4' ? parseIPv4(value) : parseIPv6(value)) : undefined
-  return (
-    ip ??
+  const parse = family === 'ipv4' ? parseIPv4OrMapped : parseIPv6OrIPv4
+  const ip =
+    (typeof value === 'string' ? parse(value) : undefined) ??
     refuse(`${name} must be an ${family === 'ipv4' ? 'IPv4' : 'IPv6'} address, not ${JSON.stringify(value)}`)
-  )
+  return ipToValue(ip) === 0n ? undefined : ip
 }
 
 /** Whether a subnet may be leased under this range: right length, base within min..max. */
