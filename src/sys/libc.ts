@@ -1,0 +1,232 @@
+// The one door to C: the system calls heddle makes, with their types checked and their errors thrown as SysError.
+// Addresses passed in come from arena.ts. Nothing here blocks except where its comment says so.
+import { CString, dlopen, FFIType, read } from 'bun:ffi'
+import { allocate } from './arena.ts'
+import { errnoOf, SysError } from './errno.ts'
+
+const { symbols: c } = dlopen('libc.so.6', {
+  __errno_location: { args: [], returns: 'ptr' },
+  strerror: { args: ['i32'], returns: 'ptr' },
+  open: { args: ['ptr', 'i32', 'i32'], returns: 'i32' },
+  close: { args: ['i32'], returns: 'i32' },
+  read: { args: ['i32', 'ptr', 'u64'], returns: FFIType.i64_fast },
+  write: { args: ['i32', 'ptr', 'u64'], returns: FFIType.i64_fast },
+  socket: { args: ['i32', 'i32', 'i32'], returns: 'i32' },
+  bind: { args: ['i32', 'ptr', 'u32'], returns: 'i32' },
+  connect: { args: ['i32', 'ptr', 'u32'], returns: 'i32' },
+  getsockname: { args: ['i32', 'ptr', 'ptr'], returns: 'i32' },
+  sendto: { args: ['i32', 'ptr', 'u64', 'i32', 'ptr', 'u32'], returns: FFIType.i64_fast },
+  recvfrom: { args: ['i32', 'ptr', 'u64', 'i32', 'ptr', 'ptr'], returns: FFIType.i64_fast },
+  setsockopt: { args: ['i32', 'i32', 'i32', 'ptr', 'u32'], returns: 'i32' },
+  getsockopt: { args: ['i32', 'i32', 'i32', 'ptr', 'ptr'], returns: 'i32' },
+  fcntl: { args: ['i32', 'i32', 'i64'], returns: 'i32' },
+  ioctl: { args: ['i32', 'u64', 'ptr'], returns: 'i32' },
+  setns: { args: ['i32', 'i32'], returns: 'i32' },
+  unshare: { args: ['i32'], returns: 'i32' },
+  mount: { args: ['ptr', 'ptr', 'ptr', 'u64', 'ptr'], returns: 'i32' },
+  umount2: { args: ['ptr', 'i32'], returns: 'i32' },
+  kill: { args: ['i32', 'i32'], returns: 'i32' },
+  prctl: { args: ['i32', 'u64', 'u64', 'u64', 'u64'], returns: 'i32' },
+})
+
+const errnoAddress = c.__errno_location()
+if (errnoAddress === null) throw new Error('libc has no errno for this thread')
+const EINTR = errnoOf('EINTR')
+const EAGAIN = errnoOf('EAGAIN')
+
+// A plain load right after the call: nothing of ours runs in between that could change errno.
+const errno = (): number => read.i32(errnoAddress, 0)
+
+const fail = (syscall: string, subject: string): never => {
+  const number = errno()
+  throw sysError(syscall, number, subject)
+}
+
+/** The error of a call that answered `errno` by other means than -1 (netlink's acknowledgements). */
+export const sysError = (syscall: string, errno: number, subject: string): SysError =>
+  new SysError(syscall, errno, subject, errorText(errno))
+
+/** `File exists` for 17, in libc's words. */
+export function errorText(errno: number): string {
+  const text = c.strerror(errno)
+  return text === null ? 'unknown error' : new CString(text)
+}
+
+const check = (result: number, syscall: string, subject = ''): number =>
+  result === -1 ? fail(syscall, subject) : result
+
+/** Text as a C string in the arena, for the time of `use`. */
+function withText<T>(texts: readonly string[], use: (...addresses: number[]) => T): T {
+  const encoded = texts.map((text) => {
+    if (text.includes('\0')) throw new RangeError(`${JSON.stringify(text)} holds a NUL character`)
+    return Buffer.from(`${text}\0`)
+  })
+  using block = allocate(encoded.reduce((sum, bytes) => sum + bytes.length, 0))
+  let offset = 0
+  return use(
+    ...encoded.map((bytes) => {
+      block.bytes.set(bytes, offset)
+      offset += bytes.length
+      return block.address + offset - bytes.length
+    }),
+  )
+}
+
+/** Flags of open(2): `O_*` of fcntl.h. Close-on-exec is always set. */
+export const O = { readOnly: 0, writeOnly: 1, readWrite: 2, create: 0o100, nonBlock: 0o4000 } as const
+const O_CLOEXEC = 0o2000000
+
+export const open = (path: string, flags: number, mode = 0): number =>
+  withText([path], (text) => check(c.open(text ?? 0, flags | O_CLOEXEC, mode), 'open', path))
+
+export function close(fd: number): void {
+  // EINTR means closed all the same on Linux: trying again could close somebody else's file.
+  if (c.close(fd) === -1 && errno() !== EINTR) fail('close', `fd ${fd}`)
+}
+
+/** Bytes read into `address`; 0 at the end, undefined where a non-blocking descriptor has none (EAGAIN). */
+export const readInto = (fd: number, address: number, bytes: number): number | undefined =>
+  transfer('read', `fd ${fd}`, () => Number(c.read(fd, address, bytes)))
+
+/** Bytes written from `address`, or undefined (EAGAIN). */
+export const writeFrom = (fd: number, address: number, bytes: number): number | undefined =>
+  transfer('write', `fd ${fd}`, () => Number(c.write(fd, address, bytes)))
+
+/** Tries again after EINTR: a signal handler in this process must not look like a failure. */
+function transfer(syscall: string, subject: string, call: () => number): number | undefined {
+  for (;;) {
+    const result = call()
+    if (result !== -1) return result
+    const number = errno()
+    if (number === EAGAIN) return undefined
+    if (number !== EINTR) throw sysError(syscall, number, subject)
+  }
+}
+
+const SOCK_CLOEXEC = 0o2000000
+
+export const socket = (domain: number, type: number, protocol: number): number =>
+  check(c.socket(domain, type | SOCK_CLOEXEC, protocol), 'socket', `(${domain}, ${type}, ${protocol})`)
+
+export const bind = (fd: number, address: number, bytes: number): void => {
+  check(c.bind(fd, address, bytes), 'bind')
+}
+export const connect = (fd: number, address: number, bytes: number): void => {
+  check(c.connect(fd, address, bytes), 'connect')
+}
+
+const scratch = allocate(256)
+
+/** The socket's own address, copied. */
+export function getsockname(fd: number): Uint8Array {
+  scratch.view.setUint32(0, 128, true)
+  check(c.getsockname(fd, scratch.address + 16, scratch.address), 'getsockname')
+  return scratch.bytes.slice(16, 16 + scratch.view.getUint32(0, true))
+}
+
+export const MSG = { trunc: 0x20, dontWait: 0x40, errQueue: 0x2000, noSignal: 0x4000 } as const
+
+/** Bytes sent, or undefined (EAGAIN). `to` is a sockaddr in the arena. */
+export const sendto = (
+  fd: number,
+  address: number,
+  bytes: number,
+  flags: number,
+  to?: { address: number; bytes: number },
+): number | undefined =>
+  transfer('send', `fd ${fd}`, () =>
+    Number(
+      c.sendto(
+        fd,
+        address,
+        bytes,
+        flags | MSG.noSignal,
+        to === undefined ? null : to.address,
+        to?.bytes ?? 0,
+      ),
+    ),
+  )
+
+/**
+ * Bytes received, or undefined (EAGAIN, and the end of SO_RCVTIMEO). With `MSG.trunc` the length of the whole datagram.
+ * `from` is filled with the sender's sockaddr. Blocks unless `MSG.dontWait`.
+ */
+export const recvfrom = (
+  fd: number,
+  address: number,
+  bytes: number,
+  flags: number,
+  from?: { address: number; bytes: number },
+): number | undefined =>
+  transfer('recv', `fd ${fd}`, () => {
+    if (from === undefined) return Number(c.recvfrom(fd, address, bytes, flags, null, null))
+    scratch.view.setUint32(0, from.bytes, true)
+    return Number(c.recvfrom(fd, address, bytes, flags, from.address, scratch.address))
+  })
+
+export const setsockopt = (
+  fd: number,
+  level: number,
+  option: number,
+  address: number,
+  bytes: number,
+): void => {
+  check(c.setsockopt(fd, level, option, address, bytes), 'setsockopt', `(${level}, ${option})`)
+}
+
+/** setsockopt with an int. */
+export function setsockoptInt(fd: number, level: number, option: number, value: number): void {
+  scratch.view.setInt32(0, value, true)
+  setsockopt(fd, level, option, scratch.address, 4)
+}
+
+/** getsockopt of an int. */
+export function getsockoptInt(fd: number, level: number, option: number): number {
+  scratch.view.setUint32(0, 4, true)
+  check(
+    c.getsockopt(fd, level, option, scratch.address + 16, scratch.address),
+    'getsockopt',
+    `(${level}, ${option})`,
+  )
+  return scratch.view.getInt32(16, true)
+}
+
+/** Commands and flags of fcntl(2). */
+export const F = { getFlags: 3, setFlags: 4, setOwner: 8 } as const
+export const O_ASYNC = 0o20000
+export const fcntl = (fd: number, command: number, value: number): number =>
+  check(c.fcntl(fd, command, value), 'fcntl', `fd ${fd}`)
+export const ioctl = (fd: number, request: number, address: number): number =>
+  check(c.ioctl(fd, request, address), 'ioctl', `fd ${fd}, request 0x${request.toString(16)}`)
+
+export const CLONE_NEWNET = 0x40000000
+export const setns = (fd: number, type: number): void => {
+  check(c.setns(fd, type), 'setns')
+}
+export const unshare = (flags: number): void => {
+  check(c.unshare(flags), 'unshare', `0x${flags.toString(16)}`)
+}
+
+/** Flags of mount(2) and umount2(2). */
+export const MS = { readOnly: 1, noExec: 8, remount: 32, bind: 4096, rec: 16384, private: 1 << 18 } as const
+export const MNT_DETACH = 2
+export const mount = (source: string, target: string, type: string, flags: number, data = ''): void => {
+  withText([source, target, type, data], (s = 0, t = 0, y = 0, d = 0) =>
+    check(c.mount(s, t, y, flags, d), 'mount', `${source} on ${target}`),
+  )
+}
+export const umount2 = (target: string, flags: number): void => {
+  withText([target], (text = 0) => check(c.umount2(text, flags), 'umount2', target))
+}
+
+/** Signal 0 only asks whether the process exists. */
+export const kill = (pid: number, signal: number): void => {
+  check(c.kill(pid, signal), 'kill', `pid ${pid}, signal ${signal}`)
+}
+
+/** Asks the kernel to send this process `signal` when its parent dies (PR_SET_PDEATHSIG). */
+export const dieWithParent = (signal: number): void => {
+  check(c.prctl(1, signal, 0, 0, 0), 'prctl')
+}
+
+export { SysError, isSysError } from './errno.ts'
