@@ -1,0 +1,83 @@
+// A flanneld in a host of the segment: heddle's compiled one or upstream's.
+import { existsSync } from 'node:fs'
+import { request } from 'node:http'
+import { upstreamFlanneld } from '../../scripts/peers.ts'
+import { FLANNELD } from './executable.ts'
+import { eventually, Running, type Ended } from './process.ts'
+import type { Host } from './segment.ts'
+import type { TestStore } from './stores.ts'
+
+export type Make = 'heddle' | 'upstream'
+export interface FlanneldOptions {
+  readonly make?: Make
+  readonly args?: readonly string[]
+}
+
+export class Flanneld implements AsyncDisposable {
+  readonly host: Host
+  readonly make: Make
+  readonly process: Running
+
+  private constructor(host: Host, make: Make, process: Running) {
+    this.host = host
+    this.make = make
+    this.process = process
+  }
+
+  /** Returns as soon as the process exists. */
+  static launch(
+    host: Host,
+    store: { endpoint: string },
+    { make = 'heddle', args = [] }: FlanneldOptions = {},
+  ): Flanneld {
+    const own = make === 'heddle' ? [`--status-socket=${host.statusSocket}`] : []
+    const words = [`--etcd-endpoints=${store.endpoint}`, `--subnet-file=${host.subnetFile}`, ...own, ...args]
+    const command = make === 'heddle' ? FLANNELD : upstreamFlanneld
+    return new Flanneld(host, make, Running.start(command, words, { namespace: host.namespace }))
+  }
+
+  /** Returns once it says that it is ready and has written subnet.env. */
+  static async start(host: Host, store: TestStore, options: FlanneldOptions = {}): Promise<Flanneld> {
+    const flanneld = Flanneld.launch(host, store, options)
+    try {
+      await flanneld.ready()
+      return flanneld
+    } catch (error) {
+      await flanneld[Symbol.asyncDispose]()
+      throw error
+    }
+  }
+
+  async ready(withinSeconds = 20): Promise<void> {
+    await this.process.line(/flannel is ready|[Rr]unning backend/, { withinSeconds })
+    await eventually('subnet.env is written', () => existsSync(this.host.subnetFile) || undefined)
+  }
+
+  /** The answer of heddle's status socket to a path. */
+  async ask(path: string): Promise<{ status: number; body: string }> {
+    return new Promise((resolve, reject) => {
+      const asking = request({ socketPath: this.host.statusSocket, path }, (response) => {
+        let body = ''
+        response.on('data', (chunk: Buffer) => (body += chunk.toString()))
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, body }))
+        response.on('error', reject)
+      })
+      asking.setTimeout(5000, () => asking.destroy(new Error(`${path} was not answered within 5 s`)))
+      asking.on('error', reject)
+      asking.end()
+    })
+  }
+
+  /** /status, read. */
+  async report(): Promise<Record<string, unknown>> {
+    return JSON.parse((await this.ask('/status')).body) as Record<string, unknown>
+  }
+
+  end(signal: NodeJS.Signals = 'SIGTERM', withinSeconds = 10): Promise<Ended> {
+    return this.process.end(signal, withinSeconds)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.process[Symbol.asyncDispose]()
+  }
+}

@@ -1,0 +1,139 @@
+// Hosts on one Ethernet segment: namespaces joined by a bridge in a namespace of its own. Stores listen on the
+// segment at `STORE_IP`; pods hang on each host's cni0, as the CNI plugin would put them.
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Namespace } from '../../src/sys/namespace.ts'
+import { TestHost } from './kernel.ts'
+
+export const STORE_IP = '192.168.100.254'
+export const POD_NETWORK = '10.244.0.0/16'
+
+export class Segment implements AsyncDisposable {
+  readonly switch: TestHost
+  readonly hosts: Host[] = []
+
+  private constructor() {
+    this.switch = new TestHost(Namespace.create())
+  }
+
+  /** Hosts h1, h2, … at 192.168.100.1, .2, … on eth0, forwarding, their default route through the segment. */
+  static async create(count = 2): Promise<Segment> {
+    const segment = new Segment()
+    await segment.switch.sh(
+      `ip link set lo up; ip link add br0 type bridge; ip link set br0 up; ip addr add ${STORE_IP}/24 dev br0`,
+    )
+    for (let number = 1; number <= count; number++) await segment.addHost(number)
+    return segment
+  }
+
+  async addHost(number: number): Promise<Host> {
+    const host = new Host(number)
+    this.hosts.push(host)
+    await this.switch.sh(
+      `ip link add port${number} type veth peer name eth0 netns ${host.namespace.path}; ip link set port${number} master br0 up`,
+    )
+    await host.sh(
+      `ip link set lo up; ip addr add ${host.ip}/24 dev eth0; ip link set eth0 up; ip route add default via ${STORE_IP}; ` +
+        'echo 1 > /proc/sys/net/ipv4/ip_forward',
+    )
+    return host
+  }
+
+  /** Host h<number>. */
+  host(number: number): Host {
+    const host = this.hosts[number - 1]
+    if (host === undefined) throw new Error(`the segment has no host h${number}`)
+    return host
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const host of this.hosts) await host[Symbol.asyncDispose]()
+    await this.switch[Symbol.asyncDispose]()
+  }
+}
+
+export class Host extends TestHost {
+  readonly name: string
+  readonly ip: string
+  /** For this host's files: subnet.env, the status socket. */
+  readonly folder: string
+  readonly pods: Pod[] = []
+
+  constructor(number: number) {
+    super(Namespace.create())
+    this.name = `h${number}`
+    this.ip = `192.168.100.${number}`
+    this.folder = mkdtempSync(join(tmpdir(), `heddle-test-h${number}-`))
+  }
+
+  get subnetFile(): string {
+    return join(this.folder, 'subnet.env')
+  }
+
+  get statusSocket(): string {
+    return join(this.folder, 'flanneld.sock')
+  }
+
+  /** A value of subnet.env, such as FLANNEL_SUBNET. */
+  subnetValue(name: string): string {
+    const value = new RegExp(`^${name}=(.*)$`, 'm').exec(readFileSync(this.subnetFile, 'utf8'))?.[1]
+    if (value === undefined) throw new Error(`${this.subnetFile} tells no ${name}`)
+    return value
+  }
+
+  /** This host's own address on cni0: 10.244.7.1 where the lease is 10.244.7.0/24. */
+  get podGateway(): string {
+    return this.subnetValue('FLANNEL_SUBNET').replace(/\/\d+$/, '')
+  }
+
+  /** The leased subnet, 10.244.7.0/24. */
+  get subnet(): string {
+    return this.subnetValue('FLANNEL_SUBNET').replace(/\.1\//, '.0/')
+  }
+
+  /** A pod on cni0 by hand; flanneld must have written subnet.env. */
+  async pod(): Promise<Pod> {
+    const gateway = this.podGateway
+    const mtu = this.subnetValue('FLANNEL_MTU')
+    const pod = new Pod(gateway.replace(/\.1$/, `.${10 + this.pods.length}`))
+    const port = `pod${this.pods.length}`
+    if (this.pods.length === 0)
+      await this.sh(
+        `ip link add cni0 mtu ${mtu} type bridge; ip addr add ${gateway}/24 dev cni0; ip link set cni0 up`,
+      )
+    this.pods.push(pod)
+    await this.sh(
+      `ip link add ${port} mtu ${mtu} type veth peer name eth0 mtu ${mtu} netns ${pod.namespace.path}; ip link set ${port} master cni0 up`,
+    )
+    await pod.sh(
+      `ip link set lo up; ip addr add ${pod.ip}/24 dev eth0; ip link set eth0 up; ip route add default via ${gateway}`,
+    )
+    return pod
+  }
+
+  override async [Symbol.asyncDispose](): Promise<void> {
+    for (const pod of this.pods) await pod[Symbol.asyncDispose]()
+    await super[Symbol.asyncDispose]()
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+}
+
+export class Pod extends TestHost {
+  readonly ip: string
+
+  constructor(ip: string) {
+    super(Namespace.create())
+    this.ip = ip
+  }
+
+  /** Whether `ip` answers one echo request within `seconds`. */
+  async reaches(ip: string, seconds = 1): Promise<boolean> {
+    try {
+      await this.sh(`ping -n -q -c 1 -W ${seconds} ${ip}`)
+      return true
+    } catch {
+      return false
+    }
+  }
+}
