@@ -59,7 +59,7 @@ describe('the executable stands alone', () => {
 
   test('the daemon and the store work there: the kernel gets its device', () => {
     const { status, text } = alone(`
-      ip link set lo up; ip link add eth0 type dummy; ip addr add 192.168.100.1/24 dev eth0; ip link set eth0 up
+      ip link set lo up; ip link add eth0 type veth peer name wire; ip link set wire up; ip addr add 192.168.100.1/24 dev eth0; ip link set eth0 up
       ip route add default via 192.168.100.254
       heddle store --listen 127.0.0.1:2379 --data-dir /run/store & store=$!
       trap 'kill -9 $store $daemon 2>/dev/null' EXIT
