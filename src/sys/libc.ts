@@ -191,6 +191,13 @@ export function getsockoptInt(fd: number, level: number, option: number): number
   return scratch.view.getInt32(16, true)
 }
 
+/** getsockopt of a structure into the arena; returns how many bytes of it the kernel filled. */
+export function getsockopt(fd: number, level: number, option: number, address: number, bytes: number): number {
+  scratch.view.setUint32(0, bytes, true)
+  check(c.getsockopt(fd, level, option, address, scratch.address), 'getsockopt', `(${level}, ${option})`)
+  return scratch.view.getUint32(0, true)
+}
+
 /** Commands and flags of fcntl(2). */
 export const F = { getFlags: 3, setFlags: 4, setOwner: 8 } as const
 export const O_ASYNC = 0o20000
