@@ -1,22 +1,9 @@
 // Links made, changed, moved and read back in a real kernel.
 import { describe, expect, test } from 'bun:test'
 import { kernel } from '../../test/support/kernel.ts'
-import { parseIp, type Ip } from '../model/ip.ts'
-import { parseMac, type Mac } from '../model/mac.ts'
+import { ip, mac, thrown } from '../../test/support/values.ts'
 import { isExists, isMissing } from './error.ts'
 import { changeLink, createLink, getLink, listLinks, parseLink, removeLink, renameLink } from './link.ts'
-
-const ip = (text: string): Ip => parseIp(text) ?? expect.unreachable()
-const mac = (text: string): Mac => parseMac(text) ?? expect.unreachable()
-
-const thrown = (act: () => unknown): unknown => {
-  try {
-    act()
-  } catch (error) {
-    return error
-  }
-  return expect.unreachable('nothing was thrown')
-}
 
 describe('links', () => {
   test('a veth pair gets its peer in another namespace, with names, MACs, MTU and state', async () => {

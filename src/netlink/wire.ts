@@ -134,6 +134,10 @@ export class Writer {
     return this
   }
 
+  ip(ip: Ip): this {
+    return isIPv4(ip) ? this.be32(ipv4ToNumber(ip)) : this.raw(ipToBytes(ip))
+  }
+
   /** An attribute whose value `build` writes: a nest, or anything the shorthands below don't know. */
   attribute(type: number, build: (w: Writer) => void): this {
     const start = this.#reserve(4)

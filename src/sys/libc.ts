@@ -192,7 +192,13 @@ export function getsockoptInt(fd: number, level: number, option: number): number
 }
 
 /** getsockopt of a structure into the arena; returns how many bytes of it the kernel filled. */
-export function getsockopt(fd: number, level: number, option: number, address: number, bytes: number): number {
+export function getsockopt(
+  fd: number,
+  level: number,
+  option: number,
+  address: number,
+  bytes: number,
+): number {
   scratch.view.setUint32(0, bytes, true)
   check(c.getsockopt(fd, level, option, address, scratch.address), 'getsockopt', `(${level}, ${option})`)
   return scratch.view.getUint32(0, true)

@@ -1,0 +1,151 @@
+// Notifications from a real kernel: what comes, what the filter keeps away, and what is said when some were lost.
+import { expect, test } from 'bun:test'
+import { kernel, type TestHost } from '../../test/support/kernel.ts'
+import { ip, mac, prefix } from '../../test/support/values.ts'
+import { ipv4FromNumber } from '../model/ip.ts'
+import { wakeCount } from '../sys/readiness.ts'
+import { putAddress } from './address.ts'
+import { addressesOf, compile, linksOf, neighboursOf, routesIn, routesOf } from './filter.ts'
+import { changeLink, createLink, parseLink, removeLink, RTM_LINK } from './link.ts'
+import { GROUP, Monitor, type MonitorEvent } from './monitor.ts'
+import { parseNeighbour, putNeighbour, RTM_NEIGHBOUR } from './neighbour.ts'
+import { parseRoute, putRoute, RTM_ROUTE } from './route.ts'
+
+/** Long enough on the busiest machine; a test that works never waits for it. */
+const soon = () => AbortSignal.timeout(20_000)
+
+/** Two bridges, `ours` and `foreign`, that are up. */
+async function host(): Promise<TestHost & { ours: number; foreign: number }> {
+  const fresh = await kernel()
+  for (const name of ['ours', 'foreign'])
+    fresh.netlink().request(createLink({ name, up: true, kind: { type: 'bridge' } }))
+  return Object.assign(fresh, { ours: fresh.index('ours'), foreign: fresh.index('foreign') })
+}
+
+const neighbours = (linkIndex: number, count: number) =>
+  Array.from({ length: count }, (_, i) =>
+    putNeighbour({ linkIndex, ip: ipv4FromNumber(0x0a000000 + i), mac: mac('02:00:00:00:00:01') }),
+  )
+
+const next = async (monitor: Monitor): Promise<readonly MonitorEvent[]> =>
+  (await monitor.batch(soon())) ?? expect.unreachable('no event came')
+
+test('a change of a link is heard', async () => {
+  await using h = await host()
+  using monitor = Monitor.open([GROUP.link], { namespace: h.namespace })
+  h.netlink().request(changeLink('ours', { mtuBytes: 1234 }))
+  for await (const event of monitor.events(soon())) {
+    if (event.kind !== 'message' || event.type !== RTM_LINK.put) continue
+    const link = parseLink(event.body)
+    if (link.mtuBytes !== 1234) continue
+    expect(link.name).toBe('ours')
+    break
+  }
+})
+
+test('an event carries the port of the socket that caused it, so that our own doing can be told apart', async () => {
+  await using h = await host()
+  using monitor = Monitor.open([GROUP.neighbour], { namespace: h.namespace })
+  h.netlink().batch(neighbours(h.ours, 1))
+  expect(await next(monitor)).toMatchObject([{ port: h.netlink().port }])
+  await h.sh('ip neigh replace 10.0.0.0 lladdr 02:00:00:00:00:02 dev ours nud permanent')
+  const [event] = await next(monitor)
+  expect(event?.kind === 'message' && event.port).not.toBe(h.netlink().port)
+})
+
+test('changes made before anybody reads wait for the reader', async () => {
+  await using h = await host()
+  using monitor = Monitor.open([GROUP.link], { namespace: h.namespace })
+  h.netlink().request(removeLink('foreign'))
+  await Bun.sleep(20)
+  const events = await next(monitor)
+  expect(events.some((e) => e.kind === 'message' && e.type === RTM_LINK.remove)).toBe(true)
+})
+
+test('neighbours of foreign links neither arrive nor wake the process', async () => {
+  await using h = await host()
+  using monitor = Monitor.open([GROUP.neighbour], {
+    namespace: h.namespace,
+    filter: [neighboursOf([h.ours])],
+  })
+  await Bun.sleep(1)
+  const before = wakeCount
+  for (let round = 0; round < 10; round++) {
+    h.netlink().batch(neighbours(h.foreign, 100 + round))
+    await Bun.sleep(1)
+  }
+  expect(wakeCount).toBe(before)
+  expect(monitor.received).toBe(0)
+  h.netlink().request(putNeighbour({ linkIndex: h.ours, ip: ip('10.9.9.9'), mac: mac('02:00:00:00:00:09') }))
+  const [event] = await next(monitor)
+  expect(event?.kind === 'message' && parseNeighbour(event.body)).toMatchObject({ ip: ip('10.9.9.9') })
+  expect(monitor.received).toBe(1)
+})
+
+test('the filter can be changed while it listens', async () => {
+  await using h = await host()
+  using monitor = Monitor.open([GROUP.neighbour], { namespace: h.namespace, filter: [neighboursOf([])] })
+  h.netlink().batch(neighbours(h.ours, 5))
+  monitor.setFilter([neighboursOf([1, 2, h.ours])])
+  h.netlink().batch(neighbours(h.ours, 7).slice(5))
+  expect(await next(monitor)).toHaveLength(2)
+})
+
+test('each rule judges its own types only', async () => {
+  await using h = await host()
+  using monitor = Monitor.open([GROUP.link, GROUP.neighbour, GROUP.ipv4Address, GROUP.ipv4Route], {
+    namespace: h.namespace,
+    filter: [linksOf([]), addressesOf([]), neighboursOf([h.ours]), routesIn([254]), routesOf([0x68])],
+  })
+  const socket = h.netlink()
+  const route = { linkIndex: h.ours, to: prefix('10.2.0.0/24') }
+  socket.request(changeLink('ours', { mtuBytes: 1300 }))
+  socket.request(putAddress({ linkIndex: h.ours, ip: ip('10.1.0.1'), length: 24 }))
+  socket.request(putRoute({ ...route, protocol: 3 }))
+  socket.request(putRoute({ ...route, protocol: 0x68, table: 77 }))
+  socket.request(putRoute({ ...route, protocol: 0x68 }))
+  socket.batch(neighbours(h.ours, 1))
+  const seen = (await next(monitor)).map((e) => (e.kind === 'message' ? e : expect.unreachable(e.kind)))
+  expect(seen.map((e) => e.type)).toEqual([RTM_ROUTE.put, RTM_NEIGHBOUR.put])
+  expect(seen[0] && parseRoute(seen[0].body)).toMatchObject({ protocol: 0x68, table: 254 })
+})
+
+test('a receive buffer that overflows is told as an overrun, and listening goes on', async () => {
+  await using h = await host()
+  using monitor = Monitor.open([GROUP.neighbour], { namespace: h.namespace, receiveBufferBytes: 4096 })
+  h.netlink().batch(neighbours(h.ours, 500))
+  const events = await next(monitor)
+  expect(events.some((e) => e.kind === 'overrun')).toBe(true)
+  h.netlink().request(putNeighbour({ linkIndex: h.ours, ip: ip('10.9.9.9'), mac: mac('02:00:00:00:00:09') }))
+  expect(await next(monitor)).toMatchObject([{ kind: 'message', type: RTM_NEIGHBOUR.put }])
+})
+
+test('waiting ends with the signal, and with the monitor', async () => {
+  await using h = await host()
+  const monitor = Monitor.open([GROUP.link], { namespace: h.namespace })
+  const stop = new AbortController()
+  const first = monitor.batch(stop.signal)
+  stop.abort()
+  expect(await first).toBeUndefined()
+  expect(await monitor.batch(stop.signal)).toBeUndefined()
+  const second = monitor.batch(soon())
+  monitor[Symbol.dispose]()
+  expect(await second).toBeUndefined()
+})
+
+test('one reader at a time', async () => {
+  await using h = await host()
+  using monitor = Monitor.open([GROUP.link], { namespace: h.namespace })
+  const stop = new AbortController()
+  const first = monitor.batch(stop.signal)
+  const second: unknown = await monitor.batch(stop.signal).catch((error: unknown) => error)
+  expect(second).toMatchObject({ message: 'this monitor has a reader already' })
+  stop.abort()
+  await first
+})
+
+test('a filter the kernel would not take is refused by its length', () => {
+  expect(() => compile([neighboursOf(Array.from({ length: 3000 }, (_, i) => i))])).toThrow(
+    'the kernel takes 4096',
+  )
+})

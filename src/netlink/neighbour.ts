@@ -1,0 +1,116 @@
+// Neighbours (ARP, NDP) and forwarding database entries: struct ndmsg and NDA_* (linux/neighbour.h).
+import { familyOf, type Family, type Ip } from '../model/ip.ts'
+import type { Mac } from '../model/mac.ts'
+import { Attributes, u16, u32 } from './attributes.ts'
+import { AF, familyOfNumber } from './family.ts'
+import { type Message, NLM_F, Writer } from './wire.ts'
+
+export const RTM_NEIGHBOUR = { put: 28, remove: 29, get: 30 } as const
+const HEADER = 12
+const NDA = { dst: 1, mac: 2, port: 6, vni: 7, ifindex: 8, master: 9 } as const
+/** NUD_*: what the kernel thinks of an entry. */
+export const NUD = { reachable: 0x02, stale: 0x04, failed: 0x20, noArp: 0x40, permanent: 0x80 } as const
+/** NTF_*: `self` is the device's own FDB, `master` that of the bridge it is in. */
+export const NTF = { self: 0x02, master: 0x04, proxy: 0x08, externallyLearned: 0x10, router: 0x80 } as const
+const RTN_UNICAST = 1
+
+export interface NeighbourMessage {
+  readonly linkIndex: number
+  readonly ip: Ip
+  /** Absent in entries that aren't resolved. */
+  readonly mac: Mac | undefined
+  /** NUD_*; permanent unless told otherwise. */
+  readonly state?: number
+  /** NTF_*. */
+  readonly flags?: number
+}
+export interface FdbMessage {
+  readonly linkIndex: number
+  readonly mac: Mac
+  /** The remote VTEP of a VXLAN entry. */
+  readonly dst: Ip | undefined
+  /** NUD_*; permanent unless told otherwise. */
+  readonly state?: number
+  /** NTF_*; `self` unless told otherwise. */
+  readonly flags?: number
+  /** The bridge the link is in; only what the kernel reports. */
+  readonly master?: number | undefined
+}
+
+/** Creates or replaces. ENODEV for an unknown link, EINVAL for a link that does no resolution of this family. */
+export const putNeighbour = (n: NeighbourMessage): Message =>
+  neighbour(RTM_NEIGHBOUR.put, NLM_F.create | NLM_F.replace, 'put', n, n.state ?? NUD.permanent)
+
+/** ENOENT if it isn't there. */
+export const removeNeighbour = (n: Pick<NeighbourMessage, 'linkIndex' | 'ip'>): Message =>
+  neighbour(RTM_NEIGHBOUR.remove, 0, 'remove', { ...n, mac: undefined }, 0)
+
+const neighbour = (type: number, flags: number, verb: string, n: NeighbourMessage, state: number): Message =>
+  Writer.message(type, flags, `${verb} neighbour ${n.ip} on link ${n.linkIndex}`, (w) => {
+    header(w, AF[familyOf(n.ip)], n.linkIndex, state, n.flags ?? 0)
+    w.attrIp(NDA.dst, n.ip)
+    if (n.mac !== undefined) w.attrMac(NDA.mac, n.mac)
+  })
+
+/** Creates or replaces. ENODEV for an unknown link; EOPNOTSUPP for one without an FDB. */
+export const putFdb = (f: FdbMessage): Message =>
+  fdb(RTM_NEIGHBOUR.put, NLM_F.create | NLM_F.replace, 'put', f, f.state ?? NUD.permanent)
+
+/** ENOENT if it isn't there. With `dst` only the entry that leads there. */
+export const removeFdb = (f: FdbMessage): Message => fdb(RTM_NEIGHBOUR.remove, 0, 'remove', f, 0)
+
+const fdb = (type: number, flags: number, verb: string, f: FdbMessage, state: number): Message =>
+  Writer.message(type, flags, `${verb} FDB entry ${f.mac} on link ${f.linkIndex}`, (w) => {
+    header(w, AF.bridge, f.linkIndex, state, f.flags ?? NTF.self)
+    w.attrMac(NDA.mac, f.mac)
+    if (f.dst !== undefined) w.attrIp(NDA.dst, f.dst)
+  })
+
+const header = (w: Writer, family: number, linkIndex: number, state: number, flags: number): Writer =>
+  w
+    .u32(family)
+    .u32(linkIndex)
+    .u16(state)
+    .u8(flags)
+    .u8(family === AF.bridge ? 0 : RTN_UNICAST)
+
+/** Neighbours of a family, of one link if given. Proxy entries are not among them. */
+export const listNeighbours = (filter: { family: Family; linkIndex?: number }): Message =>
+  list(AF[filter.family], filter.linkIndex, 'list neighbours')
+
+/** FDB entries of all links, or of one. */
+export const listFdb = (filter: { linkIndex?: number } = {}): Message =>
+  list(AF.bridge, filter.linkIndex, 'list FDB entries')
+
+const list = (family: number, linkIndex: number | undefined, subject: string): Message =>
+  Writer.message(RTM_NEIGHBOUR.get, 0, subject, (w) => {
+    w.u32(family).zero(HEADER - 4)
+    if (linkIndex !== undefined) w.attrU32(NDA.ifindex, linkIndex)
+  })
+
+export type NeighbourInfo =
+  | ({ readonly kind: 'neighbour' } & Required<NeighbourMessage>)
+  | ({ readonly kind: 'fdb' } & Required<FdbMessage>)
+
+/**
+ * The entry in the body of an RTM_NEWNEIGH or RTM_DELNEIGH: both kinds share the message. Undefined for what has no
+ * address of its kind (other families; FDB entries without a MAC).
+ */
+export function parseNeighbour(body: Uint8Array): NeighbourInfo | undefined {
+  const a = new Attributes(body, HEADER, 'a neighbour')
+  let dst: Ip | undefined
+  let mac: Mac | undefined
+  let master: number | undefined
+  const bridge = body[0] === AF.bridge
+  if (!bridge && familyOfNumber(body[0]) === undefined) return undefined
+  while (a.next())
+    if (a.type === NDA.dst) dst = a.ip()
+    else if (a.type === NDA.mac) mac = a.length === 6 ? a.mac() : undefined
+    else if (a.type === NDA.master) master = a.u32()
+  const linkIndex = u32(body, 4)
+  const state = u16(body, 8)
+  const flags = body[10] ?? 0
+  if (bridge)
+    return mac === undefined ? undefined : { kind: 'fdb', linkIndex, mac, dst, state, flags, master }
+  return dst === undefined ? undefined : { kind: 'neighbour', linkIndex, ip: dst, mac, state, flags }
+}
