@@ -18,6 +18,7 @@ function concat(parts: readonly Uint8Array[]): Uint8Array {
 
 test('a frame is flag, big-endian length, message', () => {
   expect([...encodeFrame(new Uint8Array([7, 8, 9]))]).toEqual([0, 0, 0, 0, 3, 7, 8, 9])
+  expect([...encodeFrame(new Uint8Array([7]), new Uint8Array([8, 9]))]).toEqual([0, 0, 0, 0, 3, 7, 8, 9])
 })
 
 test('any messages cut into any chunks come back whole and in order', () => {
@@ -26,7 +27,7 @@ test('any messages cut into any chunks come back whole and in order', () => {
       fc.array(fc.uint8Array({ maxLength: 40 }), { maxLength: 6 }),
       fc.array(fc.integer({ min: 1, max: 17 }), { minLength: 1, maxLength: 20 }),
       (messages, cuts) => {
-        const stream = concat(messages.map(encodeFrame))
+        const stream = concat(messages.map((message) => encodeFrame(message)))
         const reader = new FrameReader(40)
         const received: number[][] = []
         for (let at = 0, turn = 0; at < stream.byteLength; turn++) {

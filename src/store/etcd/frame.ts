@@ -16,11 +16,16 @@ export class FrameError extends Error {
   }
 }
 
-/** The frame around one message, uncompressed. */
-export function encodeFrame(message: Uint8Array): Uint8Array {
-  const frame = new Uint8Array(FRAME_HEADER_BYTES + message.byteLength)
-  new DataView(frame.buffer).setUint32(1, message.byteLength)
-  frame.set(message, FRAME_HEADER_BYTES)
+/** The frame around one message, uncompressed; the message may come in several parts. */
+export function encodeFrame(...parts: readonly Uint8Array[]): Uint8Array {
+  const length = parts.reduce((sum, part) => sum + part.byteLength, 0)
+  const frame = new Uint8Array(FRAME_HEADER_BYTES + length)
+  new DataView(frame.buffer).setUint32(1, length)
+  let at = FRAME_HEADER_BYTES
+  for (const part of parts) {
+    frame.set(part, at)
+    at += part.byteLength
+  }
   return frame
 }
 
