@@ -1,0 +1,27 @@
+// One event a transaction, whatever was in it, and none of the rest reaches this process.
+import { expect, test } from 'bun:test'
+import { kernel } from '../../../test/support/kernel.ts'
+import { openGenerations } from './generations.ts'
+import { NFT_MSG } from './header.ts'
+
+test('ten thousand rules of somebody else are one event', async () => {
+  await using host = await kernel()
+  using generations = openGenerations(host.namespace)
+  await host.sh(`
+    { echo 'table ip kube-proxy {'
+      echo ' chain c {'
+      for i in $(seq 10000); do echo "  ip saddr 10.0.$((i / 250)).$((i % 250)) accept"; done
+      echo ' }'
+      echo '}'
+    } | nft -f -`)
+  expect(await host.sh('nft list table ip kube-proxy | grep -c accept')).toBe('10000\n')
+  await host.sh('nft delete table ip kube-proxy')
+  const types: number[] = []
+  for await (const event of generations.events(AbortSignal.timeout(5000))) {
+    types.push(event.kind === 'message' ? event.type : -1)
+    if (types.length === 2) break
+  }
+  await new Promise(setImmediate)
+  expect(types).toEqual([NFT_MSG.newGeneration, NFT_MSG.newGeneration])
+  expect(generations.received).toBe(2)
+})
