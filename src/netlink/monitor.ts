@@ -120,7 +120,19 @@ export class Monitor implements Disposable {
     }
   }
 
-  #drain(): void {
+  /**
+   * All that has come in until now, without waiting: what the kernel sent before this call is among it, so a dump that
+   * follows answers every hint so far. A reader that waits goes on waiting. Throws what ended the listening.
+   */
+  take(): readonly MonitorEvent[] {
+    this.#drain(false)
+    if (this.#failure !== undefined) throw this.#failure
+    const batch = this.#waiting
+    this.#waiting = []
+    return batch
+  }
+
+  #drain(wake = true): void {
     try {
       let left = MOST_AT_ONCE
       while (this.#open && left > 0 && this.#receiveOne()) left--
@@ -128,7 +140,7 @@ export class Monitor implements Disposable {
     } catch (error) {
       this.#failure = error
     }
-    if (this.#waiting.length > 0 || this.#failure !== undefined) this.#wake?.()
+    if (wake && (this.#waiting.length > 0 || this.#failure !== undefined)) this.#wake?.()
   }
 
   /** False when nothing is left. */
