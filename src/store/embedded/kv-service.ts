@@ -1,0 +1,58 @@
+// etcd's KV service: Range, Put, DeleteRange, Txn, Compact.
+import type { MessageShape } from '@bufbuild/protobuf'
+import { KV, type ResponseHeaderSchema } from '../etcd/gen/etcdserverpb/rpc_pb.ts'
+import type { ChangeSet } from './change-set.ts'
+import { checkDeleteRange, checkPut, checkRange, checkTxn } from './check.ts'
+import type { Engine } from './engine.ts'
+import { unary, type Route } from './grpc-server.ts'
+import { answerRange } from './range.ts'
+import { refusal } from './rpc-error.ts'
+import { applyDeleteRange, applyPut, applyTxn, isReadOnly, type WriteContext } from './txn.ts'
+
+/** etcd's default for --max-request-bytes. */
+const MAX_WRITE_BYTES = 1536 * 1024
+
+type Answer = { header?: MessageShape<typeof ResponseHeaderSchema> | undefined }
+
+export function kvRoutes(engine: Engine): Route[] {
+  const { queue, revisions, identity, leases } = engine
+  const signed = <T extends Answer>(answer: T): T => {
+    if (answer.header !== undefined) Object.assign(answer.header, identity.header(answer.header.revision))
+    return answer
+  }
+  const write = async <T extends Answer>(apply: (context: WriteContext) => T): Promise<T> =>
+    signed(
+      await queue.submit((changes: ChangeSet) =>
+        apply({ revisions, changes, leaseExists: (id) => leases.exists(id) }),
+      ),
+    )
+  return [
+    unary(KV.method.range, (request) => {
+      checkRange(request)
+      return signed(answerRange(revisions, request))
+    }),
+    unary(KV.method.put, (request, bytes) => {
+      checkPut(request)
+      checkSize(bytes)
+      return write((context) => applyPut(context, request))
+    }),
+    unary(KV.method.deleteRange, (request, bytes) => {
+      checkDeleteRange(request)
+      checkSize(bytes)
+      return write((context) => applyDeleteRange(context, request))
+    }),
+    unary(KV.method.txn, (request, bytes) => {
+      checkTxn(request)
+      if (!isReadOnly(request)) checkSize(bytes)
+      return write((context) => applyTxn(context, request))
+    }),
+    unary(KV.method.compact, async ({ revision, physical }) => {
+      await engine.compaction.compact(revision, physical)
+      return { header: identity.header(revisions.revision) }
+    }),
+  ]
+}
+
+function checkSize(bytes: number): void {
+  if (bytes > MAX_WRITE_BYTES) throw refusal('requestTooLarge')
+}

@@ -1,0 +1,22 @@
+// Why the store process can't start or go on; the message tells a person what to do.
+
+export type StoreErrorCode =
+  | 'usage'
+  | 'database_foreign'
+  | 'database_damaged'
+  | 'database_newer'
+  | 'database_locked'
+  | 'database_unreadable'
+  | 'database_write_failed'
+  | 'address_in_use'
+  | 'listen_failed'
+
+export class StoreError extends Error {
+  override readonly name = 'StoreError'
+  readonly code: StoreErrorCode
+
+  constructor(code: StoreErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}

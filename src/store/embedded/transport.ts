@@ -1,0 +1,83 @@
+// HTTP/2 without TLS ("h2c", prior knowledge) on TCP. The only file that knows how bytes come in; TLS goes here.
+import {
+  createServer,
+  type Http2Server,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2'
+import type { AddressInfo } from 'node:net'
+import type { ListenAddress } from './options.ts'
+import { StoreError } from './store-error.ts'
+
+const STREAM_WINDOW_BYTES = 1024 * 1024
+const MAX_STREAMS = 10_000
+/** The kernel finds out about peers that vanished without a word. */
+const KEEPALIVE_DELAY_MS = 30_000
+
+export type StreamHandler = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void
+
+export class Listener implements AsyncDisposable {
+  readonly host: string
+  readonly #server: Http2Server
+  readonly #sessions = new Set<ServerHttp2Session>()
+
+  private constructor(host: string, onStream: StreamHandler) {
+    this.host = host
+    this.#server = createServer({
+      settings: { initialWindowSize: STREAM_WINDOW_BYTES, maxConcurrentStreams: MAX_STREAMS },
+    })
+    this.#server.on('stream', (stream, headers) => onStream(stream, headers))
+    this.#server.on('session', (session) => {
+      this.#sessions.add(session)
+      session.on('close', () => this.#sessions.delete(session))
+    })
+    // What isn't HTTP/2 is cut off by the session itself.
+    this.#server.on('sessionError', () => undefined)
+    this.#server.on('connection', (socket) => socket.setKeepAlive(true, KEEPALIVE_DELAY_MS))
+  }
+
+  static async open(address: ListenAddress, onStream: StreamHandler): Promise<Listener> {
+    const listener = new Listener(address.host, onStream)
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    listener.#server.once('error', reject)
+    listener.#server.listen({ host: address.host, port: address.port }, resolve)
+    try {
+      await promise
+    } catch (error) {
+      throw describeListenError(error, address)
+    }
+    listener.#server.removeListener('error', reject)
+    return listener
+  }
+
+  /** The port listened on: the chosen one where 0 was asked for. */
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  /** Takes no new connection or call; resolves when those that are open have ended. */
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    for (const session of this.#sessions) session.close()
+    await closed
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const session of this.#sessions) session.destroy()
+    if (this.#server.listening) await this.close()
+  }
+}
+
+function describeListenError(error: unknown, { host, port }: ListenAddress): StoreError {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  if (code === 'EADDRINUSE') {
+    return new StoreError(
+      'address_in_use',
+      `${host}:${port} is in use: another store or etcd may be running; stop it, or give another --listen`,
+      { cause: error },
+    )
+  }
+  const text = error instanceof Error ? error.message : String(error)
+  return new StoreError('listen_failed', `can't listen on ${host}:${port}: ${text}`, { cause: error })
+}

@@ -1,0 +1,15 @@
+// etcd's Watch service.
+import { Watch } from '../etcd/gen/etcdserverpb/rpc_pb.ts'
+import type { Engine } from './engine.ts'
+import { duplex, type Route } from './grpc-server.ts'
+import { WatchStream } from './watch-stream.ts'
+
+export function watchRoutes(engine: Engine, progressIntervalMs: number): Route[] {
+  const { hub, revisions, identity } = engine
+  return [
+    duplex(
+      Watch.method.watch,
+      (call) => new WatchStream(call, { hub, revisions, identity, progressIntervalMs }),
+    ),
+  ]
+}
