@@ -20,13 +20,11 @@ const { symbols: c } = dlopen('libc.so.6', {
   setsockopt: { args: ['i32', 'i32', 'i32', 'ptr', 'u32'], returns: 'i32' },
   getsockopt: { args: ['i32', 'i32', 'i32', 'ptr', 'ptr'], returns: 'i32' },
   fcntl: { args: ['i32', 'i32', 'i64'], returns: 'i32' },
-  ioctl: { args: ['i32', 'u64', 'ptr'], returns: 'i32' },
   setns: { args: ['i32', 'i32'], returns: 'i32' },
   unshare: { args: ['i32'], returns: 'i32' },
   mount: { args: ['ptr', 'ptr', 'ptr', 'u64', 'ptr'], returns: 'i32' },
   umount2: { args: ['ptr', 'i32'], returns: 'i32' },
   kill: { args: ['i32', 'i32'], returns: 'i32' },
-  prctl: { args: ['i32', 'u64', 'u64', 'u64', 'u64'], returns: 'i32' },
 })
 
 const errnoAddress = c.__errno_location()
@@ -209,8 +207,6 @@ export const F = { getFlags: 3, setFlags: 4, setOwner: 8 } as const
 export const O_ASYNC = 0o20000
 export const fcntl = (fd: number, command: number, value: number): number =>
   check(c.fcntl(fd, command, value), 'fcntl', `fd ${fd}`)
-export const ioctl = (fd: number, request: number, address: number): number =>
-  check(c.ioctl(fd, request, address), 'ioctl', `fd ${fd}, request 0x${request.toString(16)}`)
 
 export const CLONE_NEWNET = 0x40000000
 export const setns = (fd: number, type: number): void => {
@@ -235,11 +231,6 @@ export const umount2 = (target: string, flags: number): void => {
 /** Signal 0 only asks whether the process exists. */
 export const kill = (pid: number, signal: number): void => {
   check(c.kill(pid, signal), 'kill', `pid ${pid}, signal ${signal}`)
-}
-
-/** Asks the kernel to send this process `signal` when its parent dies (PR_SET_PDEATHSIG). */
-export const dieWithParent = (signal: number): void => {
-  check(c.prctl(1, signal, 0, 0, 0), 'prctl')
 }
 
 export { SysError, isSysError } from './errno.ts'

@@ -1,0 +1,47 @@
+// Files that are whole or not there: written beside the target, made durable, then renamed over it.
+import { randomBytes } from 'node:crypto'
+import {
+  closeSync,
+  fchmodSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+
+/**
+ * Replaces `path` (a symbolic link too) by a file of `text`, durable when this returns; makes missing directories.
+ * A reader, and a crash at any moment, finds the old file or the new one. Throws Node's ErrnoException.
+ */
+export function writeFileAtomically(path: string, text: string | Uint8Array, mode = 0o644): void {
+  const directory = dirname(path)
+  mkdirSync(directory, { recursive: true })
+  const temporary = join(directory, `.${basename(path)}.${process.pid}-${randomBytes(6).toString('hex')}.tmp`)
+  try {
+    const fd = openSync(temporary, 'wx', mode)
+    try {
+      fchmodSync(fd, mode)
+      writeFileSync(fd, text)
+      fsyncSync(fd)
+    } finally {
+      closeSync(fd)
+    }
+    renameSync(temporary, path)
+  } catch (error) {
+    rmSync(temporary, { force: true })
+    throw error
+  }
+  syncDirectory(directory)
+}
+
+function syncDirectory(path: string): void {
+  const fd = openSync(path, 'r')
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
