@@ -20,6 +20,7 @@ const { symbols: c } = dlopen('libc.so.6', {
   setsockopt: { args: ['i32', 'i32', 'i32', 'ptr', 'u32'], returns: 'i32' },
   getsockopt: { args: ['i32', 'i32', 'i32', 'ptr', 'ptr'], returns: 'i32' },
   fcntl: { args: ['i32', 'i32', 'i64'], returns: 'i32' },
+  flock: { args: ['i32', 'i32'], returns: 'i32' },
   setns: { args: ['i32', 'i32'], returns: 'i32' },
   unshare: { args: ['i32'], returns: 'i32' },
   mount: { args: ['ptr', 'ptr', 'ptr', 'u64', 'ptr'], returns: 'i32' },
@@ -207,6 +208,11 @@ export const F = { getFlags: 3, setFlags: 4, setOwner: 8 } as const
 export const O_ASYNC = 0o20000
 export const fcntl = (fd: number, command: number, value: number): number =>
   check(c.fcntl(fd, command, value), 'fcntl', `fd ${fd}`)
+
+/** Takes an exclusive lock on an open file, for this descriptor until it is closed. Blocks while another holds it. */
+export const flockExclusive = (fd: number, path: string): void => {
+  while (c.flock(fd, 2) === -1) if (errno() !== EINTR) fail('flock', path)
+}
 
 export const CLONE_NEWNET = 0x40000000
 export const setns = (fd: number, type: number): void => {
