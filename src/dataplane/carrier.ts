@@ -20,8 +20,16 @@ export const blocked = (on: string, reason: string): Result => ({ kind: 'blocked
 
 /** Look again. Never the truth itself: what a hint shows only tells whether it is news. */
 export type Hint<T> =
-  /** This object, as the notification shows it; undefined if gone. No news if that is what we believe already. */
-  | { readonly kind: 'seen'; readonly key: string; readonly have: T | undefined }
+  /**
+   * An object as the notification shows it, undefined if it went; `was`: what went, where the notification says.
+   * No news if it is what we believe already.
+   */
+  | {
+      readonly kind: 'seen'
+      readonly key: string
+      readonly have: T | undefined
+      readonly was?: T | undefined
+    }
   /** At all that depends on this link, whatever the kind. */
   | { readonly kind: 'link'; readonly link: string }
   /** At everything of this kind (an overrun, a notification that doesn't say what changed). */

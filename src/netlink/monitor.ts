@@ -97,11 +97,19 @@ export class Monitor implements Disposable {
 
   /** All that has come in since, at least one event; undefined once `signal` or disposal has ended it. */
   async batch(signal: AbortSignal): Promise<readonly MonitorEvent[] | undefined> {
+    if (!(await this.ready(signal))) return undefined
+    const batch = this.#waiting
+    this.#waiting = []
+    return batch
+  }
+
+  /** True once something waits to be taken; false when `signal` or disposal has ended it. */
+  async ready(signal: AbortSignal): Promise<boolean> {
     if (this.#reading) throw new Error('this monitor has a reader already')
     this.#reading = true
     try {
       while (this.#waiting.length === 0) {
-        if (signal.aborted || !this.#open) return undefined
+        if (signal.aborted || !this.#open) return false
         if (this.#failure !== undefined) throw this.#failure
         const { promise, resolve } = Promise.withResolvers<void>()
         const wake = () => resolve()
@@ -110,10 +118,7 @@ export class Monitor implements Disposable {
         await promise
         signal.removeEventListener('abort', wake)
       }
-      if (signal.aborted) return undefined
-      const batch = this.#waiting
-      this.#waiting = []
-      return batch
+      return !signal.aborted
     } finally {
       this.#reading = false
       this.#wake = undefined

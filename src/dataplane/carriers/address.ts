@@ -1,0 +1,68 @@
+// Carries addresses of our own links. Address changes of other links that we use are told as hints about the link:
+// with its last address the kernel drops the link's routes.
+import { familyOf } from '../../model/ip.ts'
+import { address, type Address } from '../../model/kernel.ts'
+import {
+  IFA_F,
+  listAddresses,
+  parseAddress,
+  putAddress,
+  removeAddress,
+  RTM_ADDRESS,
+} from '../../netlink/address.ts'
+import { isMissing } from '../../netlink/error.ts'
+import type { Message } from '../../netlink/wire.ts'
+import type { Change, Result } from '../carrier.ts'
+import { addressKind } from '../kinds/address.ts'
+import { noLink, putResult, removeResult, RtnetlinkCarrier } from './rtnetlink-carrier.ts'
+import type { Rtnetlink } from './rtnetlink.ts'
+
+export class AddressCarrier extends RtnetlinkCarrier<Address> {
+  constructor(session: Rtnetlink) {
+    super(session, [RTM_ADDRESS.put, RTM_ADDRESS.remove])
+  }
+
+  async dump(): Promise<readonly Address[]> {
+    return this.session.ownLinks().flatMap(({ index }) => {
+      try {
+        return this.session.socket.dump(listAddresses({ linkIndex: index }), ({ body }) => this.#read(body))
+      } catch (error) {
+        // The link went since we last heard: so did its addresses.
+        if (isMissing(error)) return []
+        throw error
+      }
+    })
+  }
+
+  #read(body: Uint8Array): Address | undefined {
+    const found = parseAddress(body)
+    const link = found && this.session.ownName(found.linkIndex)
+    return found === undefined || link === undefined
+      ? undefined
+      : address({ link, ip: found.ip, length: found.length })
+  }
+
+  async apply(changes: readonly Change<Address>[]): Promise<readonly Result[]> {
+    return this.batch(
+      changes,
+      (change): Message | Result => {
+        const { link, ip, length } = change.op === 'put' ? change.want : change.have
+        const linkIndex = this.session.indexOf(link)
+        if (linkIndex === undefined) return change.op === 'put' ? noLink(link) : removeResult(undefined)
+        if (change.op === 'remove') return removeAddress({ linkIndex, ip, length })
+        // No duplicate address detection: the address must serve at once.
+        const flags = familyOf(ip) === 'ipv6' ? { flags: IFA_F.noDad } : {}
+        return putAddress({ linkIndex, ip, length, ...flags })
+      },
+      (change, error) => (change.op === 'put' ? putResult(error, change.want.link) : removeResult(error)),
+    )
+  }
+
+  hear(type: number, body: Uint8Array): void {
+    const own = this.#read(body)
+    if (own === undefined) {
+      const link = this.session.nameOf(parseAddress(body)?.linkIndex)
+      if (link !== undefined) this.session.linkChanged(link)
+    } else this.see(addressKind.key(own), type === RTM_ADDRESS.put, own)
+  }
+}

@@ -1,0 +1,61 @@
+// Carries permanent FDB entries of our own VXLAN devices. Learned entries are not reported: putting ours replaces them.
+import { fdbEntry, type FdbEntry } from '../../model/kernel.ts'
+import { AF } from '../../netlink/family.ts'
+import {
+  type FdbMessage,
+  listFdb,
+  NUD,
+  parseNeighbour,
+  putFdb,
+  removeFdb,
+  RTM_NEIGHBOUR,
+} from '../../netlink/neighbour.ts'
+import type { Message } from '../../netlink/wire.ts'
+import type { Change, Result } from '../carrier.ts'
+import { fdbKey } from '../kinds/fdb.ts'
+import { noLink, putResult, removeResult, RtnetlinkCarrier } from './rtnetlink-carrier.ts'
+import type { Rtnetlink } from './rtnetlink.ts'
+
+export class FdbCarrier extends RtnetlinkCarrier<FdbEntry> {
+  constructor(session: Rtnetlink) {
+    super(session, [RTM_NEIGHBOUR.put, RTM_NEIGHBOUR.remove])
+  }
+
+  async dump(): Promise<readonly FdbEntry[]> {
+    return this.session.ownLinks().flatMap(({ index, name }) =>
+      this.session.socket.dump(listFdb({ linkIndex: index }), ({ body }) => {
+        const found = parseNeighbour(body)
+        return found?.kind === 'fdb' && found.linkIndex === index ? permanent(found, name) : undefined
+      }),
+    )
+  }
+
+  async apply(changes: readonly Change<FdbEntry>[]): Promise<readonly Result[]> {
+    return this.batch(
+      changes,
+      (change): Message | Result => {
+        const { link, mac, dst } = change.op === 'put' ? change.want : change.have
+        const linkIndex = this.session.indexOf(link)
+        if (linkIndex === undefined) return change.op === 'put' ? noLink(link) : removeResult(undefined)
+        return change.op === 'put' ? putFdb({ linkIndex, mac, dst }) : removeFdb({ linkIndex, mac, dst })
+      },
+      (change, error) => (change.op === 'put' ? putResult(error, change.want.link) : removeResult(error)),
+    )
+  }
+
+  hear(type: number, body: Uint8Array): void {
+    if (body[0] !== AF.bridge) return
+    const found = parseNeighbour(body)
+    if (found?.kind !== 'fdb') return
+    const link = this.session.ownName(found.linkIndex)
+    if (link === undefined) return
+    const object = permanent(found, link)
+    this.see(fdbKey({ link, mac: found.mac }), type === RTM_NEIGHBOUR.put, object)
+  }
+}
+
+/** Entries without a remote VTEP are none of VXLAN's. */
+const permanent = (found: FdbMessage, link: string): FdbEntry | undefined =>
+  found.dst === undefined || ((found.state ?? 0) & NUD.permanent) === 0
+    ? undefined
+    : fdbEntry({ link, mac: found.mac, dst: found.dst })

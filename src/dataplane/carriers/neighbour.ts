@@ -1,0 +1,69 @@
+// Carries permanent neighbours of our own links. Entries the kernel resolved by itself are not reported: putting ours
+// replaces them.
+import { neighbour, type Neighbour } from '../../model/kernel.ts'
+import { AF } from '../../netlink/family.ts'
+import {
+  listNeighbours,
+  NTF,
+  NUD,
+  parseNeighbour,
+  putNeighbour,
+  removeNeighbour,
+  RTM_NEIGHBOUR,
+} from '../../netlink/neighbour.ts'
+import type { Message } from '../../netlink/wire.ts'
+import type { Change, Result } from '../carrier.ts'
+import { neighbourKey } from '../kinds/neighbour.ts'
+import { noLink, putResult, removeResult, RtnetlinkCarrier } from './rtnetlink-carrier.ts'
+import type { Rtnetlink } from './rtnetlink.ts'
+
+export class NeighbourCarrier extends RtnetlinkCarrier<Neighbour> {
+  constructor(session: Rtnetlink) {
+    super(session, [RTM_NEIGHBOUR.put, RTM_NEIGHBOUR.remove])
+  }
+
+  async dump(): Promise<readonly Neighbour[]> {
+    const { socket, families } = this.session
+    return this.session.ownLinks().flatMap(({ index, name }) =>
+      families.flatMap((family) =>
+        socket.dump(listNeighbours({ family, linkIndex: index }), ({ body }) => {
+          const found = parseNeighbour(body)
+          return found?.kind === 'neighbour' && found.linkIndex === index ? permanent(found, name) : undefined
+        }),
+      ),
+    )
+  }
+
+  async apply(changes: readonly Change<Neighbour>[]): Promise<readonly Result[]> {
+    return this.batch(
+      changes,
+      (change): Message | Result => {
+        const { link, ip, mac } = change.op === 'put' ? change.want : change.have
+        const linkIndex = this.session.indexOf(link)
+        if (linkIndex === undefined) return change.op === 'put' ? noLink(link) : removeResult(undefined)
+        return change.op === 'put' ? putNeighbour({ linkIndex, ip, mac }) : removeNeighbour({ linkIndex, ip })
+      },
+      (change, error) => (change.op === 'put' ? putResult(error, change.want.link) : removeResult(error)),
+    )
+  }
+
+  hear(type: number, body: Uint8Array): void {
+    if (body[0] === AF.bridge) return
+    const found = parseNeighbour(body)
+    if (found?.kind !== 'neighbour') return
+    const link = this.session.ownName(found.linkIndex)
+    if (link === undefined) return
+    const object = permanent(found, link)
+    // Deleting an entry is announced twice: first as failed, without its MAC.
+    this.see(neighbourKey({ link, ip: found.ip }), type === RTM_NEIGHBOUR.put, object)
+  }
+}
+
+function permanent(
+  found: Extract<ReturnType<typeof parseNeighbour>, { kind: 'neighbour' }>,
+  link: string,
+): Neighbour | undefined {
+  return found.mac === undefined || (found.state & NUD.permanent) === 0 || (found.flags & NTF.proxy) !== 0
+    ? undefined
+    : neighbour({ link, ip: found.ip, mac: found.mac })
+}

@@ -1,0 +1,188 @@
+// Carries unicast routes of the main table, through nexthop objects or plain. Never replaces a route: another's of
+// the same prefix could be in front. It adds ours behind the old one of ours, then removes that.
+import { type Route, ROUTE_PROTOCOL, route } from '../../model/kernel.ts'
+import { familyOfPrefix, type Prefix } from '../../model/prefix.ts'
+import { isExists, type NetlinkError } from '../../netlink/error.ts'
+import {
+  addRoute,
+  appendRoute,
+  listRoutes,
+  parseRoute,
+  PROTOCOL,
+  putRoute,
+  removeRoute,
+  type RouteInfo,
+  type RouteMessage,
+  RTM_ROUTE,
+  TABLE,
+} from '../../netlink/route.ts'
+import type { Message } from '../../netlink/wire.ts'
+import { blocked, type Change, done, failed, type Result } from '../carrier.ts'
+import { nexthopKey } from '../kinds/nexthop.ts'
+import { routeKind } from '../kinds/route.ts'
+import type { NexthopTable } from './nexthop-table.ts'
+import { noLink, putResult, removeResult, RtnetlinkCarrier } from './rtnetlink-carrier.ts'
+import type { Rtnetlink } from './rtnetlink.ts'
+
+/** What a route without a metric gets (RTA_PRIORITY absent; IP6_RT_PRIO_USER). */
+const METRIC = { ipv4: 0, ipv6: 1024 } as const
+
+type Put = Extract<Change<Route>, { op: 'put' }>
+
+export class RouteCarrier extends RtnetlinkCarrier<Route> {
+  readonly #nexthops: NexthopTable
+
+  constructor(session: Rtnetlink, nexthops: NexthopTable) {
+    super(session, [RTM_ROUTE.put, RTM_ROUTE.remove])
+    this.#nexthops = nexthops
+  }
+
+  /** What carries our protocol, what `ip` and upstream made, and all that is on our links: not a host's whole BGP table. */
+  async dump(): Promise<readonly Route[]> {
+    return this.session.families.flatMap((family) => {
+      const read = (filter: { protocol?: number; linkIndex?: number }) =>
+        this.session.socket.dump(
+          listRoutes({ family, table: TABLE.main, type: 'unicast', ...filter }),
+          ({ body }) => {
+            const info = parseRoute(body)
+            if (info === undefined || (filter.protocol !== undefined && info.protocol !== filter.protocol))
+              return undefined
+            return this.#read(info)
+          },
+        )
+      const marked = [ROUTE_PROTOCOL, PROTOCOL.boot]
+      const others = this.session
+        .ownLinks()
+        .flatMap(({ index }) => read({ linkIndex: index }))
+        .filter((found) => !marked.includes(found.protocol ?? ROUTE_PROTOCOL))
+      return [...marked.flatMap((protocol) => read({ protocol })), ...others]
+    })
+  }
+
+  /** Undefined for what can't stand under a key of ours: other tables, metrics and types, several ways at once. */
+  #read(info: RouteInfo): Route | undefined {
+    if (info.table !== TABLE.main || info.type !== 'unicast' || info.metric !== METRIC[info.family])
+      return undefined
+    if (info.multipath || info.cloned) return undefined
+    const protocol = info.protocol === ROUTE_PROTOCOL ? {} : { protocol: info.protocol }
+    const odd = info.source === undefined ? {} : { unrecognised: `source ${info.source}` }
+    if (info.nexthopId !== undefined) {
+      const nexthop = this.#nexthops.at(info.nexthopId)
+      if (nexthop !== undefined) {
+        const { via, link, onLink } = nexthop
+        return route({ to: info.to, via, link, onLink, through: 'nexthop', ...protocol, ...odd })
+      }
+      odd.unrecognised = `nexthop ${info.nexthopId}`
+    }
+    const link = this.session.nameOf(info.linkIndex)
+    if (link === undefined || info.via === undefined) return undefined
+    return route({
+      to: info.to,
+      via: info.via,
+      link,
+      onLink: info.onLink,
+      through: 'plain',
+      ...protocol,
+      ...odd,
+    })
+  }
+
+  async apply(changes: readonly Change<Route>[]): Promise<readonly Result[]> {
+    const puts = changes.filter((change) => change.op === 'put')
+    const outcomes = new Map<Change<Route>, Result>()
+    const put = this.#put(puts)
+    for (const [index, change] of puts.entries()) outcomes.set(change, put[index] ?? done)
+    // What was there before goes only after its successor is in; the result is that of the removal.
+    const removals = changes.filter(
+      (change) => change.op === 'remove' || isReplaced(change, outcomes.get(change)),
+    )
+    const removed = this.batch(
+      removals,
+      ({ have }): Message | Result => (have === undefined ? done : this.#remove(have)),
+      (_change, error) => removeResult(error),
+    )
+    for (const [index, change] of removals.entries()) outcomes.set(change, removed[index] ?? done)
+    return changes.map((change) => outcomes.get(change) ?? done)
+  }
+
+  #put(puts: readonly Put[]): Result[] {
+    let taken: ReadonlyMap<Prefix, readonly RouteInfo[]> | undefined
+    return this.batch(
+      puts,
+      ({ want, have }): Message | Result => {
+        const message = this.#message(want)
+        if ('kind' in message) return message
+        if (have === undefined) return addRoute(message)
+        return familyOfPrefix(want.to) === 'ipv4' ? appendRoute(message) : putRoute(message)
+      },
+      ({ want }, error) => {
+        if (!isExists(error)) return putResult(error, want.link)
+        taken ??= this.#all()
+        return this.#inTheWay(want, taken.get(want.to) ?? [], error)
+      },
+    )
+  }
+
+  /** The route as a request, or why it can't be tried. */
+  #message(want: Route): RouteMessage | Result {
+    const linkIndex = this.session.indexOf(want.link)
+    if (linkIndex === undefined) return noLink(want.link)
+    const common = { to: want.to, protocol: ROUTE_PROTOCOL }
+    if (want.through === 'plain') return { ...common, via: want.via, linkIndex, onLink: want.onLink }
+    const nexthopId = this.#nexthops.idOf(want)
+    return nexthopId === undefined
+      ? blocked(nexthopKey(want), `there is no nexthop via ${want.via} on ${want.link}`)
+      : { ...common, nexthopId }
+  }
+
+  #remove(have: Route): Message | Result {
+    const protocol = have.protocol ?? ROUTE_PROTOCOL
+    if (have.through === 'nexthop') {
+      const nexthopId = this.#nexthops.idOf(have)
+      return removeRoute({ to: have.to, protocol, ...(nexthopId === undefined ? {} : { nexthopId }) })
+    }
+    // The kernel finds no route through a nexthop object by its gateway.
+    if (have.unrecognised?.startsWith('nexthop') === true) return removeRoute({ to: have.to, protocol })
+    const linkIndex = this.session.indexOf(have.link)
+    // With its link it went too.
+    return linkIndex === undefined ? done : removeRoute({ to: have.to, protocol, via: have.via, linkIndex })
+  }
+
+  /** The kernel says that a route of this prefix is there already: ours after all, or somebody else's. */
+  #inTheWay(want: Route, there: readonly RouteInfo[], error: NetlinkError): Result {
+    if (there.some((info) => this.#isOurs(want, info))) return done
+    const [other] = there
+    if (other === undefined) return failed(error.message)
+    const via = other.via === undefined ? '' : ` via ${other.via}`
+    const dev = this.session.nameOf(other.linkIndex)
+    return failed(
+      `${want.to} is taken by a route that is not heddle's (${[other.type, via, dev === undefined ? '' : ` dev ${dev}`].join('')}, protocol ${other.protocol}); if it is a leftover, remove it: ip route del ${want.to}`,
+    )
+  }
+
+  #isOurs(want: Route, info: RouteInfo): boolean {
+    const found = this.#read(info)
+    return found !== undefined && routeKind.same(want, found)
+  }
+
+  #all(): ReadonlyMap<Prefix, readonly RouteInfo[]> {
+    const infos = this.session.families.flatMap((family) =>
+      this.session.socket.dump(listRoutes({ family, table: TABLE.main }), ({ body }) => parseRoute(body)),
+    )
+    return Map.groupBy(
+      infos.filter((info) => info.table === TABLE.main && info.metric === METRIC[info.family]),
+      (info) => info.to,
+    )
+  }
+
+  hear(type: number, body: Uint8Array): void {
+    const info = parseRoute(body)
+    const object = info && this.#read(info)
+    if (object === undefined) return
+    this.see(routeKind.key(object), type === RTM_ROUTE.put, object)
+  }
+}
+
+/** IPv4 routes are added behind the old one, which is still to be removed. IPv6 replaces. */
+const isReplaced = (change: Put, result: Result | undefined): boolean =>
+  change.have !== undefined && result?.kind === 'done' && familyOfPrefix(change.want.to) === 'ipv4'

@@ -1,0 +1,81 @@
+// What the rtnetlink carriers have in common: hints in a queue, and changes as one batch.
+import { isMissing, type NetlinkError } from '../../netlink/error.ts'
+import type { Message } from '../../netlink/wire.ts'
+import { blocked, type Carrier, type Change, done, failed, type Hint, type Result } from '../carrier.ts'
+import { HintQueue } from './hint-queue.ts'
+import type { Ear, Rtnetlink } from './rtnetlink.ts'
+
+export abstract class RtnetlinkCarrier<T> implements Carrier<T>, Ear {
+  readonly types: readonly number[]
+  protected readonly session: Rtnetlink
+  protected readonly queue = new HintQueue<T>()
+
+  /** `types`: the notifications to hear. */
+  constructor(session: Rtnetlink, types: readonly number[]) {
+    this.session = session
+    this.types = types
+    session.listen(this)
+  }
+
+  abstract dump(signal: AbortSignal): Promise<readonly T[]>
+  abstract apply(changes: readonly Change<T>[], signal: AbortSignal): Promise<readonly Result[]>
+  abstract hear(type: number, body: Uint8Array): void
+
+  overrun(): void {
+    this.queue.push({ kind: 'everything', reason: 'notifications were lost' })
+  }
+  fail(error: unknown): void {
+    this.queue.fail(error)
+  }
+  hints(signal: AbortSignal): AsyncIterable<Hint<T>> {
+    return this.queue.stream(signal)
+  }
+  heard(): readonly Hint<T>[] {
+    this.session.hear()
+    return this.queue.take()
+  }
+
+  /** A notification of one object; undefined where it shows none that could be ours any more. */
+  protected see(key: string, put: boolean, object: T | undefined): void {
+    const have = put ? object : undefined
+    this.queue.push(
+      have === undefined ? { kind: 'seen', key, have, was: object } : { kind: 'seen', key, have },
+    )
+  }
+
+  /** Sends the messages of all changes that can be tried; `prepare` gives a result instead where one can't. */
+  protected batch<C>(
+    changes: readonly C[],
+    prepare: (change: C) => Message | Result,
+    judge: (change: C, error: NetlinkError | undefined) => Result,
+  ): Result[] {
+    const prepared = changes.map(prepare)
+    const errors = this.session.socket.batch(prepared.filter(isMessage))
+    let sent = 0
+    return changes.map((change, index) => {
+      const attempt = prepared[index]
+      if (attempt === undefined) return failed('nothing was prepared for it')
+      return isMessage(attempt) ? judge(change, errors[sent++]) : attempt
+    })
+  }
+}
+
+const isMessage = (attempt: Message | Result): attempt is Message => 'body' in attempt
+
+export const noLink = (link: string): Result => blocked(link, `there is no link ${link}`)
+
+/** What the kernel's answer to a put means for an object that lives on `link`. */
+export function putResult(error: NetlinkError | undefined, link: string): Result {
+  if (error === undefined) return done
+  // Gone, or set down, since we last heard of it: the notification that says so is on its way.
+  if (error.errnoName === 'ENODEV') return noLink(link)
+  if (error.errnoName === 'ENETDOWN') return blocked(link, `link ${link} is down`)
+  return failed(error.message)
+}
+
+/** What the kernel's answer to a removal means: gone already is done. */
+export function removeResult(error: NetlinkError | undefined): Result {
+  if (error === undefined) return done
+  const { message } = error
+  return isMissing(error) ? done : failed(message)
+}

@@ -1,0 +1,174 @@
+// One session with the kernel's rtnetlink that the carriers of links, addresses, routes, neighbours, FDB entries and
+// nexthops share: a socket for requests, a monitor, and the table of links by name and index.
+import { addressesOf, type FilterRule, neighboursOf, routesOf } from '../../netlink/filter.ts'
+import { type LinkInfo, listLinks, parseLink, RTM_LINK } from '../../netlink/link.ts'
+import { GROUP, Monitor, type MonitorEvent } from '../../netlink/monitor.ts'
+import { PROTOCOL } from '../../netlink/route.ts'
+import { NetlinkSocket } from '../../netlink/socket.ts'
+import type { Namespace } from '../../sys/namespace.ts'
+import { ROUTE_PROTOCOL } from '../../model/kernel.ts'
+import type { Family } from '../../model/ip.ts'
+import { familyOfPrefix } from '../../model/prefix.ts'
+import type { Ownership } from '../kind.ts'
+import { LinkTable } from './link-table.ts'
+import { hasNexthops } from './nexthop-table.ts'
+
+/** A carrier's ear: what of the session's notifications concerns it. Bodies are copies it may keep. */
+export interface Ear {
+  readonly types: readonly number[]
+  hear(type: number, body: Uint8Array): void
+  /** Notifications were lost. */
+  overrun(): void
+  /** Nothing will be heard any more. */
+  fail(error: unknown): void
+}
+
+/** Told of links whose state, MAC, index or name changed, or whose addresses did. */
+type LinkListener = (link: string) => void
+
+export class Rtnetlink implements Disposable {
+  readonly scope: Ownership
+  readonly socket: NetlinkSocket
+  readonly links = new LinkTable()
+  /** Whether this kernel has nexthop objects (Linux ≥ 5.3). */
+  readonly nexthopObjects: boolean
+  /** The families of our networks. */
+  readonly families: readonly Family[]
+  readonly #monitor: Monitor
+  readonly #ears = new Map<number, Ear[]>()
+  readonly #all: Ear[] = []
+  readonly #stop = new AbortController()
+  /** Names of links that our objects live on, ours or not. */
+  readonly #used: Set<string>
+  #linkListener: LinkListener | undefined
+  #filter = ''
+
+  private constructor(scope: Ownership, socket: NetlinkSocket, namespace: Namespace | undefined) {
+    this.scope = scope
+    this.socket = socket
+    this.#used = new Set(scope.links)
+    this.families = [...new Set(scope.networks.map(familyOfPrefix))]
+    this.nexthopObjects = hasNexthops(socket)
+    this.#monitor = Monitor.open(groups(this.families, this.nexthopObjects), {
+      ...(namespace === undefined ? {} : { namespace }),
+      filter: [routesOf([ROUTE_PROTOCOL, PROTOCOL.boot])],
+    })
+  }
+
+  static open(scope: Ownership, namespace?: Namespace): Rtnetlink {
+    const socket = NetlinkSocket.open('route', namespace)
+    try {
+      const session = new Rtnetlink(scope, socket, namespace)
+      session.loadLinks()
+      void session.#pump()
+      return session
+    } catch (error) {
+      socket[Symbol.dispose]()
+      throw error
+    }
+  }
+
+  listen(ear: Ear): void {
+    this.#all.push(ear)
+    for (const type of ear.types) this.#ears.set(type, [...(this.#ears.get(type) ?? []), ear])
+  }
+  /** Of links that our objects live on. */
+  onLink(listener: LinkListener): void {
+    this.#linkListener = listener
+  }
+
+  /** Index of a link, or undefined where there is none. From now on its changes concern us. */
+  indexOf(name: string): number | undefined {
+    if (!this.#used.has(name)) {
+      this.#used.add(name)
+      this.#refilter()
+    }
+    return this.links.get(name)?.index
+  }
+  nameOf(index: number | undefined): string | undefined {
+    return this.links.at(index)?.name
+  }
+  /** The name of a link with this index if it is ours. */
+  ownName(index: number): string | undefined {
+    const name = this.nameOf(index)
+    return name !== undefined && this.scope.links.has(name) ? name : undefined
+  }
+  /** Names and indices of the links that are ours and exist. */
+  ownLinks(): LinkInfo[] {
+    return [...this.scope.links].map((name) => this.links.get(name)).filter((l) => l !== undefined)
+  }
+
+  /** Reads all links anew. */
+  loadLinks(): void {
+    const links = this.socket.dump(listLinks(), (reply) => parseLink(reply.body))
+    for (const name of this.links.load(links)) this.linkChanged(name)
+    this.#refilter()
+  }
+
+  /** A link as just read, or undefined if there is none of that index now. */
+  noteLink(index: number, link: LinkInfo | undefined): void {
+    const names = link === undefined ? [this.links.remove(index)?.name] : this.links.put(link)
+    this.#refilter()
+    for (const name of names) if (name !== undefined) this.linkChanged(name)
+  }
+
+  linkChanged(name: string): void {
+    if (this.#used.has(name)) this.#linkListener?.(name)
+  }
+
+  /** Hands what has come in until now to the carriers' ears, without waiting. */
+  hear(): void {
+    for (const event of this.#monitor.take()) this.#dispatch(event)
+  }
+
+  async #pump(): Promise<void> {
+    try {
+      while (await this.#monitor.ready(this.#stop.signal)) this.hear()
+    } catch (error) {
+      for (const ear of this.#all) ear.fail(error)
+    }
+  }
+
+  #dispatch(event: MonitorEvent): void {
+    if (event.kind === 'overrun') {
+      for (const ear of this.#all) ear.overrun()
+      return
+    }
+    // What our own requests changed we know from their acknowledgements; a link's indirect changes we don't.
+    if (event.port === this.socket.port && event.type !== RTM_LINK.put && event.type !== RTM_LINK.remove)
+      return
+    for (const ear of this.#ears.get(event.type) ?? []) ear.hear(event.type, event.body)
+  }
+
+  /** Tells the kernel which links' notifications to let through. */
+  #refilter(): void {
+    const indexes = (names: Iterable<string>) =>
+      [...names].map((name) => this.links.get(name)?.index).filter((index) => index !== undefined)
+    const own = indexes(this.scope.links)
+    const used = indexes(this.#used)
+    const next = `${own.join()} ${used.join()}`
+    if (next === this.#filter) return
+    this.#filter = next
+    const rules: FilterRule[] = [
+      neighboursOf(own),
+      addressesOf(used),
+      routesOf([ROUTE_PROTOCOL, PROTOCOL.boot]),
+    ]
+    this.#monitor.setFilter(rules)
+  }
+
+  [Symbol.dispose](): void {
+    this.#stop.abort()
+    this.#monitor[Symbol.dispose]()
+    this.socket[Symbol.dispose]()
+  }
+}
+
+const groups = (families: readonly Family[], nexthopObjects: boolean): number[] => [
+  GROUP.link,
+  GROUP.neighbour,
+  ...families.flatMap((family) =>
+    family === 'ipv4' ? [GROUP.ipv4Address, GROUP.ipv4Route] : [GROUP.ipv6Address, GROUP.ipv6Route],
+  ),
+  ...(nexthopObjects ? [GROUP.nexthop] : []),
+]

@@ -1,0 +1,38 @@
+// Unicast routes to peers' subnets in the main table.
+import { ROUTE_PROTOCOL, type Route } from '../../model/kernel.ts'
+import { containsPrefix } from '../../model/prefix.ts'
+import type { Kind } from '../kind.ts'
+
+/** rtm_protocol (linux/rtnetlink.h): the kernel's own routes, and what `ip route add` and upstream install. */
+export const RTPROT = { kernel: 2, boot: 3 } as const
+
+export const routeKind: Kind<Route> = {
+  name: 'route',
+  after: ['link', 'address', 'neighbour', 'fdb', 'nexthop'],
+  key: (r) => r.to,
+  on: (r) => r.link,
+  same: (want, have) => protocolOf(have) === ROUTE_PROTOCOL && isEqual(want, have),
+  ours(have, scope) {
+    const protocol = protocolOf(have)
+    if (protocol === RTPROT.kernel) return 'foreign'
+    const inside = scope.networks.some((network) => containsPrefix(network, have.to))
+    const onOurs = scope.links.has(have.link)
+    if (protocol === ROUTE_PROTOCOL) return inside || onOurs ? 'ours' : 'foreign'
+    if (!inside) return 'foreign'
+    // On a device of ours it is upstream's, or a changed one of ours.
+    if (onOurs) return 'ours'
+    return protocol === RTPROT.boot ? 'adopt' : 'foreign'
+  },
+  adopts: (want, have) => isEqual(want, have),
+  disturbs: () => [],
+}
+
+const protocolOf = (r: Route): number => r.protocol ?? ROUTE_PROTOCOL
+
+const isEqual = (a: Route, b: Route): boolean =>
+  a.unrecognised === b.unrecognised &&
+  a.to === b.to &&
+  a.via === b.via &&
+  a.link === b.link &&
+  a.onLink === b.onLink &&
+  a.through === b.through
