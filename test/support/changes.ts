@@ -1,6 +1,6 @@
 // What changed in a namespace's kernel tables over a stretch of time, from any process: every rtnetlink and
 // nf_tables notification. The socket only collects; it is read when asked, so nothing runs meanwhile.
-import { setsockoptInt, recvfrom, close } from '../../src/sys/libc.ts'
+import { close, MSG, recvfrom, setsockoptInt } from '../../src/sys/libc.ts'
 import { allocate } from '../../src/sys/arena.ts'
 import { NETLINK_ADD_MEMBERSHIP, openNetlink, SOL_NETLINK, type Protocol } from '../../src/netlink/open.ts'
 import { splitMessages } from '../../src/netlink/reply.ts'
@@ -27,18 +27,40 @@ const RTM: Readonly<Record<number, string>> = {
 }
 const NUD_PERMANENT = 0x80
 
+/** Collects the notifications of some groups in the socket's buffer (32 MiB) until they are taken. */
+export class Recorder implements Disposable {
+  readonly #fd: number
+  readonly #block = allocate(1 << 16)
+
+  constructor(host: TestHost, protocol: Protocol, groups: readonly number[]) {
+    this.#fd = openNetlink(protocol, host.namespace, 32 << 20)
+    for (const group of groups) setsockoptInt(this.#fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
+  }
+
+  /** What came since the last call; never waits. The bodies are valid until the next one. Throws ENOBUFS on an overrun. */
+  *take(): Generator<Reply> {
+    for (;;) {
+      const length = recvfrom(this.#fd, this.#block.address, 1 << 16, MSG.dontWait)
+      if (length === undefined) return
+      yield* splitMessages(this.#block.bytes.subarray(0, length))
+    }
+  }
+
+  [Symbol.dispose](): void {
+    close(this.#fd)
+    this.#block[Symbol.dispose]()
+  }
+}
+
 export class Changes implements Disposable {
   readonly #host: TestHost
-  readonly #sockets: readonly { fd: number; protocol: Protocol }[]
+  readonly #route: Recorder
+  readonly #nftables: Recorder
 
   constructor(host: TestHost) {
     this.#host = host
-    const join = (protocol: Protocol, groups: readonly number[]) => {
-      const fd = openNetlink(protocol, host.namespace, 32 << 20)
-      for (const group of groups) setsockoptInt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
-      return { fd, protocol }
-    }
-    this.#sockets = [join('route', ROUTE_GROUPS), join('netfilter', NFTABLES_GROUPS)]
+    this.#route = new Recorder(host, 'route', ROUTE_GROUPS)
+    this.#nftables = new Recorder(host, 'netfilter', NFTABLES_GROUPS)
   }
 
   /**
@@ -49,22 +71,18 @@ export class Changes implements Disposable {
     const links = new Map(
       (await this.#host.ipJson('link')).map((link) => [Number(link['ifindex']), String(link['ifname'])]),
     )
-    const changes: string[] = []
-    using block = allocate(1 << 16)
-    for (const { fd, protocol } of this.#sockets)
-      for (;;) {
-        const length = recvfrom(fd, block.address, 1 << 16, 0x40)
-        if (length === undefined) break
-        for (const reply of splitMessages(block.bytes.subarray(0, length))) {
-          const change = protocol === 'route' ? routeChange(reply, links) : `nft 0x${reply.type.toString(16)}`
-          if (change !== undefined) changes.push(change)
-        }
-      }
-    return changes
+    return [
+      ...this.#route
+        .take()
+        .map((reply) => routeChange(reply, links))
+        .filter((word) => word !== undefined),
+      ...this.#nftables.take().map((reply) => `nft 0x${reply.type.toString(16)}`),
+    ]
   }
 
   [Symbol.dispose](): void {
-    for (const { fd } of this.#sockets) close(fd)
+    this.#route[Symbol.dispose]()
+    this.#nftables[Symbol.dispose]()
   }
 }
 
