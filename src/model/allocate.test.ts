@@ -28,38 +28,50 @@ const dual = configOf({
 
 describe('allocate', () => {
   test('never gives the first subnet of the network by default', () => {
-    expect(allocate(configOf({ Network: '10.3.0.0/16' }), [], () => 0)?.ipv4).toBe(prefix('10.3.1.0/24'))
+    expect(allocate(configOf({ Network: '10.3.0.0/16' }), [], [], () => 0)?.ipv4).toBe(prefix('10.3.1.0/24'))
   })
 
   test('gives the one subnet that is left, whatever the chance', () => {
     const taken = ['10.3.1.0/24', '10.3.2.0/24', '10.3.4.0/24'].map(prefix)
     for (const chance of [0, 0.5, 0.999])
-      expect(allocate(few, taken, () => chance)?.ipv4).toBe(prefix('10.3.3.0/24'))
+      expect(allocate(few, taken, [], () => chance)?.ipv4).toBe(prefix('10.3.3.0/24'))
   })
 
   test('a larger taken prefix takes all that it covers, a smaller one the subnet it lies in', () => {
-    expect(allocate(few, [prefix('10.3.0.0/22')], () => 0.999)?.ipv4).toBe(prefix('10.3.4.0/24'))
-    expect(allocate(few, ['10.3.0.0/22', '10.3.4.128/26'].map(prefix), () => 0)).toBeUndefined()
+    expect(allocate(few, [prefix('10.3.0.0/22')], [], () => 0.999)?.ipv4).toBe(prefix('10.3.4.0/24'))
+    expect(allocate(few, ['10.3.0.0/22', '10.3.4.128/26'].map(prefix), [], () => 0)).toBeUndefined()
   })
 
   test('what lies outside min and max takes nothing', () => {
     const taken = ['10.3.0.0/24', '10.3.5.0/24', '10.4.1.0/24', 'fd00::/16'].map(prefix)
-    expect(allocate(few, taken, () => 0)?.ipv4).toBe(prefix('10.3.1.0/24'))
-    expect(allocate(few, taken, () => 0.999)?.ipv4).toBe(prefix('10.3.4.0/24'))
+    expect(allocate(few, taken, [], () => 0)?.ipv4).toBe(prefix('10.3.1.0/24'))
+    expect(allocate(few, taken, [], () => 0.999)?.ipv4).toBe(prefix('10.3.4.0/24'))
   })
 
   test('dual stack gives one of each family, and nothing when either has run out', () => {
-    expect(allocate(dual, [prefix('fd00:1:0:5::/64')], () => 0)).toEqual({
+    expect(allocate(dual, [prefix('fd00:1:0:5::/64')], [], () => 0)).toEqual({
       ipv4: prefix('10.3.1.0/24'),
       ipv6: prefix('fd00:1:0:6::/64'),
     })
-    expect(allocate(dual, [prefix('fd00:1:0:4::/62')], () => 0)).toBeUndefined()
-    expect(allocate(dual, [prefix('10.3.0.0/16')], () => 0)).toBeUndefined()
+    expect(allocate(dual, [prefix('fd00:1:0:4::/62')], [], () => 0)).toBeUndefined()
+    expect(allocate(dual, [prefix('10.3.0.0/16')], [], () => 0)).toBeUndefined()
+  })
+
+  test('prefers what the host had, each family by itself, if it is free and allowed', () => {
+    const had = ['10.3.3.0/24', 'fd00:1:0:6::/64'].map(prefix)
+    expect(allocate(dual, [], had, () => 0)).toEqual({ ipv4: had[0]!, ipv6: had[1] })
+    expect(allocate(dual, [prefix('10.3.3.128/25')], had, () => 0)).toEqual({
+      ipv4: prefix('10.3.1.0/24'),
+      ipv6: had[1],
+    })
+    expect(allocate(few, [], ['10.4.1.0/24', '10.3.2.0/25', '10.3.9.0/24'].map(prefix), () => 0)?.ipv4).toBe(
+      prefix('10.3.1.0/24'),
+    )
   })
 
   test('chooses among the first hundred free subnets', () => {
     const config = configOf({ Network: '10.0.0.0/8' })
-    const last = allocate(config, [prefix('10.0.3.0/24')], () => 0.9999)
+    const last = allocate(config, [prefix('10.0.3.0/24')], [], () => 0.9999)
     expect(last?.ipv4).toBe(prefix('10.0.101.0/24'))
   })
 
@@ -68,7 +80,7 @@ describe('allocate', () => {
     const count = subnetCount(config.ipv4)
     expect(count).toBe(60_000n)
     const taken = Array.from({ length: 59_999 }, (_, i) => subnetAt(config.ipv4, BigInt(i))).reverse()
-    expect(allocate(config, taken, () => 0)?.ipv4).toBe(subnetAt(config.ipv4, 59_999n))
+    expect(allocate(config, taken, [], () => 0)?.ipv4).toBe(subnetAt(config.ipv4, 59_999n))
   })
 
   test('what it gives is allowed and overlaps nothing; it gives nothing only when all is covered', () => {
@@ -83,7 +95,7 @@ describe('allocate', () => {
         fc.array(inside, { maxLength: 60 }),
         fc.double({ min: 0, max: 0.999, noNaN: true }),
         (taken, r) => {
-          const place = allocate(range, taken, () => r)
+          const place = allocate(range, taken, [], () => r)
           const all = Array.from({ length: Number(subnetCount(range.ipv4)) }, (_, i) =>
             subnetAt(range.ipv4, BigInt(i)),
           )

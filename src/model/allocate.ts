@@ -1,7 +1,7 @@
 // Which subnet a new host gets: a random one of the first free ones, as upstream chooses (flannel-compat 3.2.4). Pure.
 import { bitsOf, ipToValue } from './ip.ts'
 import { allows, subnetAt, subnetCount, type NetworkConfig, type NetworkRange } from './net-config.ts'
-import { baseOf, familyOfPrefix, sizeOf, type Prefix } from './prefix.ts'
+import { baseOf, familyOfPrefix, overlaps, sizeOf, type Prefix } from './prefix.ts'
 
 /** A host's place in the network: always IPv4, and IPv6 where the config has it. */
 export interface Place {
@@ -13,16 +13,21 @@ export interface Place {
 const CANDIDATES = 100
 
 /**
- * A free place under `config`, clear of every prefix in `taken` (of any length, of either family). Undefined if a
- * family has no free subnet left. `random` yields numbers in [0, 1).
+ * A free place under `config`, clear of every prefix in `taken` (of any length, of either family): a preferred subnet
+ * where one is free and allowed, each family by itself. Undefined if a family has no free subnet left. `random`
+ * yields numbers in [0, 1).
  */
 export function allocate(
   config: NetworkConfig & { readonly ipv4: NetworkRange },
   taken: readonly Prefix[],
+  preferred: readonly Prefix[],
   random: () => number,
 ): Place | undefined {
-  const ipv4 = pick(config.ipv4, taken, random)
-  const ipv6 = config.ipv6 && pick(config.ipv6, taken, random)
+  const choose = (range: NetworkRange) =>
+    preferred.find((p) => allows(range, p) && !taken.some((t) => overlaps(t, p))) ??
+    pick(range, taken, random)
+  const ipv4 = choose(config.ipv4)
+  const ipv6 = config.ipv6 && choose(config.ipv6)
   return ipv4 === undefined || (config.ipv6 && ipv6 === undefined) ? undefined : { ipv4, ipv6 }
 }
 

@@ -36,8 +36,8 @@ export interface LeaseAttributes {
   readonly backendV6Data: Json | undefined
 }
 
-/** Lower-case hex only, as upstream has it: upstream takes a key with `FD00::` for none. */
-const KEY = /^(\d+\.\d+\.\d+\.\d+)-(\d{1,2})(?:&([0-9a-f:]+)-(\d{1,3}))?$/
+/** Lower-case hex only, as upstream has it (`FD00::` is none to it), and lengths without leading zeros. */
+const KEY = /^(\d+\.\d+\.\d+\.\d+)-(0|[1-9]\d?)(?:&([0-9a-f:]+)-(0|[1-9]\d{0,2}))?$/
 
 /** The subnets that a key names, or undefined if it is no lease's key. A key with host bits set is none either. */
 export function parseSubnetKey(key: string): { ipv4: Prefix; ipv6: Prefix | undefined } | undefined {

@@ -1,0 +1,166 @@
+// How a host comes by its lease in etcd: its own one again, else a free subnet that no other host can take meanwhile
+// (flannel-compat 3.2.4, with its races closed).
+import { allocate, suits } from '../../model/allocate.ts'
+import {
+  formatLeaseAttributes,
+  formatSubnetKey,
+  parseLease,
+  parseSubnetKey,
+  subnetsOf,
+  type Lease,
+} from '../../model/lease.ts'
+import type { NetworkConfig, NetworkRange } from '../../model/net-config.ts'
+import type { Prefix } from '../../model/prefix.ts'
+import { StoreError, type LeaseWish } from '../store.ts'
+import type { Client } from './client.ts'
+import { createdBefore, put, read, remove, transact, unchanged, type KeyValue, type Position } from './kv.ts'
+import { grant, keepAlive, type Granted } from './lease.ts'
+import { Backoff } from './wait.ts'
+
+/** A lease of ours as it stands in etcd. */
+export interface Held {
+  readonly kv: KeyValue
+  readonly lease: Lease
+  /** Length of the etcd lease's life, just begun; undefined for a reservation, which has no end. */
+  readonly ttlSeconds: number | undefined
+}
+
+interface Found {
+  readonly kv: KeyValue
+  readonly lease: Lease
+}
+/** The leases at one moment. */
+interface View {
+  readonly at: Position
+  /** Those with our PublicIP, in the order of our liking: reservations first, then the oldest. */
+  readonly own: readonly Found[]
+  /** Every subnet that a key names, with that key; readable value or not. */
+  readonly taken: readonly { readonly key: string; readonly subnets: readonly Prefix[] }[]
+}
+type DualConfig = NetworkConfig & { readonly ipv4: NetworkRange }
+
+/** Throws StoreError: `full` if no subnet is free, `invalid` for a network without IPv4, or what etcd has against it. */
+export async function acquire(
+  client: Client,
+  wish: LeaseWish,
+  ttlSeconds: number,
+  signal: AbortSignal,
+): Promise<Held> {
+  const { ipv4 } = wish.config
+  if (ipv4 === undefined)
+    throw new StoreError(
+      'invalid',
+      'the network has EnableIPv4=false, but etcd names leases by their IPv4 subnet: set EnableIPv4 and Network, or use the Kubernetes store',
+    )
+  const config = { ...wish.config, ipv4 }
+  const backoff = new Backoff(5, 2_000)
+  // Granted once, however many attempts it takes; never revoked, lest an attempt that seemed to fail has used it.
+  let granted: Granted | undefined
+  const life = async () => (granted ??= await grant(client.channel, ttlSeconds, signal))
+  for (;;) {
+    const view = await look(client, wish, signal)
+    const mine = view.own.find(({ lease }) => fits(config, lease))
+    const held = mine
+      ? await takeUp(client, wish, mine, ttlSeconds, life, signal)
+      : await create(client, wish, config, view, life, signal)
+    if (held) return held
+    // Something changed between looking and writing: another host was faster.
+    await backoff.pause(signal)
+  }
+}
+
+const fits = (config: NetworkConfig, lease: Lease): boolean =>
+  lease.ipv4 !== undefined && suits(config, { ipv4: lease.ipv4.subnet, ipv6: lease.ipv6?.subnet })
+
+async function look(client: Client, wish: LeaseWish, signal: AbortSignal): Promise<View> {
+  const { keys, at } = await read(client.channel, client.keys.leases, signal)
+  const own: Found[] = []
+  const taken: { key: string; subnets: Prefix[] }[] = []
+  for (const kv of keys) {
+    const name = client.keys.nameOf(kv.key)
+    const place = parseSubnetKey(name)
+    if (place === undefined) continue
+    taken.push({ key: kv.key, subnets: place.ipv6 === undefined ? [place.ipv4] : [place.ipv4, place.ipv6] })
+    const lease = parseLease(name, kv.value, kv.createRevision)
+    if (typeof lease !== 'string' && lease.ipv4?.publicIp === wish.publicIp) own.push({ kv, lease })
+  }
+  const isLease = ({ kv }: Found) => (kv.lease === 0n ? 0 : 1)
+  own.sort((a, b) => isLease(a) - isLease(b) || Number(a.kv.createRevision - b.kv.createRevision))
+  return { at, own, taken }
+}
+
+/** Our lease of before, published anew if need be; undefined if it changed under our hands. */
+async function takeUp(
+  client: Client,
+  wish: LeaseWish,
+  { kv, lease }: Found,
+  wantedSeconds: number,
+  life: () => Promise<Granted>,
+  signal: AbortSignal,
+): Promise<Held | undefined> {
+  const value = formatLeaseAttributes(wish.attributes(lease))
+  let id = kv.lease
+  let ttlSeconds: number | undefined
+  if (id !== 0n) {
+    ttlSeconds = await keepAlive(client.channel, id, signal)
+    if (ttlSeconds === undefined || ttlSeconds < wantedSeconds) ({ id, ttlSeconds } = await life())
+  }
+  if (value === kv.value && id === kv.lease) return { kv, lease, ttlSeconds }
+  const { done, at } = await transact(
+    client.channel,
+    [unchanged(kv.key, kv.modRevision)],
+    [put(kv.key, value, id)],
+    signal,
+  )
+  return done ? heldOf(client, { ...kv, value, lease: id, modRevision: at.revision }, ttlSeconds) : undefined
+}
+
+/** A new lease; undefined if a key that may overlap it appeared meanwhile. */
+async function create(
+  client: Client,
+  wish: LeaseWish,
+  config: DualConfig,
+  view: View,
+  life: () => Promise<Granted>,
+  signal: AbortSignal,
+): Promise<Held | undefined> {
+  // Ours that no longer fit go in the same transaction; a reservation is the operator's, and stays.
+  const replaced = view.own.filter(({ kv }) => kv.lease !== 0n).slice(0, 50)
+  const replacedKeys = new Set(replaced.map(({ kv }) => kv.key))
+  const taken = view.taken.filter(({ key }) => !replacedKeys.has(key)).flatMap(({ subnets }) => subnets)
+  const had = [...replaced.flatMap(({ lease }) => subnetsOf(lease)), ...wish.previous]
+  const place = allocate(config, taken, had, Math.random)
+  if (place === undefined) throw outOfSubnets(config, view)
+  const { id, ttlSeconds } = await life()
+  const key = client.keys.lease(formatSubnetKey(place.ipv4, place.ipv6))
+  const value = formatLeaseAttributes(wish.attributes(view.own[0]?.lease))
+  const { done, at } = await transact(
+    client.channel,
+    [
+      unchanged(key, 0n),
+      ...client.keys.around(place).map((range) => createdBefore(range, view.at.revision + 1n)),
+      ...replaced.map(({ kv }) => unchanged(kv.key, kv.modRevision)),
+    ],
+    [...replaced.map(({ kv }) => remove(kv.key)), put(key, value, id)],
+    signal,
+  )
+  const kv = { key, value, lease: id, createRevision: at.revision, modRevision: at.revision }
+  return done ? heldOf(client, kv, ttlSeconds) : undefined
+}
+
+/** A key that we have just written, as a lease. */
+export function heldOf(client: Client, kv: KeyValue, ttlSeconds: number | undefined): Held {
+  const lease = parseLease(client.keys.nameOf(kv.key), kv.value, kv.createRevision)
+  if (typeof lease === 'string') throw new StoreError('invalid', `our own lease ${kv.key} is bad: ${lease}`)
+  return { kv, lease, ttlSeconds }
+}
+
+function outOfSubnets(config: DualConfig, view: View): StoreError {
+  const ranges = [config.ipv4, config.ipv6]
+    .filter((range) => range !== undefined)
+    .map(({ min, max, subnetLength }) => `${min} to ${max} in steps of /${subnetLength}`)
+  return new StoreError(
+    'full',
+    `out of subnets: the ${view.taken.length} leases in the store leave none free from ${ranges.join(', or from ')}; enlarge Network, lengthen SubnetLen, or delete leases of hosts that are gone`,
+  )
+}

@@ -1,0 +1,159 @@
+// The way to etcd: several endpoints, one connection at a time, the next endpoint when it fails; and logging in.
+import type { DescMessage, MessageInitShape, MessageShape } from '@bufbuild/protobuf'
+import { Call, type Method } from './call.ts'
+import { EtcdError, Status, unavailable, wantsLogin } from './error.ts'
+import { Auth } from './gen/etcdserverpb/rpc_pb.ts'
+import { Session, type TlsMaterial } from './session.ts'
+import { untilAborted } from './wait.ts'
+
+const DEADLINE_MS = 10_000
+
+export interface ChannelOptions {
+  /** `http://host:port` or `https://host:port`. */
+  readonly endpoints: readonly string[]
+  readonly user?: { readonly name: string; readonly password: string }
+  /** Read anew for each connection. */
+  readonly tls?: () => Promise<TlsMaterial>
+}
+
+export class Channel implements Disposable {
+  readonly #options: ChannelOptions
+  readonly #life = new AbortController()
+  #session: Session | undefined
+  #dialling: Promise<Session> | undefined
+  /** Index of the endpoint to try first. */
+  #next = 0
+  #token: Promise<string> | undefined
+
+  constructor(options: ChannelOptions) {
+    if (options.endpoints.length === 0) throw new RangeError('etcd needs at least one endpoint')
+    this.#options = options
+  }
+
+  /** Who answers now, or would be asked first. */
+  get endpoint(): string {
+    return this.#session?.endpoint ?? this.#endpointAt(this.#next)
+  }
+
+  /** One request, one answer, within 10 s; of a stream, the last answer. Throws EtcdError, or the signal's reason. */
+  async unary<I extends DescMessage, O extends DescMessage>(
+    method: Method<I, O>,
+    message: MessageInitShape<I>,
+    signal: AbortSignal,
+  ): Promise<MessageShape<O>> {
+    try {
+      return await this.#unary(method, message, signal, await this.#metadata(signal))
+    } catch (error) {
+      if (this.#options.user === undefined || !wantsLogin(error)) throw error
+      this.#token = undefined
+      return this.#unary(method, message, signal, await this.#metadata(signal))
+    }
+  }
+
+  /** A call that stays open until the caller, the server or the connection ends it. */
+  async stream<I extends DescMessage, O extends DescMessage>(
+    method: Method<I, O>,
+    metadata: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<Call<I, O>> {
+    const own = await this.#metadata(signal)
+    return new Call(await this.#connected(signal), method, { metadata: { ...own, ...metadata }, signal })
+  }
+
+  [Symbol.dispose](): void {
+    this.#life.abort(new DOMException('the etcd client was closed', 'AbortError'))
+    this.#session?.[Symbol.dispose]()
+  }
+
+  async #unary<I extends DescMessage, O extends DescMessage>(
+    method: Method<I, O>,
+    message: MessageInitShape<I>,
+    signal: AbortSignal,
+    metadata: Readonly<Record<string, string>>,
+  ): Promise<MessageShape<O>> {
+    const session = await this.#connected(signal)
+    using call = new Call(session, method, { metadata, deadlineMs: DEADLINE_MS, signal })
+    call.send(message)
+    call.end()
+    let answer: MessageShape<O> | undefined
+    for await (const one of call.messages()) answer = one
+    return answer ?? Promise.reject(unavailable(session.endpoint, method.name, 'answered without a message'))
+  }
+
+  async #metadata(signal: AbortSignal): Promise<Readonly<Record<string, string>>> {
+    const user = this.#options.user
+    if (user === undefined) return {}
+    if (this.#token === undefined) {
+      const token = this.#login(user)
+      this.#token = token
+      token.catch(() => {
+        if (this.#token === token) this.#token = undefined
+      })
+    }
+    return { token: await untilAborted(this.#token, signal) }
+  }
+
+  async #login(user: { readonly name: string; readonly password: string }): Promise<string> {
+    const { token } = await this.#unary(Auth.method.authenticate, user, this.#life.signal, {})
+    return token
+  }
+
+  /** The open connection, else a new one; callers that come together share it. */
+  async #connected(signal: AbortSignal): Promise<Session> {
+    this.#life.signal.throwIfAborted()
+    signal.throwIfAborted()
+    if (this.#session?.usable) return this.#session
+    if (this.#dialling === undefined) {
+      const dialling = this.#dial()
+      this.#dialling = dialling
+      const done = () => {
+        this.#dialling = undefined
+      }
+      dialling.then(done, done)
+    }
+    return untilAborted(this.#dialling, signal)
+  }
+
+  /** Each endpoint once, from the one after the last that failed. */
+  async #dial(): Promise<Session> {
+    const signal = this.#life.signal
+    const failures: EtcdError[] = []
+    const count = this.#options.endpoints.length
+    // The one we had is gone or leaving: any other is the better guess.
+    if (this.#session !== undefined) this.#next = (this.#next + 1) % count
+    this.#session = undefined
+    for (let tried = 0; tried < count; tried++) {
+      const endpoint = this.#endpointAt(this.#next)
+      try {
+        this.#session = await Session.dial(endpoint, await this.#tls(endpoint), signal)
+        return this.#session
+      } catch (error) {
+        if (!(error instanceof EtcdError)) throw error
+        failures.push(error)
+        this.#next = (this.#next + 1) % count
+      }
+    }
+    if (failures.length === 1 && failures[0] !== undefined) throw failures[0]
+    const details = failures.map((f, i) => `${this.#endpointAt(this.#next + i)} (${f.detail})`).join(', ')
+    throw new EtcdError(
+      Status.unavailable,
+      this.#options.endpoints.join(','),
+      'connecting',
+      `no endpoint answers: ${details}`,
+      { cause: new AggregateError(failures) },
+    )
+  }
+
+  async #tls(endpoint: string): Promise<TlsMaterial | undefined> {
+    try {
+      return await this.#options.tls?.()
+    } catch (cause) {
+      const detail = cause instanceof Error ? cause.message : String(cause)
+      throw unavailable(endpoint, 'reading the certificates', detail, cause)
+    }
+  }
+
+  #endpointAt(index: number): string {
+    return this.#options.endpoints[index % this.#options.endpoints.length] ?? ''
+  }
+}

@@ -1,0 +1,82 @@
+// What went wrong between us and etcd, as one error class; and how gRPC statuses map to the store's codes.
+// Sources: grpc/grpc doc/statuscodes.md, etcd api/v3rpc/rpctypes/error.go.
+import { StoreError } from '../store.ts'
+
+/** gRPC status codes that mean something to us. */
+export const Status = {
+  ok: 0,
+  cancelled: 1,
+  unknown: 2,
+  invalidArgument: 3,
+  deadlineExceeded: 4,
+  notFound: 5,
+  permissionDenied: 7,
+  resourceExhausted: 8,
+  failedPrecondition: 9,
+  outOfRange: 11,
+  unimplemented: 12,
+  internal: 13,
+  unavailable: 14,
+  unauthenticated: 16,
+} as const
+
+/** A call to etcd that failed. `status` is gRPC's, `detail` what the server (or the connection) said. */
+export class EtcdError extends StoreError {
+  readonly status: number
+  readonly detail: string
+
+  constructor(status: number, endpoint: string, what: string, detail: string, options?: ErrorOptions) {
+    const code = codeOf(status, detail)
+    super(code, `etcd at ${endpoint}: ${what}: ${detail}; ${NEXT[code]}`, options)
+    this.name = 'EtcdError'
+    this.status = status
+    this.detail = detail
+  }
+}
+
+const NEXT: Readonly<Record<StoreError['code'], string>> = {
+  unavailable: 'it is tried again until it works: check that etcd runs and can be reached',
+  auth: 'check user, password, certificates and the rights of the user on the prefix',
+  full: 'compact and defragment etcd and clear its alarms, or raise its quota',
+  invalid: 'this is not an etcd with the v3 API, or it refuses what was asked',
+  compacted: 'the keys are listed again',
+  lost: 'the lease is acquired anew',
+}
+
+/** A failure on our side of the call: the connection, a deadline, a frame that is none. */
+export const unavailable = (endpoint: string, what: string, detail: string, cause?: unknown): EtcdError =>
+  new EtcdError(Status.unavailable, endpoint, what, detail, cause === undefined ? undefined : { cause })
+
+function codeOf(status: number, detail: string): StoreError['code'] {
+  switch (status) {
+    case Status.unauthenticated:
+    case Status.permissionDenied:
+      return 'auth'
+    case Status.resourceExhausted:
+      return detail.includes('space') ? 'full' : 'unavailable'
+    case Status.outOfRange:
+      return 'compacted'
+    case Status.invalidArgument:
+    case Status.failedPrecondition:
+      return AUTH.test(detail) ? 'auth' : 'invalid'
+    case Status.notFound:
+    case Status.unimplemented:
+      return 'invalid'
+    default:
+      return 'unavailable'
+  }
+}
+const AUTH = /authentication|user name is empty|auth store|not enabled/
+
+/** The token is stale or was never sent: log in (again) and retry once. rpctypes: ErrInvalidAuthToken, ErrAuthOldRevision, ErrUserEmpty. */
+export const wantsLogin = (error: unknown): boolean =>
+  error instanceof EtcdError &&
+  (error.status === Status.unauthenticated || /user name is empty|auth store is old/.test(error.detail))
+
+/** The etcd lease has expired or was revoked. */
+export const isLeaseGone = (error: unknown): boolean =>
+  error instanceof EtcdError && error.status === Status.notFound && error.detail.includes('lease')
+
+/** Worth trying again without anybody doing something: the store may come back by itself. */
+export const isTemporary = (error: unknown): error is StoreError =>
+  error instanceof StoreError && error.code === 'unavailable'

@@ -1,0 +1,122 @@
+// A range of keys, followed for ever: listed, then watched, through lost connections, compactions and wiped stores.
+import { StoreError } from '../store.ts'
+import type { Channel } from './channel.ts'
+import type { Trouble } from './client.ts'
+import type { History, Mark } from './history.ts'
+import { oneKey, read, type KeyRange, type KeyValue } from './kv.ts'
+import { Backoff } from './wait.ts'
+import { watch, type KeyEvent } from './watch.ts'
+
+export type Followed =
+  /** All keys of the range. Comes first, and again whenever continuity was lost. */
+  | { readonly kind: 'list'; readonly history: string; readonly keys: readonly KeyValue[] }
+  /** What changed since, in order, whole revisions at a time. */
+  | { readonly kind: 'events'; readonly events: readonly KeyEvent[] }
+
+/** How far we have come, and by what key to recognise the store when we come back. */
+interface Place {
+  readonly history: string
+  readonly clusterId: bigint
+  readonly revision: bigint
+  /** `empty`: the range held nothing; `unknown`: the key we knew it by is deleted. */
+  readonly witness: KeyValue | 'empty' | 'unknown'
+}
+
+/** Ends only with the signal, by throwing its reason. */
+export async function* follow(
+  channel: Channel,
+  history: History,
+  range: KeyRange,
+  trouble: Trouble,
+  signal: AbortSignal,
+): AsyncGenerator<Followed, never, undefined> {
+  const backoff = new Backoff(100, 5_000)
+  let place: Place | undefined
+  try {
+    for (;;) {
+      try {
+        if (place === undefined || !(await continues(channel, history, range, place, signal))) {
+          const listed = await list(channel, history, range, signal)
+          place = listed.place
+          yield { kind: 'list', history: place.history, keys: listed.keys }
+        }
+        for await (const batch of watch(channel, range, place.revision + 1n, signal)) {
+          // Another cluster behind one of the endpoints: look again.
+          if (batch.at.clusterId !== place.clusterId) break
+          trouble(undefined)
+          backoff.reset()
+          if (batch.events.length === 0) continue
+          place = advanced(place, range, batch.events)
+          history.seen(place.revision)
+          yield { kind: 'events', events: batch.events }
+        }
+      } catch (error) {
+        signal.throwIfAborted()
+        if (!(error instanceof StoreError)) throw error
+        if (error.code === 'compacted') place = undefined
+        else trouble(error)
+      }
+      await backoff.pause(signal)
+    }
+  } finally {
+    trouble(undefined)
+  }
+}
+
+async function list(
+  channel: Channel,
+  history: History,
+  range: KeyRange,
+  signal: AbortSignal,
+): Promise<{ readonly keys: readonly KeyValue[]; readonly place: Place }> {
+  let mark: Mark
+  let answer: Awaited<ReturnType<typeof read>>
+  do {
+    mark = history.mark()
+    answer = await read(channel, range, signal)
+  } while (!history.answered(mark, answer.at))
+  const { keys, at } = answer
+  const witness = keys.reduce<Place['witness']>(
+    (newest, kv) => (typeof newest === 'string' || kv.modRevision > newest.modRevision ? kv : newest),
+    'empty',
+  )
+  return { keys, place: { history: history.name, clusterId: at.clusterId, revision: at.revision, witness } }
+}
+
+/**
+ * Whether the store is still the one that brought us to `place`. An etcd watch from a revision that a wiped store
+ * hasn't reached is silent for ever, so we ask what it held at that revision.
+ */
+async function continues(
+  channel: Channel,
+  history: History,
+  range: KeyRange,
+  place: Place,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { witness } = place
+  if (witness === 'unknown' || place.history !== history.name) return false
+  const mark = history.mark()
+  try {
+    const question = witness === 'empty' ? range : oneKey(witness.key)
+    const { keys, at } = await read(channel, question, signal, place.revision)
+    const remembers = witness === 'empty' ? keys.length === 0 : keys[0]?.modRevision === witness.modRevision
+    return history.answered(mark, at, !remembers) && place.history === history.name
+  } catch (error) {
+    // That revision is compacted, or yet to come: the list that follows shows which.
+    if (error instanceof StoreError && error.code === 'compacted') return false
+    throw error
+  }
+}
+
+function advanced(place: Place, range: KeyRange, events: readonly KeyEvent[]): Place {
+  let { revision, witness } = place
+  for (const event of events) {
+    const modRevision = event.kind === 'put' ? event.kv.modRevision : event.modRevision
+    if (modRevision > revision) revision = modRevision
+    if (event.kind === 'put') witness = event.kv
+    else if (range.end.length === 0) witness = 'empty'
+    else if (typeof witness !== 'string' && witness.key === event.key) witness = 'unknown'
+  }
+  return { ...place, revision, witness }
+}

@@ -1,0 +1,136 @@
+// One HTTP/2 connection to one etcd endpoint: dialled with a deadline, and proved alive by pings while a call is open.
+import {
+  connect,
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  type OutgoingHttpHeaders,
+} from 'node:http2'
+import { unavailable, type EtcdError } from './error.ts'
+
+/** PEM texts; read anew for each connection, so that renewed files come into use by themselves. */
+export interface TlsMaterial {
+  readonly ca?: string | Buffer
+  readonly cert?: string | Buffer
+  readonly key?: string | Buffer
+}
+
+const DIAL_MS = 5_000
+/** etcd answers pings more often than every 5 s with GOAWAY `too_many_pings`. */
+const PING_EVERY_MS = 6_000
+const PING_ANSWER_MS = 3_000
+/** Flow-control windows: enough for a list of leases over a long line. */
+const STREAM_WINDOW_BYTES = 1 << 20
+const SESSION_WINDOW_BYTES = 4 << 20
+
+/** Opened by `dial`; `usable` until the server says GOAWAY or the connection ends. Disposing ends its calls. */
+export class Session implements Disposable {
+  readonly endpoint: string
+  readonly #http: ClientHttp2Session
+  #calls = 0
+  #timer: NodeJS.Timeout | undefined
+  #leaving = false
+  #end: EtcdError | undefined
+
+  private constructor(endpoint: string, http: ClientHttp2Session) {
+    this.endpoint = endpoint
+    this.#http = http
+    http.on('goaway', () => {
+      this.#leaving = true
+    })
+    http.on('error', (cause: Error) => this.#fail(cause.message, cause))
+    http.on('close', () => this.#fail('the connection was closed'))
+  }
+
+  /** Connects and waits for the server's SETTINGS, so that a server that only accepts is noticed too. */
+  static async dial(endpoint: string, tls: TlsMaterial | undefined, signal: AbortSignal): Promise<Session> {
+    signal.throwIfAborted()
+    const http = connect(endpoint, {
+      settings: { enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES },
+      ...tls,
+    })
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const failed = (detail: string, cause?: unknown) =>
+      reject(unavailable(endpoint, 'connecting', detail, cause))
+    const onError = (cause: Error) => failed(cause.message, cause)
+    const onClose = () => failed('the connection was closed before HTTP/2 began')
+    const onAbort = () => reject(signal.reason)
+    http.once('remoteSettings', () => resolve())
+    http.on('error', onError).on('close', onClose)
+    signal.addEventListener('abort', onAbort, { once: true })
+    const timer = setTimeout(() => failed(`no HTTP/2 answer within ${DIAL_MS / 1000} s`), DIAL_MS)
+    try {
+      await promise
+      http.off('error', onError).off('close', onClose)
+      http.setLocalWindowSize(SESSION_WINDOW_BYTES)
+      return new Session(endpoint, http)
+    } catch (error) {
+      // The error listener stays: a dying session may still report.
+      http.destroy()
+      throw error
+    } finally {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', onAbort)
+    }
+  }
+
+  get usable(): boolean {
+    return !this.#leaving && this.#end === undefined && !this.#http.closed && !this.#http.destroyed
+  }
+
+  /** Why the connection ended, once it has. */
+  get end(): EtcdError | undefined {
+    return this.#end
+  }
+
+  /** A new stream. Throws EtcdError if the connection is gone. */
+  open(headers: OutgoingHttpHeaders): ClientHttp2Stream {
+    if (this.#end !== undefined) throw this.#end
+    let stream: ClientHttp2Stream
+    try {
+      stream = this.#http.request(headers)
+    } catch (cause) {
+      throw unavailable(this.endpoint, 'opening a call', 'the connection takes no more calls', cause)
+    }
+    if (++this.#calls === 1) this.#pingLater()
+    stream.once('close', () => {
+      if (--this.#calls > 0) return
+      clearTimeout(this.#timer)
+      if (this.#leaving) this[Symbol.dispose]()
+    })
+    return stream
+  }
+
+  /** Takes no new calls; ends with the last of those it has. */
+  retire(): void {
+    this.#leaving = true
+    if (this.#calls === 0) this[Symbol.dispose]()
+  }
+
+  [Symbol.dispose](): void {
+    this.#fail('the connection was closed by us')
+  }
+
+  #pingLater(): void {
+    this.#timer = setTimeout(() => this.#ping(), PING_EVERY_MS)
+  }
+
+  #ping(): void {
+    if (this.#end !== undefined || this.#http.destroyed) return
+    this.#timer = setTimeout(() => {
+      const waited = (PING_EVERY_MS + PING_ANSWER_MS) / 1000
+      this.#fail(`no answer to a ping within ${PING_ANSWER_MS / 1000} s (silent for at most ${waited} s)`)
+    }, PING_ANSWER_MS)
+    const waiting = this.#timer
+    this.#http.ping((error) => {
+      clearTimeout(waiting)
+      if (error === null && this.#calls > 0 && this.#timer === waiting) this.#pingLater()
+    })
+  }
+
+  #fail(detail: string, cause?: unknown): void {
+    clearTimeout(this.#timer)
+    if (this.#end !== undefined) return
+    this.#end = unavailable(this.endpoint, 'connection', detail, cause)
+    this.#http.destroy()
+  }
+}

@@ -1,0 +1,143 @@
+// The etcd store: config, leases and this host's lease in etcd's v3 API, also as the embedded store serves it.
+import { parseNetworkConfig, NetworkConfigError } from '../../model/net-config.ts'
+import { parseLease, type Lease } from '../../model/lease.ts'
+import type { ConfigEvent, LeaseEvent, LeaseWish, OwnLease, Rejected, Store, StoreError } from '../store.ts'
+import { acquire } from './acquire.ts'
+import { Channel, type ChannelOptions } from './channel.ts'
+import { persist, type Client } from './client.ts'
+import { follow, type Followed } from './follow.ts'
+import { History } from './history.ts'
+import { Keys } from './keys.ts'
+import { oneKey, type KeyRange, type KeyValue } from './kv.ts'
+import { EtcdOwnLease } from './own-lease.ts'
+import type { KeyEvent } from './watch.ts'
+
+export interface EtcdStoreOptions extends ChannelOptions {
+  /** e.g. `/coreos.com/network`. */
+  readonly prefix: string
+  readonly renewMarginMinutes: number
+  /** Life of a lease without renewal; upstream's 24 h unless given. */
+  readonly ttlSeconds?: number
+  /** Told once that the store fails, and why; once when that changes to another kind of failure; once when all is well. */
+  readonly report?: (error: StoreError | undefined) => void
+}
+
+const DAY_SECONDS = 24 * 3600
+
+export class EtcdStore implements Store {
+  readonly name: string
+  readonly #client: Client
+  readonly #options: EtcdStoreOptions
+  readonly #life = new AbortController()
+  readonly #troubles = new Map<string, StoreError>()
+  #reported: StoreError['code'] | undefined
+
+  constructor(options: EtcdStoreOptions) {
+    this.#options = options
+    this.name = `etcd ${options.endpoints.join(',')} under ${options.prefix}`
+    this.#client = {
+      channel: new Channel(options),
+      history: new History(),
+      keys: new Keys(options.prefix),
+      trouble: (who) => (error) => this.#trouble(who, error),
+    }
+  }
+
+  /** What can't go on now, by what it's for ("leases", "config", "own lease", "renewal", "acquire"). */
+  get troubles(): ReadonlyMap<string, StoreError> {
+    return this.#troubles
+  }
+
+  async *configs(signal: AbortSignal): AsyncGenerator<ConfigEvent, never, undefined> {
+    const key = this.#client.keys.config
+    let last: string | undefined | null = null
+    for await (const followed of this.#follow('config', oneKey(key), signal)) {
+      const values =
+        followed.kind === 'list'
+          ? [followed.keys[0]?.value]
+          : followed.events.map((event) => (event.kind === 'put' ? event.kv.value : undefined))
+      // Only the newest counts.
+      const value = values.at(-1)
+      if (value === last) continue
+      last = value
+      yield value === undefined ? { kind: 'missing', key } : configEvent(key, value)
+    }
+    throw new Error('following a range has no end')
+  }
+
+  async *leases(signal: AbortSignal): AsyncGenerator<LeaseEvent, never, undefined> {
+    for await (const followed of this.#follow('leases', this.#client.keys.leases, signal)) {
+      if (followed.kind === 'list') yield this.#snapshot(followed.history, followed.keys)
+      else for (const event of followed.events) yield this.#leaseEvent(event)
+    }
+    throw new Error('following a range has no end')
+  }
+
+  async acquire(wish: LeaseWish, signal: AbortSignal): Promise<OwnLease> {
+    const ttlSeconds = this.#options.ttlSeconds ?? DAY_SECONDS
+    const held = await persist(
+      () => acquire(this.#client, wish, ttlSeconds, signal),
+      this.#client.trouble('acquire'),
+      signal,
+    )
+    const renewMarginSeconds = this.#options.renewMarginMinutes * 60
+    return new EtcdOwnLease(this.#client, wish, held, { ttlSeconds, renewMarginSeconds }, this.#life.signal)
+  }
+
+  /** Ends what is under way; leases stay in the store until they expire. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#life.abort(new DOMException('the store was closed', 'AbortError'))
+    this.#client.channel[Symbol.dispose]()
+    return Promise.resolve()
+  }
+
+  #follow(who: string, range: KeyRange, signal: AbortSignal): AsyncGenerator<Followed, never, undefined> {
+    const { channel, history, trouble } = this.#client
+    return follow(channel, history, range, trouble(who), AbortSignal.any([signal, this.#life.signal]))
+  }
+
+  #snapshot(history: string, keys: readonly KeyValue[]): LeaseEvent {
+    const leases: Lease[] = []
+    const rejected: Rejected[] = []
+    for (const kv of keys) {
+      const lease = this.#leaseOf(kv)
+      if (typeof lease === 'string') rejected.push(this.#rejected(kv.key, lease))
+      else leases.push(lease)
+    }
+    return { kind: 'snapshot', history, leases, rejected }
+  }
+
+  #leaseEvent(event: KeyEvent): LeaseEvent {
+    if (event.kind === 'delete') return { kind: 'delete', subnet: this.#client.keys.nameOf(event.key) }
+    const lease = this.#leaseOf(event.kv)
+    return typeof lease === 'string'
+      ? { kind: 'rejected', ...this.#rejected(event.kv.key, lease) }
+      : { kind: 'put', lease }
+  }
+
+  #leaseOf(kv: KeyValue): Lease | string {
+    return parseLease(this.#client.keys.nameOf(kv.key), kv.value, kv.createRevision)
+  }
+
+  #rejected(key: string, reason: string): Rejected {
+    return { key: this.#client.keys.nameOf(key), reason: `${key}: ${reason}` }
+  }
+
+  #trouble(who: string, error: StoreError | undefined): void {
+    if (error === undefined) this.#troubles.delete(who)
+    else this.#troubles.set(who, error)
+    const [first] = this.#troubles.values()
+    if (first?.code === this.#reported) return
+    this.#reported = first?.code
+    this.#options.report?.(first)
+  }
+}
+
+function configEvent(key: string, value: string): ConfigEvent {
+  try {
+    return { kind: 'config', config: parseNetworkConfig(value) }
+  } catch (error) {
+    if (!(error instanceof NetworkConfigError)) throw error
+    return { kind: 'rejected', key, reason: `${key}: ${error.message}` }
+  }
+}

@@ -1,0 +1,38 @@
+// Waiting that ends with a signal and leaves no listener behind.
+import { setTimeout as delay } from 'node:timers/promises'
+
+/** The promise, or the signal's reason if that comes first. The promise goes on by itself. */
+export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted()
+  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const onAbort = () => reject(signal.reason)
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    return await Promise.race([promise, aborted])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}
+
+/** Growing pauses between attempts, each cut by chance to between half and all of it, so that hosts fall out of step. */
+export class Backoff {
+  readonly #firstMs: number
+  readonly #maxMs: number
+  #nextMs: number
+
+  constructor(firstMs: number, maxMs: number) {
+    this.#firstMs = firstMs
+    this.#maxMs = maxMs
+    this.#nextMs = firstMs
+  }
+
+  async pause(signal: AbortSignal): Promise<void> {
+    const ms = this.#nextMs * (0.5 + Math.random() / 2)
+    this.#nextMs = Math.min(this.#nextMs * 2, this.#maxMs)
+    await delay(ms, undefined, { signal })
+  }
+
+  reset(): void {
+    this.#nextMs = this.#firstMs
+  }
+}
