@@ -45,13 +45,14 @@ export const listAddresses = (filter: { family?: Family; linkIndex?: number } = 
 
 const request = (type: number, flags: number, verb: string, a: AddressMessage): Message =>
   Writer.message(type, flags, `${verb} address ${a.ip}/${a.length} on link ${a.linkIndex}`, (w) => {
+    const flags = a.flags ?? 0
     w.u8(AF[familyOf(a.ip)])
       .u8(a.length)
-      .u8((a.flags ?? 0) & 0xff)
+      .u8(flags > 0xff ? 0 : flags)
       .u8(a.scope ?? SCOPE.universe)
       .u32(a.linkIndex)
     w.attrIp(IFA.local, a.ip).attrIp(IFA.address, a.ip)
-    if ((a.flags ?? 0) > 0xff) w.attrU32(IFA.flags, a.flags ?? 0)
+    if (flags > 0xff) w.attrU32(IFA.flags, flags)
   })
 
 /** The address in the body of an RTM_NEWADDR or RTM_DELADDR; undefined for a family we don't know. */

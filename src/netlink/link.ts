@@ -59,7 +59,7 @@ export const createLink = (link: NewLink): Message =>
       w.attrText(IFLA.name, link.name)
       settings(w, link)
       w.attribute(IFLA.linkInfo, () => {
-        w.attrText(INFO.kind, link.kind.type)
+        kindName(w, link.kind.type)
         const { kind } = link
         if (kind.type === 'veth')
           w.attribute(INFO.data, () =>
@@ -88,7 +88,7 @@ export const changeLink = (
     const { vxlan } = changes
     if (vxlan !== undefined)
       w.attribute(IFLA.linkInfo, () => {
-        w.attrText(INFO.kind, 'vxlan')
+        kindName(w, 'vxlan')
         w.attribute(INFO.data, () => writeVxlan(w, vxlan))
       })
   })
@@ -122,6 +122,10 @@ function header(w: Writer, index: number, up: boolean | undefined): void {
     .u32(up === true ? IFF.up : 0)
     .u32(up === undefined ? 0 : IFF.up)
 }
+
+/** Without a NUL, as `ip` writes it. */
+const kindName = (w: Writer, type: NewLink['kind']['type']): Writer =>
+  w.attrBytes(INFO.kind, Buffer.from(type))
 
 function settings(w: Writer, s: LinkSettings): void {
   if (s.mac !== undefined) w.attrMac(IFLA.address, s.mac)

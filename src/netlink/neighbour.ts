@@ -12,7 +12,6 @@ const NDA = { dst: 1, mac: 2, port: 6, vni: 7, ifindex: 8, master: 9 } as const
 export const NUD = { reachable: 0x02, stale: 0x04, failed: 0x20, noArp: 0x40, permanent: 0x80 } as const
 /** NTF_*: `self` is the device's own FDB, `master` that of the bridge it is in. */
 export const NTF = { self: 0x02, master: 0x04, proxy: 0x08, externallyLearned: 0x10, router: 0x80 } as const
-const RTN_UNICAST = 1
 
 export interface NeighbourMessage {
   readonly linkIndex: number
@@ -39,40 +38,35 @@ export interface FdbMessage {
 
 /** Creates or replaces. ENODEV for an unknown link, EINVAL for a link that does no resolution of this family. */
 export const putNeighbour = (n: NeighbourMessage): Message =>
-  neighbour(RTM_NEIGHBOUR.put, NLM_F.create | NLM_F.replace, 'put', n, n.state ?? NUD.permanent)
+  neighbour(RTM_NEIGHBOUR.put, NLM_F.create | NLM_F.replace, 'put', n)
 
 /** ENOENT if it isn't there. */
 export const removeNeighbour = (n: Pick<NeighbourMessage, 'linkIndex' | 'ip'>): Message =>
-  neighbour(RTM_NEIGHBOUR.remove, 0, 'remove', { ...n, mac: undefined }, 0)
+  neighbour(RTM_NEIGHBOUR.remove, 0, 'remove', { ...n, mac: undefined })
 
-const neighbour = (type: number, flags: number, verb: string, n: NeighbourMessage, state: number): Message =>
+const neighbour = (type: number, flags: number, verb: string, n: NeighbourMessage): Message =>
   Writer.message(type, flags, `${verb} neighbour ${n.ip} on link ${n.linkIndex}`, (w) => {
-    header(w, AF[familyOf(n.ip)], n.linkIndex, state, n.flags ?? 0)
+    header(w, AF[familyOf(n.ip)], n.linkIndex, n.state ?? NUD.permanent, n.flags ?? 0)
     w.attrIp(NDA.dst, n.ip)
     if (n.mac !== undefined) w.attrMac(NDA.mac, n.mac)
   })
 
 /** Creates or replaces. ENODEV for an unknown link; EOPNOTSUPP for one without an FDB. */
 export const putFdb = (f: FdbMessage): Message =>
-  fdb(RTM_NEIGHBOUR.put, NLM_F.create | NLM_F.replace, 'put', f, f.state ?? NUD.permanent)
+  fdb(RTM_NEIGHBOUR.put, NLM_F.create | NLM_F.replace, 'put', f)
 
 /** ENOENT if it isn't there. With `dst` only the entry that leads there. */
-export const removeFdb = (f: FdbMessage): Message => fdb(RTM_NEIGHBOUR.remove, 0, 'remove', f, 0)
+export const removeFdb = (f: FdbMessage): Message => fdb(RTM_NEIGHBOUR.remove, 0, 'remove', f)
 
-const fdb = (type: number, flags: number, verb: string, f: FdbMessage, state: number): Message =>
+const fdb = (type: number, flags: number, verb: string, f: FdbMessage): Message =>
   Writer.message(type, flags, `${verb} FDB entry ${f.mac} on link ${f.linkIndex}`, (w) => {
-    header(w, AF.bridge, f.linkIndex, state, f.flags ?? NTF.self)
+    header(w, AF.bridge, f.linkIndex, f.state ?? NUD.permanent, f.flags ?? NTF.self)
     w.attrMac(NDA.mac, f.mac)
     if (f.dst !== undefined) w.attrIp(NDA.dst, f.dst)
   })
 
 const header = (w: Writer, family: number, linkIndex: number, state: number, flags: number): Writer =>
-  w
-    .u32(family)
-    .u32(linkIndex)
-    .u16(state)
-    .u8(flags)
-    .u8(family === AF.bridge ? 0 : RTN_UNICAST)
+  w.u32(family).u32(linkIndex).u16(state).u8(flags).u8(0)
 
 /** Neighbours of a family, of one link if given. Proxy entries are not among them. */
 export const listNeighbours = (filter: { family: Family; linkIndex?: number }): Message =>

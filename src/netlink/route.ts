@@ -86,7 +86,7 @@ function write(type: number, flags: number, verb: string, r: RouteMessage): Mess
       .u8(table < 256 ? table : 0)
       .u8(r.protocol)
       .u8(type === RTM_ROUTE.remove ? SCOPE.nowhere : scopeOf(r, family))
-      .u8(TYPES[r.type ?? 'unicast'])
+      .u8(r.type === undefined && type === RTM_ROUTE.remove ? 0 : TYPES[r.type ?? 'unicast'])
       .u32(r.onLink === true ? RTNH_F.onLink : 0)
     if (lengthOf(r.to) > 0) w.attrIp(RTA.dst, baseOf(r.to))
     if (r.via !== undefined) gateway(w, r.via, family)
