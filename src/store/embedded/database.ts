@@ -4,7 +4,7 @@ import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readSync, rename
 import { join } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { APPLICATION_ID, FILE_HEADER_BYTES, parseFileHeader, SCHEMA, SCHEMA_VERSION } from './schema.ts'
-import { StoreError } from './store-error.ts'
+import { ServeError } from './serve-error.ts'
 
 /** Primary result codes (sqlite.org/rescode.html); the low byte of an extended code. */
 export const SQLITE = { busy: 5, readonly: 8, corrupt: 11, full: 13, cantOpen: 14, notADatabase: 26 } as const
@@ -52,7 +52,7 @@ export class Database implements Disposable {
     this.#connection = connection
   }
 
-  /** Opens the store of a directory, or makes a new one there. Throws StoreError; a file that isn't ours stays as it is. */
+  /** Opens the store of a directory, or makes a new one there. Throws ServeError; a file that isn't ours stays as it is. */
   static open(directory: string): Database {
     const path = join(directory, 'store.db')
     try {
@@ -121,14 +121,14 @@ function checkHeader(path: string): void {
   try {
     const header = parseFileHeader(bytes.subarray(0, readSync(fd, bytes, 0, FILE_HEADER_BYTES, 0)))
     if (!header.isSqlite || header.applicationId !== APPLICATION_ID) {
-      throw new StoreError(
+      throw new ServeError(
         'database_foreign',
         `${path} isn't a heddle store${header.isSqlite ? ' but another SQLite database' : ''}; ` +
           'it was left as it is: give another --data-dir, or move the file away',
       )
     }
     if (header.schemaVersion > SCHEMA_VERSION) {
-      throw new StoreError(
+      throw new ServeError(
         'database_newer',
         `${path} has layout ${header.schemaVersion}, this heddle knows ${SCHEMA_VERSION}: run the heddle that wrote it`,
       )
@@ -141,7 +141,7 @@ function checkHeader(path: string): void {
 /** Written beside its place and renamed, so that no half-made file is ever found there. */
 function createFile(directory: string, path: string): void {
   if (existsSync(`${path}-wal`)) {
-    throw new StoreError(
+    throw new ServeError(
       'database_damaged',
       `${path} is missing but its log ${path}-wal is there: put the file back, or move the log away to begin anew`,
     )
@@ -169,7 +169,7 @@ function connect(path: string): DatabaseSync {
   // A damaged file is left without closing the connection: closing would write its log into it.
   const problem = connection.prepare('PRAGMA quick_check(1)').get()?.['quick_check']
   if (problem !== 'ok') {
-    throw new StoreError('database_damaged', `${path} is damaged (${String(problem)}): ${restoreAdvice}`)
+    throw new ServeError('database_damaged', `${path} is damaged (${String(problem)}): ${restoreAdvice}`)
   }
   connection.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; BEGIN IMMEDIATE; COMMIT')
   return connection
@@ -179,22 +179,22 @@ const restoreAdvice =
   'it was left as it is; move the directory away and start anew (hosts put their leases back by themselves, ' +
   'the network config has to be put again), or restore a copy of it'
 
-function describeOpenError(error: unknown, path: string): StoreError {
-  if (error instanceof StoreError) return error
+function describeOpenError(error: unknown, path: string): ServeError {
+  if (error instanceof ServeError) return error
   const options = { cause: error }
   const text = error instanceof Error ? error.message : String(error)
   switch (sqliteCode(error)) {
     case SQLITE.busy:
-      return new StoreError(
+      return new ServeError(
         'database_locked',
         `${path} is in use by another process: only one store may run on it`,
         options,
       )
     case SQLITE.corrupt:
     case SQLITE.notADatabase:
-      return new StoreError('database_damaged', `${path} is damaged (${text}): ${restoreAdvice}`, options)
+      return new ServeError('database_damaged', `${path} is damaged (${text}): ${restoreAdvice}`, options)
     default:
-      return new StoreError(
+      return new ServeError(
         'database_unreadable',
         `can't open ${path}: ${text}; check the path and its permissions`,
         options,

@@ -2,7 +2,7 @@
 import { Engine } from './engine.ts'
 import { parseStoreOptions, STORE_HELP, type StoreOptions } from './options.ts'
 import { Server } from './server.ts'
-import { StoreError } from './store-error.ts'
+import { ServeError } from './serve-error.ts'
 
 /** Serves until SIGTERM or SIGINT; the exit code: 2 for a wrong command line, 1 for what else prevents serving. */
 export async function storeMain(argv: string[]): Promise<number> {
@@ -14,7 +14,7 @@ export async function storeMain(argv: string[]): Promise<number> {
     }
     return await serve(options)
   } catch (error) {
-    if (!(error instanceof StoreError)) throw error
+    if (!(error instanceof ServeError)) throw error
     say(error.message)
     return error.code === 'usage' ? 2 : 1
   }

@@ -1,7 +1,7 @@
 // The command line of `heddle store`.
 import { BlockList, isIP } from 'node:net'
 import { parseArgs } from 'node:util'
-import { StoreError } from './store-error.ts'
+import { ServeError } from './serve-error.ts'
 
 export interface ListenAddress {
   readonly host: string
@@ -26,14 +26,14 @@ const loopback = new BlockList()
 loopback.addSubnet('127.0.0.0', 8, 'ipv4')
 loopback.addAddress('::1', 'ipv6')
 
-/** Undefined when help was asked for. Throws StoreError('usage'). */
+/** Undefined when help was asked for. Throws ServeError('usage'). */
 export function parseStoreOptions(argv: readonly string[]): StoreOptions | undefined {
   const { values } = parseFlags(argv)
   if (values.help) return undefined
   const listen = values.listen.split(',').map(parseListenAddress)
   const exposed = listen.find(({ host }) => !isLoopback(host))
   if (exposed !== undefined && !values['allow-plaintext']) {
-    throw new StoreError(
+    throw new ServeError(
       'usage',
       `--listen ${exposed.host}:${exposed.port} can be reached from other hosts, and the store has no TLS or users: ` +
         'listen on loopback, or add --allow-plaintext if that network is yours alone',
@@ -41,7 +41,7 @@ export function parseStoreOptions(argv: readonly string[]): StoreOptions | undef
   }
   const progressSeconds = Number(values['watch-progress-notify-interval'])
   if (!(progressSeconds > 0 && progressSeconds <= 86_400)) {
-    throw new StoreError(
+    throw new ServeError(
       'usage',
       '--watch-progress-notify-interval takes seconds, more than 0 and at most 86400',
     )
@@ -63,7 +63,7 @@ function parseFlags(argv: readonly string[]) {
     })
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error)
-    throw new StoreError('usage', `${text}\n\n${STORE_HELP}`, { cause: error })
+    throw new ServeError('usage', `${text}\n\n${STORE_HELP}`, { cause: error })
   }
 }
 
@@ -74,7 +74,7 @@ function parseListenAddress(text: string): ListenAddress {
   const isAddress =
     match?.groups?.['v6'] === undefined ? isIP(host) === 4 || host === 'localhost' : isIP(host) === 6
   if (!isAddress || port > 65_535) {
-    throw new StoreError('usage', `--listen ${text} isn't ADDR:PORT, like 127.0.0.1:2379 or [::1]:2379`)
+    throw new ServeError('usage', `--listen ${text} isn't ADDR:PORT, like 127.0.0.1:2379 or [::1]:2379`)
   }
   return { host, port }
 }

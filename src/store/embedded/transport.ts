@@ -8,7 +8,7 @@ import {
 } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import type { ListenAddress } from './options.ts'
-import { StoreError } from './store-error.ts'
+import { ServeError } from './serve-error.ts'
 
 const STREAM_WINDOW_BYTES = 1024 * 1024
 const MAX_STREAMS = 10_000
@@ -69,15 +69,15 @@ export class Listener implements AsyncDisposable {
   }
 }
 
-function describeListenError(error: unknown, { host, port }: ListenAddress): StoreError {
+function describeListenError(error: unknown, { host, port }: ListenAddress): ServeError {
   const code = error instanceof Error && 'code' in error ? error.code : undefined
   if (code === 'EADDRINUSE') {
-    return new StoreError(
+    return new ServeError(
       'address_in_use',
       `${host}:${port} is in use: another store or etcd may be running; stop it, or give another --listen`,
       { cause: error },
     )
   }
   const text = error instanceof Error ? error.message : String(error)
-  return new StoreError('listen_failed', `can't listen on ${host}:${port}: ${text}`, { cause: error })
+  return new ServeError('listen_failed', `can't listen on ${host}:${port}: ${text}`, { cause: error })
 }

@@ -41,7 +41,9 @@ interface Path {
 }
 
 export function applyPut(context: WriteContext, request: PutRequest): PutResponse {
-  checkPutNow(context, request)
+  // As in etcd: a put alone misses its lease first, a put in a transaction its key.
+  checkLease(context, request)
+  checkPrevious(context, request)
   return put(context, request)
 }
 
@@ -82,18 +84,35 @@ function choosePath(revisions: Revisions, request: TxnRequest): Path {
   return { succeeded, ops, inner }
 }
 
+/** Puts first, then reads: etcd's order, which decides what a request with two faults is refused for. */
 function checkPath(context: WriteContext, path: Path): void {
-  for (const { request: op } of path.ops) {
-    if (op.case === 'requestPut') checkPutNow(context, op.value)
-    else if (op.case === 'requestRange') checkRevision(context.revisions, op.value.revision)
+  const ops = opsOf(path)
+  for (const op of ops) {
+    if (op.case !== 'requestPut') continue
+    checkPrevious(context, op.value)
+    checkLease(context, op.value)
   }
-  for (const inner of path.inner) checkPath(context, inner)
+  for (const op of ops) {
+    if (op.case === 'requestRange') checkRevision(context.revisions, op.value.revision)
+  }
 }
 
-function checkPutNow(context: WriteContext, request: PutRequest): void {
-  if (request.ignoreValue || request.ignoreLease) {
-    if (context.revisions.count(keyRange(request.key, EMPTY)) === 0n) throw refusal('keyNotFound')
-  }
+/** The ops of the path in their order, those of an inner transaction in its place. */
+function opsOf(path: Path): RequestOp['request'][] {
+  const inner = path.inner.values()
+  return path.ops.flatMap(({ request }) => {
+    if (request.case !== 'requestTxn') return [request]
+    const { value } = inner.next()
+    return value === undefined ? [] : opsOf(value)
+  })
+}
+
+function checkPrevious(context: WriteContext, request: PutRequest): void {
+  if (!request.ignoreValue && !request.ignoreLease) return
+  if (context.revisions.count(keyRange(request.key, EMPTY)) === 0n) throw refusal('keyNotFound')
+}
+
+function checkLease(context: WriteContext, request: PutRequest): void {
   if (request.lease !== 0n && !context.leaseExists(request.lease)) throw refusal('leaseNotFound')
 }
 
@@ -104,7 +123,7 @@ function checkRevision(revisions: Revisions, revision: bigint): void {
 }
 
 function applyPath(context: WriteContext, path: Path): ResponseOp[] {
-  let innerIndex = 0
+  const inners = path.inner.values()
   return path.ops.map(({ request: op }) => {
     switch (op.case) {
       case 'requestRange':
@@ -114,11 +133,13 @@ function applyPath(context: WriteContext, path: Path): ResponseOp[] {
       case 'requestDeleteRange':
         return response({ case: 'responseDeleteRange', value: applyDeleteRange(context, op.value) })
       case 'requestTxn': {
-        const inner = path.inner[innerIndex++]
+        const { value: inner } = inners.next()
+        if (inner === undefined) throw new Error('an inner transaction has no path')
+        const { succeeded } = inner
         const value = create(TxnResponseSchema, {
           header: {},
-          succeeded: inner?.succeeded ?? false,
-          responses: inner === undefined ? [] : applyPath(context, inner),
+          succeeded,
+          responses: applyPath(context, inner),
         })
         return response({ case: 'responseTxn', value })
       }

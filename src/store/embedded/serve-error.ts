@@ -1,6 +1,6 @@
 // Why the store process can't start or go on; the message tells a person what to do.
 
-export type StoreErrorCode =
+export type ServeErrorCode =
   | 'usage'
   | 'database_foreign'
   | 'database_damaged'
@@ -11,11 +11,11 @@ export type StoreErrorCode =
   | 'address_in_use'
   | 'listen_failed'
 
-export class StoreError extends Error {
-  override readonly name = 'StoreError'
-  readonly code: StoreErrorCode
+export class ServeError extends Error {
+  override readonly name = 'ServeError'
+  readonly code: ServeErrorCode
 
-  constructor(code: StoreErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: ServeErrorCode, message: string, options?: ErrorOptions) {
     super(message, options)
     this.code = code
   }

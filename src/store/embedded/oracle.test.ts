@@ -1,0 +1,8 @@
+import { test } from 'bun:test'
+import { compareWithEtcd } from '../../../test/support/etcd-oracle.ts'
+
+test(
+  'the same requests get the same answers as from etcd, errors included',
+  () => compareWithEtcd(150),
+  60_000,
+)
