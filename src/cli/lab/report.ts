@@ -1,0 +1,147 @@
+// A lab's facts as text for people.
+import { existsSync } from 'node:fs'
+import { basename, join, relative } from 'node:path'
+import type { HostFact, LabFacts, LabReport } from '../../lab/facts.ts'
+import type { KernelFacts } from '../../lab/kernel.ts'
+import { labDirectory } from '../../lab/directory.ts'
+import { columns, styleFor } from '../style.ts'
+import { matrix, problems } from './matrix.ts'
+
+const style = styleFor(process.stdout)
+const KINDS = [
+  'links',
+  'addresses',
+  'routes',
+  'neighbours',
+  'fdb',
+  'nexthops',
+  'tables',
+] as const satisfies readonly (keyof KernelFacts)[]
+
+/** After `up` and `check`: the proof, the leases, and how much each kernel holds. */
+export function showReport(report: LabReport, after: 'up' | 'check'): string {
+  const parts = [describe(report)]
+  if (report.proof !== undefined) {
+    parts.push(matrix(report.proof, style))
+    if (!report.proof.ok) parts.push(problems(report.proof, style))
+  }
+  parts.push(leases(report), kernels(report))
+  if (after === 'up') parts.push(next(report))
+  return parts.join('\n')
+}
+
+/** All there is to see, the kernel's objects one by one. */
+export function showStatus(facts: LabFacts): string {
+  return [describe(facts), processes(facts), leases(facts), ...facts.hosts.map(kernelOf)].join('\n')
+}
+
+function describe({ parameters, directory, complete }: LabFacts): string {
+  const { hosts, pods, backend, network, store } = parameters
+  const words = `${hosts} hosts with ${pods} pods each, ${backend}, ${network}, store ${store}, in ${directory}`
+  return `${style.bold('Lab')}  ${words}${complete ? '' : style.bad('  (its `up` did not come to its end)')}\n`
+}
+
+function processes({ hosts, store }: LabFacts): string {
+  const state = (running: boolean, ready: boolean): string =>
+    running ? (ready ? style.good('ready') : style.bad('not ready')) : style.bad('not running')
+  return (
+    `${style.bold('Processes')}\n` +
+    columns([
+      ['', 'address', 'program', 'process', 'state', 'pods'].map(style.dim),
+      ['store', store.endpoint, store.kind, `${store.pid ?? '-'}`, state(store.running, true), ''],
+      ...hosts.map((host) => [
+        host.name,
+        host.address,
+        host.daemon.program,
+        `${host.daemon.pid ?? '-'}`,
+        state(host.daemon.running, host.daemon.ready),
+        host.pods.map((pod) => `${pod.name} ${pod.ip ?? style.bad('no address')}`).join(', '),
+      ]),
+    ])
+  )
+}
+
+function leases(facts: LabFacts): string {
+  const title = `${style.bold('Leases')}${facts.leases === undefined ? `  ${style.bad('the store does not answer')}` : ''}\n`
+  const host = (publicIp: string | undefined): string =>
+    facts.hosts.find((one) => one.address === publicIp)?.name ?? '?'
+  return (
+    title +
+    columns([
+      ['subnet', 'host', 'reached at', 'backend', 'data'].map(style.dim),
+      ...(facts.leases ?? []).map((lease) => [
+        lease.subnet,
+        host(lease.publicIp),
+        lease.publicIp ?? '-',
+        lease.backendType,
+        lease.backendData === undefined ? '' : JSON.stringify(lease.backendData),
+      ]),
+    ])
+  )
+}
+
+const subnetOf = (host: HostFact): string => host.subnet ?? style.bad('none')
+
+function kernels({ hosts }: LabFacts): string {
+  return (
+    `${style.bold('Kernels')}  objects each host was given (\`status\` lists them)\n` +
+    columns([
+      ['host', 'address', 'subnet', 'flanneld', ...KINDS].map(style.dim),
+      ...hosts.map((host) => [
+        host.name,
+        host.address,
+        subnetOf(host),
+        host.daemon.program === 'heddle' ? 'heddle' : basename(host.daemon.program),
+        ...KINDS.map((kind) => `${host.kernel?.[kind].length ?? '-'}`),
+      ]),
+    ])
+  )
+}
+
+function kernelOf(host: HostFact): string {
+  const title = `${style.bold(host.name)}  ${host.address}, subnet ${subnetOf(host)}\n`
+  if (host.kernel === undefined) return `${title}  ${style.bad('its network namespace is gone')}\n`
+  const { kernel } = host
+  return (
+    title +
+    columns(
+      KINDS.flatMap((kind) => kernel[kind].map((object, i) => [style.dim(i === 0 ? kind : ''), object])),
+    )
+  )
+}
+
+function next(report: LabReport): string {
+  const dir = report.directory === labDirectory(undefined).path ? '' : ` --dir ${report.directory}`
+  const lab = (verb: string, rest = '') => `${program()} lab ${verb}${dir}${rest}`
+  const [first, last] = [report.hosts[0], report.hosts.at(-1)]
+  const target = last?.pods.at(-1)?.ip
+  const tunnel = first?.kernel?.links[0]?.split(' ')[0]
+  const tries: string[][] = [[lab('status'), 'all that each host and its kernel have']]
+  if (onPath('ping') && target !== undefined)
+    tries.push([
+      lab('exec', ` ${first?.pods[0]?.name} -- ping -c 3 ${target}`),
+      `from a pod on ${first?.name} to one on ${last?.name}`,
+    ])
+  if (onPath('ip') && tunnel !== undefined)
+    tries.push([lab('exec', ` h1 -- ip link del ${tunnel}`), 'break a host; it heals at once'])
+  tries.push(
+    [lab('check'), 'prove it again'],
+    [lab('logs', ' h1'), 'what a flanneld has to say'],
+    [lab('down'), 'remove all of it'],
+  )
+  const verdict =
+    report.proof?.ok === true
+      ? style.good(`The lab is up and proven, after ${report.seconds.toFixed(1)} s.`)
+      : style.bad('The lab is up, but not all of it works.')
+  return `${verdict} Try next:\n${columns(tries.map(([command = '', what = '']) => [command, style.dim(what)]))}`
+}
+
+/** As a person would type it from here. */
+export function program(): string {
+  if (!process.argv0.includes('/')) return basename(process.argv0) === 'heddle' ? 'heddle' : 'dist/heddle'
+  const path = relative(process.cwd(), process.execPath)
+  return path.startsWith('..') ? process.execPath : path.includes('/') ? path : `./${path}`
+}
+
+const onPath = (tool: string): boolean =>
+  (process.env['PATH'] ?? '').split(':').some((directory) => existsSync(join(directory, tool)))

@@ -1,0 +1,67 @@
+// What a lab tells about itself: the same facts for people and, as JSON, for programs.
+import type { KernelFacts } from './kernel.ts'
+import type { LabParameters } from './plan.ts'
+import type { LeaseFact } from './store.ts'
+
+export interface ProcessFact {
+  readonly running: boolean
+  readonly pid: number | undefined
+}
+export interface PodFact {
+  readonly name: string
+  /** Absent while the pod has no network. */
+  readonly ip: string | undefined
+}
+export interface HostFact {
+  readonly name: string
+  /** Address on the underlay. */
+  readonly address: string
+  /** The host's part of the network, as subnet.env has it. */
+  readonly subnet: string | undefined
+  readonly daemon: ProcessFact & {
+    /** `heddle`, or the path of another flanneld. */
+    readonly program: string
+    /** heddle's own word; of another flanneld only that it has its subnet. */
+    readonly ready: boolean
+    /** What `GET /status` answers. */
+    readonly status: unknown
+  }
+  readonly pods: readonly PodFact[]
+  readonly kernel: KernelFacts | undefined
+}
+export interface LabFacts {
+  readonly directory: string
+  readonly parameters: LabParameters
+  /** False after an interrupted or failed `up`. */
+  readonly complete: boolean
+  readonly underlay: string
+  readonly outside: string
+  readonly store: ProcessFact & { readonly kind: string; readonly endpoint: string }
+  readonly hosts: readonly HostFact[]
+  /** As the store has them; absent if it does not answer. */
+  readonly leases: readonly LeaseFact[] | undefined
+}
+
+/** One way between two pods. */
+export interface PairFact {
+  readonly from: string
+  readonly to: string
+  /** Round trips; absent where there was no answer. */
+  readonly icmpMs: number | undefined
+  readonly tcpMs: number | undefined
+  /** The caller's address as the other pod sees it: the pod's own, if nothing translates it. */
+  readonly seen: string | undefined
+  readonly expected: string
+  readonly ok: boolean
+  readonly problem: string | undefined
+}
+export interface ProofFacts {
+  readonly ok: boolean
+  readonly pairs: readonly PairFact[]
+  /** From each pod to the outside: `expected` is the address of the pod's host. */
+  readonly outside: readonly PairFact[]
+}
+export interface LabReport extends LabFacts {
+  readonly proof: ProofFacts | undefined
+  readonly seconds: number
+}

@@ -1,0 +1,122 @@
+// A host's flanneld: started in the host's namespace, asked how it is, waited for until it is ready.
+import { mkdirSync, readFileSync } from 'node:fs'
+import { get } from 'node:http'
+import { text } from 'node:stream/consumers'
+import type { LabDirectory } from './directory.ts'
+import { LabError } from './error.ts'
+import { executable } from './executable.ts'
+import type { LabNamespaces } from './namespaces.ts'
+import type { HostPlan, LabPlan } from './plan.ts'
+import { isAlive, startProcess } from './process.ts'
+import { storeEndpoint, storePrefix } from './store.ts'
+import { lastLines, until } from './wait.ts'
+
+const READY_MS = 30_000
+const STATUS_MS = 2_000
+
+/** Starts the host's flanneld unless it runs; returns whether it had to. */
+export function ensureDaemon(
+  directory: LabDirectory,
+  namespaces: LabNamespaces,
+  id: string,
+  plan: LabPlan,
+  host: HostPlan,
+): boolean {
+  const before = directory.process(host.name)
+  if (before !== undefined && isAlive(before)) return false
+  mkdirSync(directory.host(host.name), { recursive: true })
+  const args = [
+    `--etcd-endpoints=${storeEndpoint(plan)}`,
+    `--etcd-prefix=${storePrefix(plan, id)}`,
+    `--subnet-file=${subnetFile(directory, host)}`,
+    '--ip-masq',
+  ]
+  const record = startProcess({
+    ...(host.peer === undefined
+      ? {
+          file: executable.file,
+          argv0: 'flanneld',
+          args: [...executable.prefix, ...args, `--status-socket=${statusSocket(directory, host)}`],
+        }
+      : { file: host.peer, args }),
+    namespace: namespaces.get(host.name),
+    logFile: directory.log(host.name),
+    id,
+    // iptables, which other flannelds call, would leave its lock in /run.
+    environment: { XTABLES_LOCKFILE: directory.host(host.name, 'xtables.lock') },
+  })
+  directory.writeProcess(host.name, record)
+  return true
+}
+
+export const subnetFile = (directory: LabDirectory, host: HostPlan): string =>
+  directory.host(host.name, 'subnet.env')
+const statusSocket = (directory: LabDirectory, host: HostPlan): string =>
+  directory.host(host.name, 'flanneld.sock')
+
+export const daemonAlive = (directory: LabDirectory, host: HostPlan): boolean => {
+  const record = directory.process(host.name)
+  return record !== undefined && isAlive(record)
+}
+
+/** FLANNEL_SUBNET of subnet.env, once it is written. */
+export function subnetOf(directory: LabDirectory, host: HostPlan): string | undefined {
+  try {
+    return /^FLANNEL_SUBNET=(.+)$/m.exec(readFileSync(subnetFile(directory, host), 'utf8'))?.[1]
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** Waits until the host has its subnet and, where the daemon is heddle's, says that it is ready. */
+export async function daemonReady(
+  directory: LabDirectory,
+  host: HostPlan,
+  signal: AbortSignal,
+): Promise<void> {
+  const log = () =>
+    `; the end of its log (\`heddle lab logs ${host.name}\` has all of it):${lastLines(directory.log(host.name))}`
+  await until(
+    async () => {
+      if (!daemonAlive(directory, host))
+        throw new LabError('failed', `${host.name}: its flanneld ended${log()}`)
+      if (subnetOf(directory, host) === undefined) return undefined
+      return host.peer !== undefined || (await daemonStatus(directory, host))?.ready === true
+        ? true
+        : undefined
+    },
+    {
+      deadlineMs: READY_MS,
+      signal,
+      late: () =>
+        `${host.name} is not ready after ${READY_MS / 1000} s (${subnetOf(directory, host) === undefined ? 'it has no subnet yet' : 'its flanneld does not say that it is ready'})${log()}`,
+    },
+  )
+}
+
+/** What heddle's flanneld tells about itself on its socket; more than the lab needs. */
+export interface DaemonStatus {
+  readonly ready: boolean
+  readonly [fact: string]: unknown
+}
+
+/** Undefined if nobody answers, as always with another flanneld. */
+export async function daemonStatus(
+  directory: LabDirectory,
+  host: HostPlan,
+): Promise<DaemonStatus | undefined> {
+  if (host.peer !== undefined) return undefined
+  const { promise, resolve } = Promise.withResolvers<DaemonStatus | undefined>()
+  const request = get(
+    { socketPath: statusSocket(directory, host), path: '/status', timeout: STATUS_MS, agent: false },
+    (response) => {
+      text(response)
+        .then((body) => resolve(JSON.parse(body) as DaemonStatus))
+        .catch(() => resolve(undefined))
+    },
+  )
+  request.on('timeout', () => request.destroy())
+  request.on('error', () => resolve(undefined))
+  return promise
+}

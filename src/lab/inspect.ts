@@ -1,0 +1,91 @@
+// Looks at a lab as it is: processes, leases, what each host says and what its kernel holds.
+import type { LabDirectory, LabRecord } from './directory.ts'
+import type { HostFact, LabFacts, ProcessFact } from './facts.ts'
+import { daemonAlive, daemonStatus, subnetOf } from './host.ts'
+import { kernelFacts } from './kernel.ts'
+import type { LabNamespaces } from './namespaces.ts'
+import type { HostPlan, LabPlan } from './plan.ts'
+import { podAddress } from './pod.ts'
+import { isAlive } from './process.ts'
+import { storeEndpoint, storePrefix, StoreClient, type LeaseFact } from './store.ts'
+import { StoreError } from '../store/store.ts'
+
+const LEASES_MS = 3_000
+
+/** This thread must be where the store is reached. */
+export async function inspect(
+  directory: LabDirectory,
+  namespaces: LabNamespaces,
+  record: LabRecord,
+  plan: LabPlan,
+): Promise<LabFacts> {
+  const [hosts, leases] = await Promise.all([
+    Promise.all(plan.hosts.map((host) => inspectHost(directory, namespaces, plan, host))),
+    leasesOf(plan, record.id),
+  ])
+  return {
+    directory: directory.path,
+    parameters: record.parameters,
+    complete: record.complete,
+    underlay: plan.underlay,
+    outside: plan.outside.address,
+    store: {
+      ...processFact(directory, 'store'),
+      kind: record.parameters.store,
+      endpoint: storeEndpoint(plan),
+    },
+    hosts,
+    leases,
+  }
+}
+
+async function inspectHost(
+  directory: LabDirectory,
+  namespaces: LabNamespaces,
+  plan: LabPlan,
+  host: HostPlan,
+): Promise<HostFact> {
+  const status = await daemonStatus(directory, host)
+  const subnet = subnetOf(directory, host)
+  return {
+    name: host.name,
+    address: host.underlay,
+    subnet,
+    daemon: {
+      ...processFact(directory, host.name),
+      program: host.peer ?? 'heddle',
+      ready:
+        host.peer === undefined
+          ? status?.ready === true
+          : daemonAlive(directory, host) && subnet !== undefined,
+      status,
+    },
+    pods: host.pods.map((pod) => ({ name: pod.name, ip: podAddress(directory, pod) })),
+    kernel: namespaces.has(host.name) ? kernelFacts(namespaces.get(host.name), plan.network) : undefined,
+  }
+}
+
+function processFact(directory: LabDirectory, name: string): ProcessFact {
+  const record = directory.process(name)
+  return { running: record !== undefined && isAlive(record), pid: record?.pid }
+}
+
+async function leasesOf(plan: LabPlan, id: string): Promise<readonly LeaseFact[] | undefined> {
+  using client = new StoreClient(storeEndpoint(plan), storePrefix(plan, id))
+  const deadline = AbortSignal.timeout(LEASES_MS)
+  try {
+    return await client.leases(deadline)
+  } catch (error) {
+    if (error instanceof StoreError || deadline.aborted) return undefined
+    throw error
+  }
+}
+
+/** All processes run and every host is ready. */
+export const isHealthy = (facts: LabFacts): boolean =>
+  facts.complete &&
+  facts.store.running &&
+  facts.leases !== undefined &&
+  facts.hosts.every(
+    (host) => host.daemon.running && host.daemon.ready && host.pods.every((pod) => pod.ip !== undefined),
+  )

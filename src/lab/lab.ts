@@ -1,0 +1,135 @@
+// What one can do with a lab, each call whole: the right to do it, the lock, the way inside for ordinary users, and
+// taking back what an interrupted `up` began.
+import { randomBytes } from 'node:crypto'
+import type { LabDirectory, LabRecord } from './directory.ts'
+import { takeDown, type DownFacts } from './down.ts'
+import { LabError } from './error.ts'
+import { execIn } from './exec.ts'
+import type { LabFacts, LabReport } from './facts.ts'
+import { ensureHolder, holderStarted, isInside, mayDirectly, returnToCaller, runInside } from './held.ts'
+import { inspect } from './inspect.ts'
+import { checkLimits } from './limits.ts'
+import { LabNamespaces } from './namespaces.ts'
+import { DEFAULTS, differences, planOf, type LabParameters, type LabPlan } from './plan.ts'
+import type { Progress } from './progress.ts'
+import { ensureOuterRelay, enterForGood } from './store.ts'
+import { bringUp, proveLab } from './up.ts'
+import { ifInterrupted } from './wait.ts'
+
+export interface LabCall {
+  readonly directory: LabDirectory
+  readonly progress: Progress
+  readonly signal: AbortSignal
+  /** The words of this command, for the heddle that does it inside. */
+  readonly words: readonly string[]
+}
+
+/** Facts; or the exit code of a heddle that ran inside and has told them already. */
+export type Told<T> =
+  | { readonly kind: 'facts'; readonly facts: T }
+  | { readonly kind: 'told'; readonly code: number }
+
+/** Patience of `check`: what fails now is tried again for so long. */
+const CHECK_PATIENCE_MS = 2_000
+
+export async function labUp(call: LabCall, asked: Partial<LabParameters>): Promise<Told<LabReport>> {
+  const { directory, signal } = call
+  if (isInside()) {
+    returnToCaller()
+    const record = recordOf(directory)
+    return told(await bringUp({ ...call, record, plan: planOf(record.parameters) }))
+  }
+  const record = directory.record() ?? create(directory, asked)
+  const different = differences(asked, record.parameters)
+  if (different.length > 0)
+    throw new LabError(
+      'differs',
+      `a lab with other parameters is up: ${different.join(', ')}; \`heddle lab down\` first`,
+    )
+  const plan = planOf(record.parameters)
+  using _ = directory.lock('up')
+  try {
+    const direct = mayDirectly()
+    if (!direct) await ensureHolder(directory, record.id, signal)
+    ensureOuterRelay(directory, record.id, plan)
+    if (direct) return told(await bringUp({ ...call, record, plan }))
+    const code = await runInside(directory, record.id, call.words)
+    ifInterrupted(signal)
+    return { kind: 'told', code }
+  } catch (error) {
+    if (
+      !record.complete &&
+      error instanceof LabError &&
+      (error.code === 'interrupted' || error.code === 'refused')
+    ) {
+      call.progress.working(
+        'down',
+        error.code === 'interrupted' ? 'interrupted: removing what was begun' : 'removing what was begun',
+      )
+      const down = await takeDown(directory)
+      call.progress.done('down', `${down.processes} processes and ${down.namespaces} namespaces removed`)
+    }
+    throw error
+  }
+}
+
+function create(directory: LabDirectory, asked: Partial<LabParameters>): LabRecord {
+  const parameters = { ...DEFAULTS, ...asked }
+  checkLimits(planOf(parameters))
+  return directory.create(randomBytes(8).toString('hex'), parameters)
+}
+
+export const labCheck = (call: LabCall): Promise<Told<LabReport>> =>
+  inside(call, async (record, plan) => {
+    const started = performance.now()
+    using namespaces = new LabNamespaces(call.directory)
+    enterForGood(namespaces)
+    const proof = await proveLab({ ...call, plan }, namespaces, CHECK_PATIENCE_MS)
+    const facts = await inspect(call.directory, namespaces, record, plan)
+    return { ...facts, proof, seconds: (performance.now() - started) / 1000 }
+  })
+
+export const labStatus = (call: LabCall): Promise<Told<LabFacts>> =>
+  inside(call, async (record, plan) => {
+    using namespaces = new LabNamespaces(call.directory)
+    enterForGood(namespaces)
+    return inspect(call.directory, namespaces, record, plan)
+  })
+
+/** The command's own exit code. */
+export async function labExec(
+  call: Omit<LabCall, 'progress' | 'signal'>,
+  name: string,
+  command: readonly string[],
+): Promise<number> {
+  const done = await inside(call, (record, plan) => execIn(call.directory, record, plan, name, command))
+  return done.kind === 'told' ? done.code : done.facts
+}
+
+export async function labDown(call: Pick<LabCall, 'directory'>): Promise<DownFacts> {
+  const { directory } = call
+  using _ = directory.record() === undefined ? undefined : directory.lock('down')
+  return takeDown(directory)
+}
+
+/** Does it here, or in the lab's own namespaces where a holder keeps them. */
+async function inside<T>(
+  call: Pick<LabCall, 'directory' | 'words'>,
+  work: (record: LabRecord, plan: LabPlan) => Promise<T>,
+): Promise<Told<T>> {
+  const record = recordOf(call.directory)
+  if (!isInside() && holderStarted(call.directory))
+    return { kind: 'told', code: await runInside(call.directory, record.id, call.words) }
+  if (!mayDirectly())
+    throw new LabError('refused', `the lab in ${call.directory.path} is root's; only root can look into it`)
+  returnToCaller()
+  return told(await work(record, planOf(record.parameters)))
+}
+
+const told = <T>(facts: T): Told<T> => ({ kind: 'facts', facts })
+
+export function recordOf(directory: LabDirectory): LabRecord {
+  const record = directory.record()
+  if (record === undefined) throw new LabError('not-up', 'no lab is up; `heddle lab up` makes one')
+  return record
+}

@@ -1,0 +1,27 @@
+// Limits of this machine that a large lab runs into, told before it is begun.
+import { readSysctl } from '../sys/sysctl.ts'
+import { LabError } from './error.ts'
+import type { LabPlan } from './plan.ts'
+
+const NEIGHBOURS = 'net/ipv4/neigh/default/gc_thresh3'
+
+/** One neighbour table serves all namespaces of a kernel: every host keeps one entry for every other. */
+export function checkLimits(plan: LabPlan, most = neighbourLimit()): void {
+  const { hosts, pods } = plan.parameters
+  const wanted = hosts * (hosts + 1) + 2 * hosts * pods
+  if (wanted > most)
+    throw new LabError(
+      'refused',
+      `${hosts} hosts need up to ${wanted} neighbour entries, and this kernel keeps ${most}: have fewer hosts, or run sysctl -w ${NEIGHBOURS.replaceAll('/', '.')}=${2 * wanted}`,
+    )
+}
+
+/** Told to the first network namespace only; elsewhere nobody knows. */
+function neighbourLimit(): number {
+  try {
+    return Number(readSysctl(NEIGHBOURS))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return Infinity
+    throw error
+  }
+}

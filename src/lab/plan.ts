@@ -1,0 +1,198 @@
+// What a lab consists of, from its parameters alone: names, addresses, the network config. Pure.
+import type { IPv4 } from '../model/ip.ts'
+import { NetworkConfigError, parseNetworkConfig, subnetCount } from '../model/net-config.ts'
+import { addressAt, isV4Prefix, lengthOf, overlaps, parsePrefix, type Prefix } from '../model/prefix.ts'
+import { LabError } from './error.ts'
+
+export const BACKENDS = ['vxlan', 'host-gw'] as const
+export type BackendName = (typeof BACKENDS)[number]
+
+/** What a person chooses. */
+export interface LabParameters {
+  readonly hosts: number
+  /** On each host. */
+  readonly pods: number
+  readonly backend: BackendName
+  readonly network: string
+  /** `embedded`, or `etcd://HOST:PORT` as this machine reaches it. */
+  readonly store: string
+  /** By host name: the path of another flanneld that this host runs instead of heddle's. */
+  readonly peers: Readonly<Record<string, string>>
+}
+
+export const DEFAULTS: LabParameters = {
+  hosts: 3,
+  pods: 2,
+  backend: 'vxlan',
+  network: '10.244.0.0/16',
+  store: 'embedded',
+  peers: {},
+}
+
+/** More would not fit into the underlay's /24, or take longer to prove than anybody waits. */
+const MOST_HOSTS = 100
+const MOST_PODS = 256
+const STORE_PORT = 2379
+
+export interface PodPlan {
+  /** e.g. `h1p2`: the name of its network namespace too. */
+  readonly name: string
+  readonly host: string
+}
+export interface HostPlan {
+  readonly name: string
+  readonly underlay: IPv4
+  readonly pods: readonly PodPlan[]
+  /** Path of the flanneld to run here instead of heddle's. */
+  readonly peer: string | undefined
+}
+export interface EtcdAddress {
+  readonly host: string
+  readonly port: number
+}
+export interface LabPlan {
+  readonly parameters: LabParameters
+  readonly network: Prefix
+  /** Connects the hosts, the store and the router. */
+  readonly underlay: Prefix
+  readonly router: IPv4
+  /** Where hosts reach the store: in the store's own namespace. */
+  readonly store: { readonly address: IPv4; readonly port: number; readonly etcd: EtcdAddress | undefined }
+  /** Beyond the router; knows the way back to the underlay and to nothing else. */
+  readonly outside: { readonly prefix: Prefix; readonly router: IPv4; readonly address: IPv4 }
+  readonly hosts: readonly HostPlan[]
+  /** The value of the store's config key. */
+  readonly config: string
+}
+
+/** The plan of a lab. Throws LabError `usage` with a sentence about the first parameter that can't be. */
+export function planOf(parameters: LabParameters): LabPlan {
+  const { hosts, pods } = parameters
+  whole('--hosts', hosts, MOST_HOSTS)
+  whole('--pods', pods, Math.floor(MOST_PODS / hosts), ` with ${hosts} hosts`)
+  if (!BACKENDS.includes(parameters.backend))
+    refuse(`--backend ${parameters.backend}: a lab can have ${BACKENDS.join(' or ')}`)
+  const network = networkOf(parameters)
+  const underlay = freeOf(network, ['192.168.100.0/24', '172.20.100.0/24', '10.250.100.0/24'])
+  const outside = freeOf(network, ['203.0.113.0/24', '198.51.100.0/24'])
+  const names = Array.from({ length: hosts }, (_, i) => `h${i + 1}`)
+  for (const name of Object.keys(parameters.peers))
+    if (!names.includes(name)) refuse(`--peer ${name}=…: this lab has the hosts ${range(names)}`)
+  return {
+    parameters,
+    network,
+    underlay,
+    router: at(underlay, 254),
+    store: { address: at(underlay, 253), port: STORE_PORT, etcd: etcdOf(parameters.store) },
+    outside: { prefix: outside, router: at(outside, 1), address: at(outside, 2) },
+    hosts: names.map((name, i) => ({
+      name,
+      underlay: at(underlay, i + 1),
+      peer: parameters.peers[name],
+      pods: Array.from({ length: pods }, (_, p) => ({ name: `${name}p${p + 1}`, host: name })),
+    })),
+    config: configOf(parameters),
+  }
+}
+
+const refuse = (message: string): never => {
+  throw new LabError('usage', message)
+}
+
+function whole(flag: string, value: number, most: number, given = ''): void {
+  if (!Number.isInteger(value) || value < 1 || value > most)
+    refuse(`${flag} ${value}: want a whole number from 1 to ${most}${given}`)
+}
+
+const at = (prefix: Prefix, offset: number): IPv4 => addressAt(prefix, BigInt(offset)) as IPv4
+const range = (names: readonly string[]): string =>
+  names.length < 3 ? names.join(' and ') : `${names[0]} to ${names.at(-1)}`
+
+const configOf = (parameters: LabParameters): string =>
+  JSON.stringify({
+    Network: parameters.network,
+    EnableNFTables: true,
+    Backend: { Type: parameters.backend },
+  })
+
+function networkOf(parameters: LabParameters): Prefix {
+  const prefix = parsePrefix(parameters.network)
+  if (prefix === undefined || !isV4Prefix(prefix))
+    return refuse(`--network ${parameters.network}: want an IPv4 network such as ${DEFAULTS.network}`)
+  let ipv4
+  try {
+    ;({ ipv4 } = parseNetworkConfig(configOf(parameters)))
+  } catch (error) {
+    if (error instanceof NetworkConfigError) return refuse(`--network ${prefix}: ${error.message}`)
+    throw error
+  }
+  if (ipv4 === undefined) return refuse(`--network ${prefix} leaves no IPv4 network`)
+  const subnets = subnetCount(ipv4)
+  if (subnets < BigInt(parameters.hosts))
+    refuse(
+      `--network ${prefix} has ${subnets} subnets of /${ipv4.subnetLength}: too few for ${parameters.hosts} hosts`,
+    )
+  // Its base, its gateway and its broadcast address are no pod's.
+  const room = 2 ** (32 - ipv4.subnetLength) - 3
+  if (room < parameters.pods)
+    refuse(
+      `--network ${prefix} gives each host a /${ipv4.subnetLength}: room for ${room} pods, not ${parameters.pods}`,
+    )
+  return prefix
+}
+
+/** The first of the candidates that the pod network leaves free. */
+function freeOf(network: Prefix, candidates: readonly string[]): Prefix {
+  for (const text of candidates) {
+    const prefix = parsePrefix(text)
+    if (prefix !== undefined && !overlaps(prefix, network)) return prefix
+  }
+  return refuse(
+    `--network ${network} leaves no addresses for the hosts; want a smaller one (/${lengthOf(network) + 1} or less)`,
+  )
+}
+
+function etcdOf(store: string): EtcdAddress | undefined {
+  if (store === 'embedded') return undefined
+  const match = /^etcd:\/\/(\[[0-9a-fA-F:.]+\]|[^\s:/[\]]+):(\d{1,5})\/?$/.exec(store)
+  const port = Number(match?.[2])
+  if (match?.[1] === undefined || port < 1 || port > 65535)
+    return refuse(`--store ${store}: want embedded, or etcd://HOST:PORT such as etcd://127.0.0.1:2379`)
+  return { host: match[1].replace(/^\[|\]$/g, ''), port }
+}
+
+/** `HOST=PATH` of --peer, whose name the command line puts before the sentence. */
+export function parsePeer(text: string): readonly [host: string, path: string] {
+  const match = /^(h[1-9]\d*)=(.+)$/.exec(text)
+  return match?.[1] !== undefined && match[2] !== undefined
+    ? [match[1], match[2]]
+    : refuse(`${text}: want HOST=PATH, e.g. h2=/usr/local/bin/flanneld`)
+}
+
+/** Which flags differ between what is asked for and what is up, e.g. `--hosts 3 (is 5)`. */
+export function differences(asked: Partial<LabParameters>, up: LabParameters): string[] {
+  return (Object.keys(asked) as (keyof LabParameters)[])
+    .filter((key) => asked[key] !== undefined && show(asked[key]) !== show(up[key]))
+    .map(
+      (key) => `--${key === 'peers' ? 'peer' : key} ${show(asked[key])} (it has ${show(up[key]) || 'none'})`,
+    )
+}
+
+const show = (value: LabParameters[keyof LabParameters] | undefined): string =>
+  typeof value === 'object'
+    ? Object.entries(value)
+        .map(([host, path]) => `${host}=${path}`)
+        .toSorted()
+        .join(' ')
+    : String(value)
+
+export const podsOf = (plan: LabPlan): readonly PodPlan[] => plan.hosts.flatMap((host) => host.pods)
+
+/** Every network namespace of the lab, by name. */
+export const namespacesOf = (plan: LabPlan): readonly string[] => [
+  'underlay',
+  'outside',
+  'store',
+  ...plan.hosts.map((host) => host.name),
+  ...podsOf(plan).map((pod) => pod.name),
+]

@@ -1,0 +1,165 @@
+// The pods of a lab: each a network namespace that the CNI plugin was called for, as a container runtime calls it, and
+// the plugin's answer kept beside it.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { parseIPv4, type IPv4 } from '../model/ip.ts'
+import { parseAddressWithLength } from '../model/prefix.ts'
+import { NetlinkSocket } from '../netlink/socket.ts'
+import type { LabDirectory } from './directory.ts'
+import { LabError } from './error.ts'
+import { executable } from './executable.ts'
+import type { LabNamespaces } from './namespaces.ts'
+import type { PodPlan } from './plan.ts'
+import { MARKER } from './process.ts'
+import { linkIndex } from './underlay.ts'
+
+const IFNAME = 'eth0'
+const DEADLINE_MS = 30_000
+
+/** The pod's address, if the plugin gave it one. */
+export function podAddress(directory: LabDirectory, pod: PodPlan): IPv4 | undefined {
+  try {
+    const result = JSON.parse(readFileSync(resultFile(directory, pod), 'utf8')) as CniResult
+    return addressOf(result)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+const resultFile = (directory: LabDirectory, pod: PodPlan): string =>
+  directory.host(pod.host, 'pods', `${pod.name}.json`)
+
+/** Makes the pod unless it is there whole; returns whether it had to. What an interrupted call left is deleted first. */
+export async function ensurePod(
+  directory: LabDirectory,
+  namespaces: LabNamespaces,
+  id: string,
+  pod: PodPlan,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (podAddress(directory, pod) !== undefined && namespaces.has(pod.name) && hasInterface(namespaces, pod))
+    return false
+  const call = { directory, namespaces, id, pod, signal }
+  if (namespaces.make([pod.name]).size === 0 || podAddress(directory, pod) !== undefined)
+    await callPlugin('DEL', call)
+  rmSync(resultFile(directory, pod), { force: true })
+  const answer = await callPlugin('ADD', call)
+  if (addressOf(JSON.parse(answer) as CniResult) === undefined)
+    throw new LabError(
+      'failed',
+      `the CNI plugin gave ${pod.name} no IPv4 address; it answered ${answer.trim()}`,
+    )
+  mkdirSync(dirname(resultFile(directory, pod)), { recursive: true })
+  writeFileSync(resultFile(directory, pod), answer)
+  return true
+}
+
+interface CniResult {
+  readonly ips?: readonly { readonly address?: string }[]
+}
+
+function addressOf(result: CniResult): IPv4 | undefined {
+  for (const { address = '' } of result.ips ?? []) {
+    const ip = parseIPv4(parseAddressWithLength(address)?.ip ?? '')
+    if (ip !== undefined) return ip
+  }
+  return undefined
+}
+
+function hasInterface(namespaces: LabNamespaces, pod: PodPlan): boolean {
+  using socket = NetlinkSocket.open('route', namespaces.get(pod.name))
+  return linkIndex(socket, IFNAME) !== undefined
+}
+
+interface PluginCall {
+  readonly directory: LabDirectory
+  readonly namespaces: LabNamespaces
+  readonly id: string
+  readonly pod: PodPlan
+  readonly signal: AbortSignal
+}
+
+/** Upstream's conflist without portmap, each host's state in a place of its own: the hosts share one file system. */
+export function conflist(directory: LabDirectory, host: string): object {
+  return {
+    name: 'cbr0',
+    cniVersion: '1.0.0',
+    plugins: [
+      {
+        type: 'flannel',
+        subnetFile: directory.host(host, 'subnet.env'),
+        dataDir: directory.host(host, 'cni', 'flannel'),
+        ipam: { dataDir: directory.host(host, 'cni', 'networks') },
+        delegate: { hairpinMode: true, isDefaultGateway: true },
+      },
+    ],
+  }
+}
+
+/** A runtime hands each plugin its own object with the list's name and version put in. */
+function pluginConfig(directory: LabDirectory, host: string): string {
+  const { name, cniVersion, plugins } = conflist(directory, host) as {
+    name: string
+    cniVersion: string
+    plugins: readonly object[]
+  }
+  return JSON.stringify({ name, cniVersion, ...plugins[0] })
+}
+
+async function callPlugin(command: 'ADD' | 'DEL', call: PluginCall): Promise<string> {
+  const { directory, namespaces, pod } = call
+  const deadline = AbortSignal.timeout(DEADLINE_MS)
+  const child = namespaces.get(pod.host).run(() =>
+    spawn(executable.file, executable.prefix, {
+      argv0: 'flannel',
+      cwd: '/',
+      signal: AbortSignal.any([call.signal, deadline]),
+      env: {
+        PATH: process.env['PATH'] ?? '',
+        CNI_COMMAND: command,
+        CNI_CONTAINERID: pod.name,
+        CNI_NETNS: directory.namespace(pod.name),
+        CNI_IFNAME: IFNAME,
+        CNI_PATH: executable.directory,
+        [MARKER]: call.id,
+      },
+    }),
+  )
+  const failed = once(child, 'error').then(([error]: unknown[]) => {
+    throw error
+  })
+  child.stdin.on('error', () => child.stdin.destroy())
+  child.stdin.end(pluginConfig(directory, pod.host))
+  const done = Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
+  try {
+    const [stdout, stderr, [code]] = await Promise.race([done, failed])
+    if (code === 0) return stdout
+    throw new LabError('failed', `CNI ${command} of ${pod.name} failed: ${sentence(stdout, stderr)}`)
+  } catch (error) {
+    if (call.signal.aborted) throw new LabError('interrupted', 'interrupted', { cause: error })
+    if (deadline.aborted)
+      throw new LabError('timeout', `CNI ${command} of ${pod.name} took more than ${DEADLINE_MS / 1000} s`)
+    throw error
+  }
+}
+
+/** A plugin tells its error as JSON on stdout. */
+function sentence(stdout: string, stderr: string): string {
+  try {
+    const { msg, details } = JSON.parse(stdout) as { msg?: string; details?: string }
+    if (msg !== undefined) return details ? `${msg} (${details})` : msg
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error
+  }
+  return `${stdout}${stderr}`.trim() || 'it said nothing'
+}
+
+export const writeConflist = (directory: LabDirectory, host: string): void => {
+  const path = directory.host(host, 'cni', '10-flannel.conflist')
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, `${JSON.stringify(conflist(directory, host), undefined, 2)}\n`)
+}

@@ -1,0 +1,106 @@
+// The proof: every pod reaches every pod by ICMP and TCP and is seen under its own address; every pod reaches the
+// outside and is seen there under its host's.
+import type { IPv4 } from '../model/ip.ts'
+import { echo } from '../sys/icmp.ts'
+import type { PairFact, ProofFacts } from './facts.ts'
+import type { LabNamespaces } from './namespaces.ts'
+import { askServer, EchoServer } from './tcp.ts'
+import { each, ifInterrupted } from './wait.ts'
+
+export interface Endpoint {
+  readonly name: string
+  readonly ip: IPv4
+  /** Under which the outside sees it. */
+  readonly masquerade: IPv4
+}
+
+export interface ProofOptions {
+  readonly pods: readonly Endpoint[]
+  readonly outside: IPv4
+  /** How long failing ways are tried again. */
+  readonly patienceMs: number
+  readonly signal: AbortSignal
+  /** Called with how many of all ways are proven. */
+  readonly onProgress?: (proven: number, all: number) => void
+}
+
+/** One try of one way. */
+const TRY_MS = 1_000
+const AT_ONCE = 64
+const PAUSE_MS = 100
+
+interface Way {
+  readonly from: Endpoint
+  readonly to: string
+  readonly toIp: IPv4
+  readonly expected: IPv4
+  readonly namespace: string
+}
+
+export async function prove(namespaces: LabNamespaces, options: ProofOptions): Promise<ProofFacts> {
+  const { pods, outside, signal } = options
+  await using servers = new AsyncDisposableStack()
+  const ports = new Map<IPv4, number>()
+  for (const [name, ip] of [...pods.map((pod) => [pod.name, pod.ip] as const), ['outside', outside] as const])
+    ports.set(ip, servers.use(await EchoServer.listen(namespaces.get(name), ip)).port)
+  const ways: Way[] = [
+    ...pods.flatMap((from) =>
+      pods
+        .filter((to) => to !== from)
+        .map((to) => ({ from, to: to.name, toIp: to.ip, expected: from.ip, namespace: from.name })),
+    ),
+    ...pods.map((from) => ({
+      from,
+      to: 'outside',
+      toIp: outside,
+      expected: from.masquerade,
+      namespace: from.name,
+    })),
+  ]
+  const results = new Map<Way, PairFact>()
+  const end = performance.now() + options.patienceMs
+  for (;;) {
+    const left = ways.filter((way) => results.get(way)?.ok !== true)
+    await each(left, AT_ONCE, async (way) => {
+      ifInterrupted(signal)
+      results.set(way, await tryWay(namespaces, way, ports.get(way.toIp) ?? 0))
+    })
+    const proven = ways.filter((way) => results.get(way)?.ok === true).length
+    options.onProgress?.(proven, ways.length)
+    if (proven === ways.length || performance.now() > end) break
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
+  }
+  const facts = ways.flatMap((way) => results.get(way) ?? [])
+  return {
+    ok: facts.every((fact) => fact.ok),
+    pairs: facts.filter((fact) => fact.to !== 'outside'),
+    outside: facts.filter((fact) => fact.to === 'outside'),
+  }
+}
+
+async function tryWay(namespaces: LabNamespaces, way: Way, port: number): Promise<PairFact> {
+  const namespace = namespaces.get(way.namespace)
+  const [icmpMicroseconds, tcp] = await Promise.all([
+    echo(way.toIp, { namespace, timeoutMs: TRY_MS }),
+    askServer(namespace, { ip: way.toIp, port }, TRY_MS),
+  ])
+  const seen = tcp.kind === 'answered' ? tcp.seen : undefined
+  const problem =
+    tcp.kind === 'failed'
+      ? `TCP: ${tcp.reason}`
+      : icmpMicroseconds === undefined
+        ? `ICMP: no answer in ${TRY_MS} ms`
+        : seen !== way.expected
+          ? `seen as ${tcp.seen}, not as ${way.expected}`
+          : undefined
+  return {
+    from: way.from.name,
+    to: way.to,
+    icmpMs: icmpMicroseconds === undefined ? undefined : icmpMicroseconds / 1000,
+    tcpMs: tcp.kind === 'answered' ? tcp.ms : undefined,
+    seen,
+    expected: way.expected,
+    ok: problem === undefined,
+    problem,
+  }
+}

@@ -1,0 +1,174 @@
+// The lab's store: an embedded one in a namespace of the underlay, or a relay there to an etcd of this machine. Its
+// config is put once; its leases are read for people.
+import { parseLease, type Json } from '../model/lease.ts'
+import { Channel } from '../store/etcd/channel.ts'
+import { EtcdError } from '../store/etcd/error.ts'
+import { keysUnder, oneKey, put, read, transact, unchanged, type Operation } from '../store/etcd/kv.ts'
+import { CLONE_NEWNET, setns } from '../sys/libc.ts'
+import type { LabDirectory } from './directory.ts'
+import { LabError } from './error.ts'
+import { executable } from './executable.ts'
+import type { LabNamespaces } from './namespaces.ts'
+import type { EtcdAddress, LabPlan } from './plan.ts'
+import { isAlive, startProcess } from './process.ts'
+import { lastLines, until } from './wait.ts'
+
+const ANSWER_MS = 20_000
+
+/** As the lab's hosts reach it. */
+export const storeEndpoint = (plan: LabPlan): string => `http://${plan.store.address}:${plan.store.port}`
+
+/** In an etcd that others use too, a lab keeps to keys of its own; `down` removes them. */
+export const storePrefix = (plan: LabPlan, id: string): string =>
+  plan.store.etcd === undefined ? '/coreos.com/network' : `/heddle-lab/${id}`
+
+const formatAddress = ({ host, port }: EtcdAddress): string =>
+  host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+
+/** Where etcd is reached, which is where the person types: before anything enters the lab. */
+export function ensureOuterRelay(directory: LabDirectory, id: string, plan: LabPlan): void {
+  if (plan.store.etcd === undefined) return
+  ensure(directory, id, 'relay', undefined, [
+    'lab',
+    'relay',
+    `unix:${directory.relaySocket}`,
+    formatAddress(plan.store.etcd),
+  ])
+}
+
+/** The process that hosts talk to; returns whether it had to be started. */
+export function ensureStore(
+  directory: LabDirectory,
+  namespaces: LabNamespaces,
+  id: string,
+  plan: LabPlan,
+): boolean {
+  const at = `${plan.store.address}:${plan.store.port}`
+  return ensure(
+    directory,
+    id,
+    'store',
+    namespaces,
+    plan.store.etcd === undefined
+      ? ['store', '--data-dir', directory.store, '--listen', at, '--allow-plaintext']
+      : ['lab', 'relay', at, `unix:${directory.relaySocket}`],
+  )
+}
+
+function ensure(
+  directory: LabDirectory,
+  id: string,
+  name: string,
+  namespaces: LabNamespaces | undefined,
+  args: readonly string[],
+): boolean {
+  const before = directory.process(name)
+  if (before !== undefined && isAlive(before)) return false
+  const record = startProcess({
+    file: executable.file,
+    args: [...executable.prefix, ...args],
+    namespace: namespaces?.get('store'),
+    logFile: directory.log(name),
+    id,
+  })
+  directory.writeProcess(name, record)
+  return true
+}
+
+/**
+ * From here on this thread lives where the lab's store does: connections are made some time after they are asked for,
+ * so being there for a moment is not enough. Nothing in this process needs its old namespace any more.
+ */
+export function enterForGood(namespaces: LabNamespaces): void {
+  setns(namespaces.get('store').fd, CLONE_NEWNET)
+}
+
+export interface LeaseFact {
+  readonly subnet: string
+  readonly publicIp: string | undefined
+  readonly backendType: string
+  readonly backendData: Json | undefined
+}
+
+/** Talks to the lab's store; this thread must be where it is reached. */
+export class StoreClient implements Disposable {
+  readonly #channel: Channel
+  readonly #prefix: string
+
+  constructor(endpoint: string, prefix: string) {
+    this.#channel = new Channel({ endpoints: [endpoint] })
+    this.#prefix = prefix
+  }
+
+  /** Puts the network config unless it is there already. */
+  async putConfig(config: string, signal: AbortSignal): Promise<void> {
+    const key = `${this.#prefix}/config`
+    const { keys } = await read(this.#channel, oneKey(key), signal)
+    if (keys[0]?.value === config) return
+    await transact(
+      this.#channel,
+      [unchanged(key, keys[0]?.modRevision ?? 0n)],
+      [put(key, config, 0n)],
+      signal,
+    )
+  }
+
+  async leases(signal: AbortSignal): Promise<LeaseFact[]> {
+    const under = `${this.#prefix}/subnets/`
+    const { keys } = await read(this.#channel, keysUnder(under), signal)
+    return keys.flatMap(({ key, value, createRevision }) => {
+      const lease = parseLease(key.slice(under.length), value, createRevision)
+      if (typeof lease === 'string' || lease.ipv4 === undefined) return []
+      const { subnet, publicIp, backendData } = lease.ipv4
+      return [{ subnet, publicIp, backendType: lease.backendType, backendData }]
+    })
+  }
+
+  /** Removes every key of the lab's. */
+  async removeAll(signal: AbortSignal): Promise<void> {
+    const { key, end } = keysUnder(`${this.#prefix}/`)
+    const operation: Operation = { request: { case: 'requestDeleteRange', value: { key, rangeEnd: end } } }
+    await transact(this.#channel, [], [operation], signal)
+  }
+
+  [Symbol.dispose](): void {
+    this.#channel[Symbol.dispose]()
+  }
+}
+
+/** Puts the config as soon as the store answers. */
+export async function configureStore(
+  directory: LabDirectory,
+  plan: LabPlan,
+  client: StoreClient,
+  signal: AbortSignal,
+): Promise<void> {
+  let last = 'it has not been asked yet'
+  const log = () => `; the end of its log:${lastLines(directory.log('store'))}`
+  await until(
+    async () => {
+      const record = directory.process('store')
+      if (record === undefined || !isAlive(record)) throw new LabError('failed', `the store ended${log()}`)
+      try {
+        await client.putConfig(plan.config, signal)
+        return true
+      } catch (error) {
+        if (!(error instanceof EtcdError)) throw error
+        last = error.message
+        return undefined
+      }
+    },
+    {
+      deadlineMs: ANSWER_MS,
+      signal,
+      late: () => `the store does not answer after ${ANSWER_MS / 1000} s: ${last}${log()}`,
+    },
+  )
+}
+
+/** The keys of a lab in an etcd that outlives it, removed from where the person types. */
+export async function forgetLab(plan: LabPlan, id: string): Promise<void> {
+  if (plan.store.etcd === undefined) return
+  using client = new StoreClient(`http://${formatAddress(plan.store.etcd)}`, storePrefix(plan, id))
+  await client.removeAll(AbortSignal.timeout(5_000))
+}

@@ -1,0 +1,93 @@
+// Proves TCP between network namespaces from one process: a server in each, and connections made in one and
+// answered in another. The server tells which address it sees, the kernel how long a round trip took.
+import { createServer, type AddressInfo, type Server } from 'node:net'
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ipv4ToNumber, type IPv4 } from '../model/ip.ts'
+import { allocate } from '../sys/arena.ts'
+import { close, connect, getsockopt, isSysError, MSG, recvfrom, socket } from '../sys/libc.ts'
+import type { Namespace } from '../sys/namespace.ts'
+
+const AF_INET = 2
+const SOCK_STREAM = 1
+const SOCK_NONBLOCK = 0o4000
+const IPPROTO_TCP = 6
+const TCP_INFO = 11
+/** tcpi_rtt of struct tcp_info (linux/tcp.h), microseconds. */
+const TCPI_RTT = 68
+
+/** Answers every connection with the address it comes from. */
+export class EchoServer implements AsyncDisposable {
+  readonly #server: Server
+  readonly ip: IPv4
+
+  private constructor(server: Server, ip: IPv4) {
+    this.#server = server
+    this.ip = ip
+  }
+
+  static async listen(namespace: Namespace, ip: IPv4): Promise<EchoServer> {
+    const server = createServer((socket) => {
+      // A client that is gone meanwhile sees for itself that it got no answer.
+      socket.on('error', () => socket.destroy())
+      socket.end(`${socket.remoteAddress ?? ''}\n`)
+    })
+    namespace.run(() => server.listen({ host: ip, port: 0 }))
+    await once(server, 'listening')
+    return new EchoServer(server, ip)
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await new Promise<void>((done) => this.#server.close(() => done()))
+  }
+}
+
+export type TcpAnswer =
+  /** `seen`: our address as the server saw it. */
+  | { readonly kind: 'answered'; readonly seen: string; readonly ms: number }
+  | { readonly kind: 'failed'; readonly reason: string }
+
+/** Connects from inside `namespace` and reads what the server says. Never throws for what the network does. */
+export async function askServer(
+  namespace: Namespace,
+  server: { readonly ip: IPv4; readonly port: number },
+  deadlineMs: number,
+): Promise<TcpAnswer> {
+  const fd = namespace.run(() => socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0))
+  using block = allocate(256)
+  try {
+    block.view.setUint16(0, AF_INET, true)
+    block.view.setUint16(2, server.port)
+    block.view.setUint32(4, ipv4ToNumber(server.ip))
+    try {
+      connect(fd, block.address, 16)
+    } catch (error) {
+      if (!isSysError(error, 'EINPROGRESS')) throw error
+    }
+    const end = performance.now() + deadlineMs
+    let said = ''
+    for (;;) {
+      const length = recvfrom(fd, block.address, 128, MSG.dontWait)
+      if (length !== undefined) said += Buffer.from(block.bytes.subarray(0, length)).toString('latin1')
+      if (said.endsWith('\n')) return { kind: 'answered', seen: said.trim(), ms: roundTripMs(fd) }
+      if (length === 0) return { kind: 'failed', reason: 'closed without an answer' }
+      if (performance.now() > end) return { kind: 'failed', reason: `no answer in ${deadlineMs} ms` }
+      await sleep(1)
+    }
+  } catch (error) {
+    if (!isSysError(error)) throw error
+    return { kind: 'failed', reason: error.errnoName }
+  } finally {
+    close(fd)
+  }
+}
+
+function roundTripMs(fd: number): number {
+  using info = allocate(256)
+  getsockopt(fd, IPPROTO_TCP, TCP_INFO, info.address, info.bytes.length)
+  return info.view.getUint32(TCPI_RTT, true) / 1000
+}
