@@ -230,14 +230,26 @@ export class NetlinkSocket implements Disposable {
     try {
       return recvfrom(this.#fd, this.#receive.address, RECEIVE_BYTES, flags | MSG.trunc, from)
     } catch (cause) {
-      if (isSysError(cause, 'ENOBUFS'))
+      if (isSysError(cause, 'ENOBUFS')) {
+        this.#discard()
         throw new NetlinkError(
           'lost',
           `${subject}: replies overran the receive buffer; look before trying again`,
           { cause },
         )
+      }
       throw cause
     }
+  }
+
+  /** Empties the receive buffer, and drives a dump that is under way to its end: the next exchange starts afresh. */
+  #discard(): void {
+    for (;;)
+      try {
+        if (recvfrom(this.#fd, this.#receive.address, RECEIVE_BYTES, MSG.dontWait) === undefined) return
+      } catch (error) {
+        if (!isSysError(error, 'ENOBUFS')) throw error
+      }
   }
 
   [Symbol.dispose](): void {

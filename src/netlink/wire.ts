@@ -142,11 +142,7 @@ export class Writer {
   attribute(type: number, build: (w: Writer) => void): this {
     const start = this.#reserve(4)
     build(this)
-    const length = this.#length - start
-    if (length > 0xffff)
-      throw new RangeError(`netlink attribute ${type & NLA_TYPE_MASK} has ${length} bytes, more than 65535`)
-    this.#view.setUint16(start, length, true)
-    this.#view.setUint16(start + 2, type, true)
+    this.#head(start, type, this.#length - start)
     this.#pad()
     return this
   }
@@ -156,10 +152,14 @@ export class Writer {
   }
 
   #attr(type: number, bytes: number): number {
-    const at = this.#reserve(4)
-    this.#view.setUint16(at, 4 + bytes, true)
-    this.#view.setUint16(at + 2, type, true)
+    this.#head(this.#reserve(4), type, 4 + bytes)
     return this.#reserve(bytes)
+  }
+  #head(at: number, type: number, length: number): void {
+    if (length > 0xffff)
+      throw new RangeError(`netlink attribute ${type & NLA_TYPE_MASK} has ${length} bytes, more than 65535`)
+    this.#view.setUint16(at, length, true)
+    this.#view.setUint16(at + 2, type, true)
   }
   attrFlag(type: number): this {
     this.#attr(type, 0)
