@@ -19,8 +19,9 @@ const DIAL_MS = 5_000
 const PING_EVERY_MS = 6_000
 const PING_ANSWER_MS = 3_000
 /** Flow-control windows: enough for a list of leases over a long line. */
-const STREAM_WINDOW_BYTES = 1 << 20
-const SESSION_WINDOW_BYTES = 4 << 20
+const STREAM_WINDOW_BYTES = 4 << 20
+/** Bun 1.4.5 opens a stream's window again only after half of the session's: with a larger one here streams stall. */
+const SESSION_WINDOW_BYTES = STREAM_WINDOW_BYTES
 
 /** Opened by `dial`; `usable` until the server says GOAWAY or the connection ends. Disposing ends its calls. */
 export class Session implements Disposable {
