@@ -1,6 +1,6 @@
 // Routes of both families: struct rtmsg and RTA_* (linux/rtnetlink.h).
 import { bitsOf, familyOf, type Family, type Ip, ipFromBytes } from '../model/ip.ts'
-import { baseOf, familyOfPrefix, lengthOf, type Prefix, prefixOf } from '../model/prefix.ts'
+import { baseOf, familyOfPrefix, lengthOf, type Prefix } from '../model/prefix.ts'
 import { SCOPE } from './address.ts'
 import { Attributes, u32 } from './attributes.ts'
 import { isRefused, malformed } from './error.ts'
@@ -197,7 +197,7 @@ export function parseRoute(body: Uint8Array): RouteInfo | undefined {
   const a = new Attributes(body, HEADER, 'a route')
   const family = familyOfNumber(body[0])
   if (family === undefined) return undefined
-  let dst: Ip | undefined
+  let dst: Uint8Array | undefined
   let via: Ip | undefined
   let linkIndex: number | undefined
   let nexthopId: number | undefined
@@ -206,7 +206,7 @@ export function parseRoute(body: Uint8Array): RouteInfo | undefined {
   let table = body[4] ?? 0
   let multipath = false
   while (a.next())
-    if (a.type === RTA.dst) dst = a.ip()
+    if (a.type === RTA.dst) dst = a.bytes()
     else if (a.type === RTA.gateway) via = a.ip()
     else if (a.type === RTA.oif) linkIndex = a.u32()
     else if (a.type === RTA.priority) metric = a.u32()
@@ -216,12 +216,10 @@ export function parseRoute(body: Uint8Array): RouteInfo | undefined {
     else if (a.type === RTA.multipath) multipath = true
     else if (a.type === RTA.via) via = otherGateway(a.bytes())
   const length = body[1] ?? 0
-  if (length > bitsOf(family) || (dst !== undefined && familyOf(dst) !== family))
-    throw malformed(`a route to ${dst ?? 'anywhere'}/${length} of family ${family}`)
   const flags = u32(body, 8)
   return {
     family,
-    to: prefixOf(dst ?? ANY[family], length),
+    to: destination(dst ?? ANY[family], length, family),
     type: NAMES.get(body[7] ?? 0),
     via,
     linkIndex,
@@ -238,9 +236,20 @@ export function parseRoute(body: Uint8Array): RouteInfo | undefined {
   }
 }
 
-const ANY: Record<Family, Ip> = {
-  ipv4: ipFromBytes(new Uint8Array(4)),
-  ipv6: ipFromBytes(new Uint8Array(16)),
+const ANY: Record<Family, Uint8Array> = { ipv4: new Uint8Array(4), ipv6: new Uint8Array(16) }
+
+/** The kernel keeps host bits zero, so its text is canonical as it is; that is checked, not computed anew: dumps are long. */
+function destination(bytes: Uint8Array, length: number, family: Family): Prefix {
+  if (bytes.length * 8 !== bitsOf(family) || length > bitsOf(family) || hasHostBits(bytes, length))
+    throw malformed(`a route of family ${family} to ${Buffer.from(bytes).toString('hex')}/${length}`)
+  return `${ipFromBytes(bytes)}/${length}` as Prefix
+}
+
+function hasHostBits(bytes: Uint8Array, length: number): boolean {
+  const whole = length >> 3
+  if (((bytes[whole] ?? 0) & (0xff >> (length & 7))) !== 0) return true
+  for (let i = whole + 1; i < bytes.length; i++) if (bytes[i] !== 0) return true
+  return false
 }
 
 /** struct rtvia: the gateway's own family, then its address. */
