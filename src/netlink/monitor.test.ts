@@ -149,3 +149,12 @@ test('a filter the kernel would not take is refused by its length', () => {
     'the kernel takes 4096',
   )
 })
+
+test('what waits is taken without waiting, however much it is', async () => {
+  await using h = await host()
+  using monitor = Monitor.open([GROUP.neighbour], { namespace: h.namespace })
+  expect(monitor.take()).toEqual([])
+  h.netlink().batch(neighbours(h.ours, 6000))
+  expect(monitor.take()).toHaveLength(6000)
+  expect(monitor.take()).toEqual([])
+})

@@ -95,7 +95,7 @@ export class Monitor implements Disposable {
     }
   }
 
-  /** All that has come in since, at least one event; undefined once `signal` or disposal has ended it. */
+  /** All that has come in since; undefined once `signal` or disposal has ended it. */
   async batch(signal: AbortSignal): Promise<readonly MonitorEvent[] | undefined> {
     if (!(await this.ready(signal))) return undefined
     const batch = this.#waiting
@@ -130,16 +130,16 @@ export class Monitor implements Disposable {
    * follows answers every hint so far. A reader that waits goes on waiting. Throws what ended the listening.
    */
   take(): readonly MonitorEvent[] {
-    this.#drain(false)
+    this.#drain(MOST_WAITING, false)
     if (this.#failure !== undefined) throw this.#failure
     const batch = this.#waiting
     this.#waiting = []
     return batch
   }
 
-  #drain(wake = true): void {
+  #drain(most = MOST_AT_ONCE, wake = true): void {
     try {
-      let left = MOST_AT_ONCE
+      let left = most
       while (this.#open && left > 0 && this.#receiveOne()) left--
       if (left === 0) setImmediate(() => this.#drain())
     } catch (error) {
