@@ -13,6 +13,23 @@ export interface FlanneldOptions {
   readonly args?: readonly string[]
 }
 
+/** What tests read of /status. */
+export interface StatusReport {
+  readonly ready: boolean
+  readonly phase: string
+  readonly lease?: { readonly subnet: string }
+  readonly peers?: readonly { readonly subnet: string }[]
+  /** Why each refused key is, by key. */
+  readonly refused?: Readonly<Record<string, string>>
+  readonly objects?: {
+    readonly complete: boolean
+    readonly rounds: number
+    readonly repairs: number
+    readonly kinds: Readonly<Record<string, { readonly wanted: number; readonly repairs: number }>>
+  }
+  readonly failures?: Readonly<Record<string, unknown>>
+}
+
 export class Flanneld implements AsyncDisposable {
   readonly host: Host
   readonly make: Make
@@ -69,8 +86,13 @@ export class Flanneld implements AsyncDisposable {
   }
 
   /** /status, read. */
-  async report(): Promise<Record<string, unknown>> {
-    return JSON.parse((await this.ask('/status')).body) as Record<string, unknown>
+  async report(): Promise<StatusReport> {
+    return JSON.parse((await this.ask('/status')).body) as StatusReport
+  }
+
+  /** Objects put back or taken away again because somebody else had changed them. */
+  async repairs(): Promise<number> {
+    return (await this.report()).objects?.repairs ?? 0
   }
 
   end(signal: NodeJS.Signals = 'SIGTERM', withinSeconds = 10): Promise<Ended> {

@@ -1,6 +1,6 @@
 // A process that a test starts, in a namespace if it likes, and ends by its pid: `await using etcd = Running.start(…)`.
 import { spawn, type ChildProcess } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import type { Namespace } from '../../src/sys/namespace.ts'
 
 export interface StartOptions {
@@ -129,11 +129,18 @@ export class Running implements AsyncDisposable {
   }
 }
 
-/** Processor time a process has used so far, its threads and not its children, in seconds (proc(5), stat 14 and 15). */
+/**
+ * Processor time a process has used so far, in seconds: its threads by the scheduler's clock (schedstat, in ns), its
+ * ended children by proc(5)'s stat 16 and 17.
+ */
 export function cpuSeconds(pid: number): number {
+  const threads = readdirSync(`/proc/${pid}/task`).map((thread) =>
+    Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]),
+  )
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / 100
+  const children = (Number(fields[13]) + Number(fields[14])) / 100
+  return threads.reduce((sum, nanoseconds) => sum + nanoseconds, 0) / 1e9 + children
 }
 
 /** Resident memory in MiB, as VmRSS tells. */
