@@ -16,6 +16,7 @@ export interface FilterRule {
   readonly offset: number
   readonly bytes: 1 | 4
   readonly values: Iterable<number>
+  readonly drops?: true
 }
 
 /** Only neighbours and FDB entries of these links (ndm_ifindex). */
@@ -52,6 +53,14 @@ export const routesOf = (protocols: Iterable<number>): FilterRule => ({
   offset: 5,
   bytes: 1,
   values: protocols,
+})
+/** None of these types that a request of this socket caused (nlmsg_pid): its acknowledgement has told us. */
+export const exceptOwn = (types: readonly number[], port: number): FilterRule => ({
+  types,
+  offset: 12 - HEADER_BYTES,
+  bytes: 4,
+  values: [port],
+  drops: true,
 })
 
 interface Instruction {
