@@ -16,6 +16,7 @@ export class Trouble {
   readonly #entries = new Map<string, Entry>()
   readonly #waiting = new Map<string, Set<string>>()
   #failing = 0
+  #news: { readonly key: string; readonly reason: string }[] = []
 
   get size(): number {
     return this.#entries.size
@@ -37,6 +38,14 @@ export class Trouble {
     this.clear(key)
     this.#entries.set(key, { reason, tries, nextTryMs: nowMs + pause, on: undefined })
     this.#failing++
+    if (tries === 1) this.#news.push({ key, reason })
+  }
+
+  /** First failures since the last call. */
+  takeNews(): readonly { readonly key: string; readonly reason: string }[] {
+    const news = this.#news
+    this.#news = []
+    return news
   }
 
   isBlocked(key: string, on: string, reason: string): void {
@@ -65,6 +74,10 @@ export class Trouble {
     return [...this.#entries]
       .filter(([, entry]) => entry.nextTryMs !== undefined && entry.nextTryMs <= nowMs)
       .map(([key]) => key)
+  }
+
+  blockedKeys(): string[] {
+    return [...this.#waiting.values()].flatMap((keys) => [...keys])
   }
 
   /** Keys that waited for `on`, which has been put or has changed. */

@@ -1,9 +1,12 @@
 // One session with the kernel's rtnetlink that the carriers of links, addresses, routes, neighbours, FDB entries and
 // nexthops share: a socket for requests, a monitor, and the table of links by name and index.
-import { addressesOf, type FilterRule, neighboursOf, routesOf } from '../../netlink/filter.ts'
-import { type LinkInfo, listLinks, parseLink, RTM_LINK } from '../../netlink/link.ts'
+import { RTM_ADDRESS } from '../../netlink/address.ts'
+import { addressesOf, exceptOwn, type FilterRule, neighboursOf, routesOf } from '../../netlink/filter.ts'
+import { type LinkInfo, listLinks, parseLink } from '../../netlink/link.ts'
 import { GROUP, Monitor, type MonitorEvent } from '../../netlink/monitor.ts'
-import { PROTOCOL } from '../../netlink/route.ts'
+import { RTM_NEIGHBOUR } from '../../netlink/neighbour.ts'
+import { RTM_NEXTHOP } from '../../netlink/nexthop.ts'
+import { PROTOCOL, RTM_ROUTE } from '../../netlink/route.ts'
 import { NetlinkSocket } from '../../netlink/socket.ts'
 import type { Namespace } from '../../sys/namespace.ts'
 import { ROUTE_PROTOCOL } from '../../model/kernel.ts'
@@ -22,6 +25,12 @@ export interface Ear {
   /** Nothing will be heard any more. */
   fail(error: unknown): void
 }
+
+/** What our own requests change of these we know from their acknowledgements. Links change in more ways than asked. */
+const OWN_KNOWN = [RTM_ADDRESS, RTM_NEIGHBOUR, RTM_ROUTE, RTM_NEXTHOP].flatMap(({ put, remove }) => [
+  put,
+  remove,
+])
 
 /** Told of links whose state, MAC, index or name changed, or whose addresses did. */
 type LinkListener = (link: string) => void
@@ -49,10 +58,10 @@ export class Rtnetlink implements Disposable {
     this.#used = new Set(scope.links)
     this.families = [...new Set(scope.networks.map(familyOfPrefix))]
     this.nexthopObjects = hasNexthops(socket)
-    this.#monitor = Monitor.open(groups(this.families, this.nexthopObjects), {
-      ...(namespace === undefined ? {} : { namespace }),
-      filter: [routesOf([ROUTE_PROTOCOL, PROTOCOL.boot])],
-    })
+    this.#monitor = Monitor.open(
+      groups(this.families, this.nexthopObjects),
+      namespace === undefined ? {} : { namespace },
+    )
   }
 
   static open(scope: Ownership, namespace?: Namespace): Rtnetlink {
@@ -134,9 +143,6 @@ export class Rtnetlink implements Disposable {
       for (const ear of this.#all) ear.overrun()
       return
     }
-    // What our own requests changed we know from their acknowledgements; a link's indirect changes we don't.
-    if (event.port === this.socket.port && event.type !== RTM_LINK.put && event.type !== RTM_LINK.remove)
-      return
     for (const ear of this.#ears.get(event.type) ?? []) ear.hear(event.type, event.body)
   }
 
@@ -150,6 +156,7 @@ export class Rtnetlink implements Disposable {
     if (next === this.#filter) return
     this.#filter = next
     const rules: FilterRule[] = [
+      exceptOwn(OWN_KNOWN, this.socket.port),
       neighboursOf(own),
       addressesOf(used),
       routesOf([ROUTE_PROTOCOL, PROTOCOL.boot]),

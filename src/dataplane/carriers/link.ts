@@ -1,0 +1,219 @@
+// Carries VXLAN devices. They are changed in place where the kernel takes it, and made anew only for another VNI,
+// port, group policy or family.
+import { isIPv4, type IPv4 } from '../../model/ip.ts'
+import { type Link, link } from '../../model/kernel.ts'
+import { isMissing, isRefused, NetlinkError } from '../../netlink/error.ts'
+import {
+  changeLink,
+  createLink,
+  getLink,
+  type LinkInfo,
+  parseLink,
+  removeLink,
+  renameLink,
+  RTM_LINK,
+} from '../../netlink/link.ts'
+import { type Change, done, failed, type Result } from '../carrier.ts'
+import { isSameTunnel, linkKind } from '../kinds/link.ts'
+import { noLink, RtnetlinkCarrier } from './rtnetlink-carrier.ts'
+import type { Rtnetlink } from './rtnetlink.ts'
+
+const AF_UNSPEC = 0
+const ANY = '0.0.0.0' as IPv4
+
+export class LinkCarrier extends RtnetlinkCarrier<Link> {
+  constructor(session: Rtnetlink) {
+    super(session, [RTM_LINK.put, RTM_LINK.remove])
+    session.onLink((name) => this.queue.push({ kind: 'link', link: name }))
+  }
+
+  async dump(): Promise<readonly Link[]> {
+    this.session.loadLinks()
+    return this.session
+      .ownLinks()
+      .map((info) => this.#read(info))
+      .filter((found) => found !== undefined)
+  }
+
+  #read({ name, type, vxlan, mac, mtuBytes, up }: LinkInfo): Link | undefined {
+    if (type !== 'vxlan' || vxlan === undefined || mac === undefined) return undefined
+    const odd = [
+      vxlan.group === undefined ? '' : `remote ${vxlan.group}`,
+      vxlan.proxy === true ? 'proxy' : '',
+      vxlan.rsc === true ? 'rsc' : '',
+      vxlan.l2miss === true ? 'l2miss' : '',
+      vxlan.l3miss === true ? 'l3miss' : '',
+    ].filter((text) => text !== '')
+    const found = link({
+      name,
+      mac,
+      mtuBytes,
+      vxlan: {
+        vni: vxlan.vni,
+        port: vxlan.port ?? 0,
+        local: vxlan.local ?? ANY,
+        underlay: this.session.nameOf(vxlan.link) ?? '',
+        learning: vxlan.learning === true,
+        gbp: vxlan.gbp === true,
+      },
+    })
+    return { ...found, up, ...(odd.length === 0 ? {} : { unrecognised: odd.join(', ') }) }
+  }
+
+  async apply(changes: readonly Change<Link>[]): Promise<readonly Result[]> {
+    const earlier = this.heard()
+    const results = changes.map((change) => {
+      try {
+        return change.op === 'put' ? this.#put(change.want) : this.#remove(change.have)
+      } catch (error) {
+        if (error instanceof NetlinkError) return failed(error.message)
+        throw error
+      }
+    })
+    // What our own changes made the kernel say is no news.
+    const names = new Set(
+      changes.map((change) => (change.op === 'put' ? change.want.name : change.have.name)),
+    )
+    const later = this.heard().filter(
+      (hint) =>
+        !(hint.kind === 'seen' && names.has(hint.key)) && !(hint.kind === 'link' && names.has(hint.link)),
+    )
+    for (const hint of [...earlier, ...later]) this.queue.push(hint)
+    return results
+  }
+
+  #put(want: Link): Result {
+    const { socket, links } = this.session
+    this.session.loadLinks()
+    const underlay = this.session.indexOf(want.vxlan.underlay)
+    if (underlay === undefined) return noLink(want.vxlan.underlay)
+    const named = links.get(want.name)
+    if (named !== undefined && named.type !== 'vxlan')
+      return failed(
+        `${want.name} is ${named.type === undefined ? 'another device' : `a ${named.type} device`}, not VXLAN, and not heddle's to remove: rename or delete it (ip link del ${want.name}), or use another VNI`,
+      )
+    const existing = named ?? this.#renamed(want)
+    const have = existing === undefined ? undefined : this.#read(existing)
+    if (existing === undefined) this.#create(want, underlay)
+    else if (have === undefined || have.unrecognised !== undefined || !isSameTunnel(want, have)) {
+      socket.request(removeLink(existing.index))
+      this.#create(want, underlay)
+    } else this.#change(existing.index, want, have, underlay)
+    return this.#verify(want)
+  }
+
+  /** A device of our tunnel under another name gets its name back: the kernel would refuse a second one. */
+  #renamed(want: Link): LinkInfo | undefined {
+    const { socket, links } = this.session
+    for (const info of links.values()) {
+      const found = this.#read(info)
+      if (found === undefined || !isSameTunnel(want, found)) continue
+      try {
+        socket.request(renameLink(info.index, want.name))
+      } catch (error) {
+        // Before Linux 6.2 a link that is up keeps its name.
+        if (!isRefused(error, 'EBUSY')) throw error
+        socket.request(changeLink(info.index, { up: false }))
+        socket.request(renameLink(info.index, want.name))
+      }
+      this.session.loadLinks()
+      return links.get(want.name)
+    }
+    return undefined
+  }
+
+  #create(want: Link, underlay: number): void {
+    const { vni, port, local, learning, gbp } = want.vxlan
+    this.session.socket.request(
+      createLink({
+        name: want.name,
+        mac: want.mac,
+        mtuBytes: want.mtuBytes,
+        up: true,
+        kind: { type: 'vxlan', vni, port, local, learning, gbp, link: underlay },
+      }),
+    )
+  }
+
+  #change(index: number, want: Link, have: Link, underlay: number): void {
+    const { socket } = this.session
+    const { local, learning } = want.vxlan
+    const tunnel = {
+      ...(local === have.vxlan.local ? {} : { local }),
+      ...(learning === have.vxlan.learning ? {} : { learning }),
+      ...(want.vxlan.underlay === have.vxlan.underlay ? {} : { link: underlay }),
+    }
+    try {
+      if (Object.keys(tunnel).length > 0) socket.request(changeLink(index, { vxlan: tunnel }))
+    } catch (error) {
+      // Older kernels take some of these only when a device is made.
+      if (!isRefused(error, 'EOPNOTSUPP')) throw error
+      socket.request(removeLink(index))
+      this.#create(want, underlay)
+      return
+    }
+    const settings = {
+      ...(want.mac === have.mac ? {} : { mac: want.mac }),
+      ...(want.mtuBytes === have.mtuBytes ? {} : { mtuBytes: want.mtuBytes }),
+      ...(have.up ? {} : { up: true }),
+    }
+    if (Object.keys(settings).length > 0) socket.request(changeLink(index, settings))
+  }
+
+  /** The kernel clips an MTU silently, and udev may rewrite a MAC: what was asked for is looked at. */
+  #verify(want: Link): Result {
+    this.session.hear()
+    const [reply] = this.session.socket.request(getLink(want.name))
+    if (reply === undefined) return failed(`the kernel says nothing about ${want.name}`)
+    const info = parseLink(reply.body)
+    this.session.noteLink(info.index, info)
+    const have = this.#read(info)
+    if (have !== undefined && linkKind.same(want, have)) return done
+    return failed(
+      `${want.name} was set up but is not as asked for: wanted ${describe(want)}; the kernel has ${have === undefined ? `a ${info.type} device` : describe(have)}`,
+    )
+  }
+
+  #remove(have: Link): Result {
+    this.session.loadLinks()
+    const info = this.session.links.get(have.name)
+    if (info?.type !== 'vxlan') return done
+    try {
+      this.session.socket.request(removeLink(info.index))
+    } catch (error) {
+      if (!isMissing(error)) throw error
+    }
+    this.session.hear()
+    this.session.noteLink(info.index, undefined)
+    return done
+  }
+
+  hear(type: number, body: Uint8Array): void {
+    // Bridges announce their ports as links of their own family.
+    if (body[0] !== AF_UNSPEC) return
+    const info = parseLink(body)
+    const before = this.session.nameOf(info.index)
+    const put = type === RTM_LINK.put
+    this.session.noteLink(info.index, put ? info : undefined)
+    const { links } = this.session.scope
+    if (before !== undefined && before !== info.name && links.has(before)) this.see(before, false, undefined)
+    if (links.has(info.name)) this.see(info.name, put, this.#read(info))
+  }
+}
+
+const describe = ({ mac, mtuBytes, up, vxlan, unrecognised }: Link): string =>
+  [
+    up ? 'up' : 'down',
+    `MAC ${mac}`,
+    `MTU ${mtuBytes}`,
+    `VNI ${vxlan.vni}`,
+    `port ${vxlan.port}`,
+    `local ${vxlan.local}`,
+    `on ${vxlan.underlay}`,
+    vxlan.learning ? 'learning' : 'nolearning',
+    vxlan.gbp ? 'gbp' : '',
+    isIPv4(vxlan.local) ? '' : 'over IPv6',
+    unrecognised ?? '',
+  ]
+    .filter((text) => text !== '')
+    .join(', ')

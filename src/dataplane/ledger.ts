@@ -1,0 +1,299 @@
+// One kind's books: what is wanted, what the kernel has as far as we know, what must be looked at, and what failed.
+import { setImmediate } from 'node:timers/promises'
+import type { KernelObject, KindName } from '../model/kernel.ts'
+import { Actual, sort } from './actual.ts'
+import type { Carrier, Change, Hint, Result } from './carrier.ts'
+import { type Conflict, Desired, type Source } from './desired.ts'
+import { changeFor } from './diff.ts'
+import type { Drift, KindReport } from './report.ts'
+import type { Kind, Ownership } from './kind.ts'
+import { Trouble } from './trouble.ts'
+
+/** Whose doing it is that something must be looked at: only what others changed counts as a repair. */
+export type Cause = 'ours' | 'theirs'
+
+/** What a change of one kind means for others. */
+export interface Ripple {
+  /** Kinds of which the kernel may have dropped objects by itself. */
+  readonly kinds: Set<KindName>
+  /** Links of which that is true whatever the kind. */
+  readonly links: Set<string>
+  /** Links and nexthops that have been put, and for which others may have waited. */
+  readonly put: Set<string>
+}
+export const ripple = (): Ripple => ({ kinds: new Set(), links: new Set(), put: new Set() })
+
+/** As many changes as are sent before notifications are read and others get their turn. */
+const SLICE = 512
+
+interface Keyed<T> {
+  readonly key: string
+  readonly change: Change<T>
+}
+
+export class Ledger<T extends KernelObject> {
+  readonly kind: Kind<T>
+  readonly trouble = new Trouble()
+  /** Counted since the start. */
+  readonly count = { puts: 0, removes: 0, repairs: 0, dumps: 0 }
+  readonly #carrier: Carrier<T>
+  readonly #scope: Ownership
+  readonly #desired: Desired<T>
+  readonly #actual: Actual<T>
+  readonly #conflicts = new Map<string, readonly Conflict[]>()
+  #dirty: Cause | undefined = 'ours'
+  #hasLooked = false
+  /** Keys to compare in the next round, and those of this one. */
+  #touched = new Set<string>()
+  #due = new Set<string>()
+  /** Keys that somebody else changed under our hands. */
+  readonly #broken = new Set<string>()
+
+  constructor(kind: Kind<T>, carrier: Carrier<T>, scope: Ownership) {
+    this.kind = kind
+    this.#carrier = carrier
+    this.#scope = scope
+    this.#desired = new Desired(kind)
+    this.#actual = new Actual(kind)
+  }
+
+  get isDirty(): boolean {
+    return this.#dirty !== undefined
+  }
+  /** Whether there is anything to do in a round. */
+  get isBusy(): boolean {
+    return this.#dirty !== undefined || this.#touched.size > 0
+  }
+
+  /** The first cause stands: what follows from a change of ours is no repair. */
+  mark(cause: Cause): void {
+    this.#dirty ??= cause
+  }
+  touch(keys: Iterable<string>): void {
+    for (const key of keys) this.#touched.add(key)
+  }
+  /** What the gate held back so far: everything of ours that nobody wants. */
+  touchUnwanted(): void {
+    for (const key of this.#actual.keys())
+      if (this.#desired.winner(key, undefined) === undefined) this.#touched.add(key)
+  }
+
+  // The casts below hold because the reconciler hands each object to the ledger of its kind.
+  claim(source: Source, object: KernelObject): string {
+    const key = this.kind.key(object as T)
+    if (this.#desired.claim(key, source, object as T)) this.#touched.add(key)
+    const have = this.#actual.get(key)
+    // Equal objects need not be kept twice.
+    if (have !== undefined && this.kind.same(object as T, have)) this.#actual.set(key, object as T)
+    return key
+  }
+  release(source: string, object: KernelObject): void {
+    const key = this.kind.key(object as T)
+    if (this.#desired.release(key, source)) this.#touched.add(key)
+  }
+  keyOf(object: KernelObject): string {
+    return this.kind.key(object as T)
+  }
+
+  /** Whether anything of this kind lives on the link. */
+  isOn(link: string): boolean {
+    if (this.#desired.uses(link)) return true
+    if (!this.#scope.links.has(link)) return false
+    for (const [, have] of this.#actual.entries()) if (this.kind.on(have) === link) return true
+    return false
+  }
+
+  hints(signal: AbortSignal): AsyncIterable<Hint<T>> {
+    return this.#carrier.hints(signal)
+  }
+  /** Heeds all that has been heard until now. */
+  hear(): Ripple {
+    const all = ripple()
+    for (const hint of this.#carrier.heard()) this.heed(hint, all)
+    return all
+  }
+
+  /** Decides whether a hint is news; adds to `out` what it means for others. */
+  heed(hint: Hint<T>, out: Ripple = ripple()): Ripple {
+    if (hint.kind === 'everything') this.mark('theirs')
+    else if (hint.kind === 'link') out.links.add(hint.link)
+    else if (this.#isNews(hint)) {
+      this.mark('theirs')
+      this.#disturb(this.#actual.get(hint.key), hint.have, out)
+    }
+    return out
+  }
+
+  #isNews({ key, have, was }: Extract<Hint<T>, { kind: 'seen' }>): boolean {
+    const believed = this.#actual.get(key)
+    if (have === undefined)
+      return believed !== undefined && (was === undefined || this.kind.same(believed, was))
+    if (believed !== undefined) return !this.kind.same(believed, have)
+    return this.#desired.winner(key, undefined) !== undefined || this.kind.ours(have, this.#scope) === 'ours'
+  }
+
+  #disturb(before: T | undefined, after: T | undefined, out: Ripple): void {
+    for (const kind of this.kind.disturbs(before, after)) out.kinds.add(kind)
+  }
+
+  /** Dumps the kind and takes that for the truth. Throws if it can't be read. */
+  async look(signal: AbortSignal): Promise<{ readonly out: Ripple; readonly cause: Cause }> {
+    const out = this.hear()
+    const cause = this.#dirty ?? 'ours'
+    const dump = await this.#carrier.dump(signal)
+    this.#dirty = undefined
+    this.count.dumps++
+    const differences = this.#actual.absorb(dump, this.#desired, this.#scope)
+    if (!this.#hasLooked) {
+      this.#hasLooked = true
+      this.touch(this.#desired.keys())
+      this.touch(this.#actual.keys())
+      return { out, cause }
+    }
+    for (const { key, before, after } of differences) {
+      this.#touched.add(key)
+      if (cause === 'theirs') this.#broken.add(key)
+      this.#disturb(before, after, out)
+    }
+    if (cause === 'theirs') for (const extra of this.#actual.extras) this.#broken.add(this.kind.key(extra))
+    this.touch(this.trouble.blockedKeys())
+    return { out, cause }
+  }
+
+  /** Puts what is wanted and not there. */
+  async put(signal: AbortSignal): Promise<Ripple> {
+    this.#due = this.#touched
+    this.#touched = new Set()
+    const changes: Keyed<T>[] = []
+    for (const key of this.#due) {
+      const change = this.#putFor(key)
+      if (change !== undefined) changes.push({ key, change })
+    }
+    return this.#apply(changes, signal)
+  }
+
+  #putFor(key: string): Change<T> | undefined {
+    const have = this.#actual.get(key)
+    const claim = this.#desired.winner(key, have)
+    const conflicts = this.#desired.conflicts(key, have)
+    if (conflicts.length > 0) this.#conflicts.set(key, conflicts)
+    else this.#conflicts.delete(key)
+    if (claim === undefined) return undefined
+    this.#due.delete(key)
+    const stray = this.#actual.strays.get(key)
+    const before = have ?? (stray !== undefined && this.kind.adopts(claim.object, stray) ? stray : undefined)
+    const change = changeFor(this.kind, claim.object, before)
+    if (change !== undefined) return change
+    this.#actual.set(key, claim.object)
+    this.#fine(key)
+    return undefined
+  }
+
+  /** Removes what is there and not wanted, of the keys of this round. */
+  async remove(signal: AbortSignal): Promise<Ripple> {
+    const changes: Keyed<T>[] = []
+    for (const have of this.#actual.extras)
+      changes.push({ key: this.kind.key(have), change: { op: 'remove', have } })
+    this.#actual.forgetExtras()
+    for (const key of this.#due) {
+      const have = this.#actual.get(key)
+      // Wanted again since this round began: the next one sees to it.
+      if (this.#desired.winner(key, have) !== undefined) continue
+      if (have === undefined) this.#fine(key)
+      else changes.push({ key, change: { op: 'remove', have } })
+    }
+    this.#due = new Set()
+    return this.#apply(changes, signal)
+  }
+
+  #fine(key: string): void {
+    this.trouble.clear(key)
+    this.#broken.delete(key)
+  }
+
+  async #apply(changes: readonly Keyed<T>[], signal: AbortSignal): Promise<Ripple> {
+    const out = ripple()
+    for (let from = 0; from < changes.length; from += SLICE) {
+      if (from > 0) await setImmediate()
+      signal.throwIfAborted()
+      const slice = changes.slice(from, from + SLICE)
+      try {
+        const results = await this.#carrier.apply(
+          slice.map(({ change }) => change),
+          signal,
+        )
+        for (const [index, { key, change }] of slice.entries()) {
+          const result = results[index]
+          if (result !== undefined) this.#record(key, change, result, out)
+        }
+      } catch (error) {
+        // The outcome is unknown: look before anything is tried again.
+        for (const { key } of changes.slice(from)) this.#touched.add(key)
+        this.mark('ours')
+        throw error
+      }
+      for (const hint of this.#carrier.heard()) this.heed(hint, out)
+    }
+    return out
+  }
+
+  #record(key: string, change: Change<T>, result: Result, out: Ripple): void {
+    if (result.kind === 'failed') this.trouble.failed(key, result.reason, performance.now())
+    else if (result.kind === 'blocked') this.trouble.isBlocked(key, result.on, result.reason)
+    else {
+      if (change.op === 'put') {
+        this.#actual.set(key, change.want)
+        this.count.puts++
+        this.#disturb(change.have, change.want, out)
+        out.put.add(key)
+      } else {
+        if (this.#actual.get(key) === change.have) this.#actual.delete(key)
+        this.count.removes++
+        this.#disturb(change.have, undefined, out)
+      }
+      if (this.#broken.has(key)) this.count.repairs++
+      this.#fine(key)
+    }
+  }
+
+  /** Desired against a fresh dump. Changes nothing, not even what we believe. */
+  async drift(signal: AbortSignal): Promise<Drift[]> {
+    const { have, extras, strays } = sort(
+      this.kind,
+      await this.#carrier.dump(signal),
+      this.#desired,
+      this.#scope,
+    )
+    const drift: Drift[] = []
+    const note = (what: Drift['what'], key: string) => drift.push({ kind: this.kind.name, key, what })
+    for (const key of this.#desired.keys()) {
+      const there = have.get(key)
+      const claim = this.#desired.winner(key, there)
+      if (there === undefined) note('missing', key)
+      else if (claim !== undefined && !this.kind.same(claim.object, there)) note('different', key)
+    }
+    for (const key of have.keys())
+      if (this.#desired.winner(key, undefined) === undefined) note('unwanted', key)
+    for (const extra of extras) note('unwanted', this.kind.key(extra))
+    for (const key of strays.keys()) note('stray', key)
+    return drift
+  }
+
+  /** Wishes that lose against another source's under the same key. */
+  conflicts(): Conflict[] {
+    return [...this.#conflicts.values()].flat()
+  }
+  /** Names of those who want the object under this key. */
+  sourceOf(key: string): string {
+    return this.#desired.winner(key, this.#actual.get(key))?.source.name ?? ''
+  }
+
+  report(): KindReport {
+    return {
+      wanted: this.#desired.size,
+      ...this.count,
+      failing: this.trouble.failing + this.conflicts().length,
+      blocked: this.trouble.blocked,
+    }
+  }
+}

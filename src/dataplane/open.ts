@@ -1,0 +1,65 @@
+// Opens the data plane of a network namespace: the reconciler with a carrier for every kind there is.
+import type { Family } from '../model/ip.ts'
+import type { Namespace } from '../sys/namespace.ts'
+import { AddressCarrier } from './carriers/address.ts'
+import { FdbCarrier } from './carriers/fdb.ts'
+import { LinkCarrier } from './carriers/link.ts'
+import { NeighbourCarrier } from './carriers/neighbour.ts'
+import { NexthopCarrier } from './carriers/nexthop.ts'
+import { NexthopTable } from './carriers/nexthop-table.ts'
+import { NftTables } from './carriers/nft-tables.ts'
+import { RouteCarrier } from './carriers/route.ts'
+import { Rtnetlink } from './carriers/rtnetlink.ts'
+import type { Ownership } from './kind.ts'
+import { addressKind } from './kinds/address.ts'
+import { fdbKind } from './kinds/fdb.ts'
+import { linkKind } from './kinds/link.ts'
+import { neighbourKind } from './kinds/neighbour.ts'
+import { nexthopKind } from './kinds/nexthop.ts'
+import { nftTableKind } from './kinds/nft-table.ts'
+import { routeKind } from './kinds/route.ts'
+import { Ledger } from './ledger.ts'
+import { Reconciler } from './reconciler.ts'
+
+export interface DataplaneOptions {
+  /** This thread's unless given. */
+  readonly namespace?: Namespace
+  readonly auditMs?: number
+}
+
+/** Throws NetlinkError or SysError where the kernel lets us in nowhere (no CAP_NET_ADMIN). Tables need nf_tables only if the scope names any. */
+export function openDataplane(scope: Ownership, options: DataplaneOptions = {}): Reconciler {
+  using resources = new DisposableStack()
+  const session = resources.use(Rtnetlink.open(scope, options.namespace))
+  const nexthops = new NexthopTable()
+  const ledgers = [
+    new Ledger(linkKind, new LinkCarrier(session), scope),
+    new Ledger(addressKind, new AddressCarrier(session), scope),
+    new Ledger(neighbourKind, new NeighbourCarrier(session), scope),
+    new Ledger(fdbKind, new FdbCarrier(session), scope),
+    new Ledger(nexthopKind, new NexthopCarrier(session, nexthops), scope),
+    new Ledger(routeKind, new RouteCarrier(session, nexthops), scope),
+  ]
+  const tables =
+    scope.tables.size === 0
+      ? []
+      : [
+          new Ledger(
+            nftTableKind,
+            resources.use(new NftTables([...scope.tables].map(tableOf), options.namespace)),
+            scope,
+          ),
+        ]
+  return new Reconciler([...ledgers, ...tables], {
+    ...(options.auditMs === undefined ? {} : { auditMs: options.auditMs }),
+    resources: resources.move(),
+  })
+}
+
+/** `ipv4 flannel-ipv4` as Ownership has it. */
+function tableOf(text: string): { family: Family; name: string } {
+  const space = text.indexOf(' ')
+  const family = text.slice(0, space)
+  if (family !== 'ipv4' && family !== 'ipv6') throw new RangeError(`${text} names no nf_tables table`)
+  return { family, name: text.slice(space + 1) }
+}
