@@ -76,7 +76,6 @@ function compile(output: string, runtime: string): void {
     '--no-compile-autoload-tsconfig',
     '--no-compile-autoload-package-json',
     '--minify-syntax',
-    '--sourcemap=inline',
     `--outfile=${building}`,
     join(root, 'src', 'main.ts'),
   ])

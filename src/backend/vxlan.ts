@@ -33,10 +33,16 @@ const schema = v.pipe(
   v.object({
     vni: wholeNumber('VNI', 0, 0xff_ffff, 1),
     port: wholeNumber('Port', 0, 0xffff, 0),
-    mtu: v.union(
-      [v.literal(0), wholeNumber('MTU', LEAST_OUTER_MTU_BYTES, 0xffff, 0)],
-      (issue) =>
-        `Backend.MTU must be a whole number from ${LEAST_OUTER_MTU_BYTES} to 65535, or 0 for the interface's own, not ${JSON.stringify(issue.input)}`,
+    mtu: v.optional(
+      v.union(
+        [
+          v.literal(0),
+          v.pipe(v.number(), v.integer(), v.minValue(LEAST_OUTER_MTU_BYTES), v.maxValue(0xffff)),
+        ],
+        (issue) =>
+          `Backend.MTU must be a whole number from ${LEAST_OUTER_MTU_BYTES} to 65535, or 0 for the interface's own, not ${JSON.stringify(issue.input)}`,
+      ),
+      0,
     ),
     gbp: flag('GBP'),
     learning: flag('Learning'),

@@ -1,0 +1,75 @@
+// The network config as the store tells it: waits for one that this build can use, then follows it. A bad one is said
+// and changes nothing.
+import { configureBackend, type ConfiguredBackend } from '../backend/list.ts'
+import type { NetworkConfig } from '../model/net-config.ts'
+import type { ConfigEvent, Store } from '../store/store.ts'
+import { log } from '../sys/log.ts'
+
+const logger = log.from('config.ts')
+
+export interface Usable {
+  readonly config: NetworkConfig
+  readonly backend: ConfiguredBackend
+}
+
+/** The config with its back end; a sentence about why this build can't use it. */
+export function usable(config: NetworkConfig): Usable | string {
+  if (config.ipv6 !== undefined) return 'EnableIPv6 is not built yet: set it to false'
+  if (config.ipv4 === undefined) return 'EnableIPv4 is false, and IPv6 is not built yet: enable IPv4'
+  const backend = configureBackend(config.backendType, config.backend)
+  return typeof backend === 'string' ? backend : { config, backend }
+}
+
+export class ConfigFollower implements AsyncDisposable {
+  readonly #events: AsyncIterator<ConfigEvent>
+  readonly #stop = new AbortController()
+
+  constructor(store: Store, signal: AbortSignal) {
+    this.#events = store.configs(AbortSignal.any([signal, this.#stop.signal]))[Symbol.asyncIterator]()
+  }
+
+  /** The first config that can be used; others are told and waited out. */
+  async first(): Promise<Usable> {
+    for (;;) {
+      const event = await this.#next()
+      if (event.kind === 'missing')
+        logger.warning(`there is no network config at ${event.key} yet; waiting for it`)
+      else if (event.kind === 'rejected')
+        logger.error(
+          `the network config at ${event.key} is refused: ${event.reason}; waiting for a better one`,
+        )
+      else {
+        const found = usable(event.config)
+        if (typeof found !== 'string') return found
+        logger.error(`the network config can't be used: ${found}; waiting for a better one`)
+      }
+    }
+  }
+
+  /** Says what becomes of the config in use. `present` is told whether the store has one: it never ends before the signal. */
+  async follow(inUse: NetworkConfig, present: (is: boolean) => void): Promise<never> {
+    for (;;) {
+      const event = await this.#next()
+      present(event.kind !== 'missing')
+      if (event.kind === 'missing')
+        logger.warning(`the network config is gone from ${event.key}; going on with the last one`)
+      else if (event.kind === 'rejected')
+        logger.error(
+          `the network config at ${event.key} is refused: ${event.reason}; going on with the last one`,
+        )
+      else if (JSON.stringify(event.config) !== JSON.stringify(inUse))
+        logger.warning('the network config has changed; restart flanneld to use it')
+    }
+  }
+
+  async #next(): Promise<ConfigEvent> {
+    const next = await this.#events.next()
+    if (next.done) throw new Error('the store ended its network config')
+    return next.value
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new Error('nobody follows the network config any more'))
+    await this.#events.return?.()
+  }
+}

@@ -1,0 +1,103 @@
+// The life of flanneld from start to shutdown: find the store, the config and the interface, hold a lease, keep the
+// kernel as the leases say. The only place that wires rooms together. Nothing is removed at its end.
+import { openDataplane } from '../dataplane/open.ts'
+import { UnderlayWatch } from '../dataplane/underlay.ts'
+import type { ConfiguredBackend } from '../backend/list.ts'
+import type { Ownership } from '../dataplane/kind.ts'
+import { tableName } from '../firewall/rules.ts'
+import type { NetworkConfig } from '../model/net-config.ts'
+import { hasNexthops } from '../dataplane/carriers/nexthop-table.ts'
+import { NetlinkSocket } from '../netlink/socket.ts'
+import { StatusServer } from '../status/server.ts'
+import { EtcdStore } from '../store/etcd/store.ts'
+import { log } from '../sys/log.ts'
+import { ConfigFollower } from './config.ts'
+import { macsOf, viewHost } from './host-view.ts'
+import { identify, type Identity } from './identity.ts'
+import { chooseInterface, type Chosen } from './interface.ts'
+import type { Options } from './options.ts'
+import { readPreviousSubnets } from './subnet-file.ts'
+import { Report } from './report.ts'
+import { acquire, serve } from './serve.ts'
+
+const logger = log.from('daemon.ts')
+
+/** Runs until the signal; throws what it can't go on with. */
+export async function runDaemon(options: Options, signal: AbortSignal): Promise<void> {
+  await using parts = new AsyncDisposableStack()
+  const report = new Report()
+  answerStatus(parts, options, report)
+  try {
+    const store = parts.use(openStore(options, report))
+    logger.info(`Created subnet manager: ${store.name}`)
+    report.phase = 'waiting for the network config'
+    const configs = parts.use(new ConfigFollower(store, signal))
+    const { config, backend } = await configs.first()
+    logger.info(`Found network config - Backend type: ${backend.type}`)
+    const netlink = parts.use(NetlinkSocket.open('route'))
+    const chosen = chooseHost(netlink, options)
+    const identity = identify(chosen, macsOf(netlink), hasNexthops(netlink))
+    const refusal = backend.refuses(identity.self([]))
+    if (refusal !== undefined) throw new Error(`the ${backend.type} back end can't run here: ${refusal}`)
+    report.phase = 'waiting for a lease'
+    const previous = readPreviousSubnets(options['subnet-file'])
+    const own = parts.use(await acquire({ store, config, backend, identity, report }, previous, signal))
+    report.phase = 'programming'
+    const underlay = parts.use(UnderlayWatch.open())
+    const reconciler = parts.use(openDataplane(scopeOf(config, backend, identity)))
+    await serve(
+      { options, report, store, configs, config, backend, identity, reconciler, underlay },
+      own,
+      signal,
+    )
+  } catch (error) {
+    if (!signal.aborted) throw error
+  }
+}
+
+function answerStatus(parts: AsyncDisposableStack, options: Options, report: Report): void {
+  const told = (reason: string) => logger.warning(reason)
+  const { 'healthz-ip': ip, 'healthz-port': port, 'status-socket': socket } = options
+  if (port > 0) parts.use(new StatusServer({ ip, port }, report, told))
+  if (socket !== '') parts.use(new StatusServer({ socket }, report, told))
+}
+
+function openStore(options: Options, report: Report): EtcdStore {
+  return new EtcdStore({
+    endpoints: options['etcd-endpoints']
+      .split(',')
+      .map((endpoint) => endpoint.trim())
+      .filter((endpoint) => endpoint !== ''),
+    prefix: options['etcd-prefix'],
+    renewMarginMinutes: options['subnet-lease-renew-margin'],
+    report: (error) => {
+      report.store = error?.message ?? 'ok'
+      if (error === undefined) logger.info('the store answers again')
+      else logger.error(`${error.message}; the data plane stays as it is`)
+    },
+  })
+}
+
+function chooseHost(netlink: NetlinkSocket, options: Options): Chosen {
+  const chosen = chooseInterface(viewHost(netlink), {
+    iface: options.iface,
+    canReach: options['iface-can-reach'],
+    publicIp: options['public-ip'],
+  })
+  if (typeof chosen === 'string') throw new Error(`no interface for traffic between hosts: ${chosen}`)
+  logger.info(`Using interface with name ${chosen.link} and address ${chosen.ipv4}`)
+  if (chosen.publicIp === chosen.ipv4)
+    logger.info(`Defaulting external address to interface address (${chosen.ipv4})`)
+  else logger.info(`Using ${chosen.publicIp} as external address`)
+  return chosen
+}
+
+/** What is ours in the kernel: the back end's devices, routes into the cluster's networks, and our tables. */
+function scopeOf(config: NetworkConfig, backend: ConfiguredBackend, identity: Identity): Ownership {
+  const devices = backend.devices(identity.self([])).filter((object) => object.kind === 'link')
+  return {
+    links: new Set(devices.map((device) => device.name)),
+    networks: [config.ipv4, config.ipv6].flatMap((range) => (range === undefined ? [] : [range.network])),
+    tables: new Set((['ipv4', 'ipv6'] as const).map((family) => `${family} ${tableName(family)}`)),
+  }
+}

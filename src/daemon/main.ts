@@ -1,0 +1,57 @@
+// flanneld from its command line to its exit code: 0 after a signal, --help or --version; 1 where it can't go on; 2 for
+// options it doesn't understand.
+import { VERSION } from '../model/version.ts'
+import { log } from '../sys/log.ts'
+import { runDaemon } from './daemon.ts'
+import { describeOptions, helpText, parseOptions } from './options.ts'
+
+const logger = log.from('main.ts')
+
+/** A stop that takes longer than this is cut short: nothing may keep the process, whatever hangs. */
+const STOP_MS = 1500
+
+export async function flanneldMain(args: readonly string[]): Promise<number> {
+  const parsed = parseOptions(args, process.env)
+  switch (parsed.kind) {
+    case 'help':
+      process.stderr.write(helpText())
+      return 0
+    case 'refused':
+      process.stderr.write(`flanneld: ${parsed.reason}\n`)
+      return 2
+    case 'options':
+      break
+  }
+  const { options, notes } = parsed
+  if (options.version) {
+    process.stderr.write(`heddle ${VERSION}, in place of flannel v0.28\n`)
+    return 0
+  }
+  log.configure({ level: options.v > 0 ? 'debug' : 'info' })
+  for (const note of notes) logger.error(note)
+  logger.info(`heddle ${VERSION}, options: ${describeOptions(options)}`)
+  const stop = stopOnSignal()
+  try {
+    await runDaemon(options, stop)
+    logger.info('Exiting cleanly...')
+    return 0
+  } catch (error) {
+    if (stop.aborted) return 0
+    logger.error(error instanceof Error ? error.message : String(error))
+    return 1
+  }
+}
+
+/** The first SIGINT or SIGTERM ends the wait; the kernel keeps all that was programmed. */
+function stopOnSignal(): AbortSignal {
+  const stop = new AbortController()
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (stop.signal.aborted) process.exit(1)
+    logger.info(`${signal}: shutting down; the data plane stays as it is`)
+    setTimeout(() => process.exit(0), STOP_MS).unref()
+    stop.abort()
+  }
+  process.on('SIGINT', onSignal)
+  process.on('SIGTERM', onSignal)
+  return stop.signal
+}
