@@ -1,0 +1,118 @@
+// The host's side: the bridge that pods hang on, its gateway addresses, and forwarding.
+import { familyOf, type Ip } from '../../model/ip.ts'
+import { containsIp, prefixOf } from '../../model/prefix.ts'
+import { localMac, type Mac } from '../../model/mac.ts'
+import {
+  IFA_F,
+  listAddresses,
+  parseAddress,
+  putAddress,
+  removeAddress,
+  type AddressMessage,
+} from '../../netlink/address.ts'
+import { ignoreExists, isMissing } from '../../netlink/error.ts'
+import { changeLink, createLink, getLink, listLinks, parseLink, type LinkInfo } from '../../netlink/link.ts'
+import type { NetlinkSocket } from '../../netlink/socket.ts'
+import { readSysctl, writeSysctl } from '../../sys/sysctl.ts'
+import { Code, CniError } from '../error.ts'
+
+/** A link of this name, or undefined. */
+export function findLink(socket: NetlinkSocket, name: string): LinkInfo | undefined {
+  try {
+    const [reply] = socket.request(getLink(name))
+    return reply && parseLink(reply.body)
+  } catch (error) {
+    if (isMissing(error)) return undefined
+    throw error
+  }
+}
+
+/** Set at birth: a MAC that the kernel or udev picked changes with the bridge's ports. */
+export const randomMac = (): Mac => localMac(crypto.getRandomValues(new Uint8Array(6)))
+
+/** The bridge of this name, up; made if it isn't there. Others may be making it at the same time. */
+export function ensureBridge(socket: NetlinkSocket, name: string, mtuBytes: number | undefined): LinkInfo {
+  const found = findLink(socket, name) ?? makeBridge(socket, name, mtuBytes)
+  if (found.type !== 'bridge')
+    throw new CniError(
+      Code.internal,
+      `${JSON.stringify(name)} already exists but is not a bridge`,
+      'remove that link, or give the delegate another "bridge" name',
+    )
+  if (!found.up) socket.request(changeLink(found.index, { up: true }))
+  return found
+}
+
+function makeBridge(socket: NetlinkSocket, name: string, mtuBytes: number | undefined): LinkInfo {
+  const link = { name, mac: randomMac(), up: true, ...(mtuBytes === undefined ? {} : { mtuBytes }) }
+  ignoreExists(() => socket.request(createLink({ ...link, kind: { type: 'bridge' } })))
+  const made = findLink(socket, name)
+  if (made === undefined)
+    throw new CniError(Code.internal, `bridge ${name} was removed as soon as it was made`)
+  setIfThere(`net/ipv6/conf/${name}/accept_ra`, 0)
+  return made
+}
+
+export interface Gateway {
+  readonly ip: Ip
+  readonly length: number
+}
+
+/** Gives the bridge the gateway's address, and lets the host forward. */
+export function ensureGateway(
+  socket: NetlinkSocket,
+  bridge: LinkInfo,
+  gateway: Gateway,
+  force: boolean,
+): void {
+  const { ip, length } = gateway
+  const family = familyOf(ip)
+  const there = addressesOf(socket, bridge.index).filter((address) => familyOf(address.ip) === family)
+  if (!there.some((address) => address.ip === ip && address.length === length)) {
+    for (const address of there.filter((other) => family === 'ipv4' || isClash(other, gateway))) {
+      if (!force && hasPorts(socket, bridge)) throw otherAddress(bridge.name, address, gateway)
+      socket.request(removeAddress({ linkIndex: bridge.index, ip: address.ip, length: address.length }))
+    }
+    // The subnet is this host's alone: nobody else can have the gateway's address.
+    const flags = family === 'ipv6' ? { flags: IFA_F.noDad } : {}
+    socket.request(putAddress({ linkIndex: bridge.index, ip, length, ...flags }))
+    // Setting it, even to what it is, keeps the bridge from taking a port's MAC one day.
+    if (bridge.mac !== undefined) socket.request(changeLink(bridge.index, { mac: bridge.mac }))
+  }
+  enable(family === 'ipv4' ? 'net/ipv4/ip_forward' : 'net/ipv6/conf/all/forwarding')
+}
+
+const addressesOf = (socket: NetlinkSocket, linkIndex: number): Required<AddressMessage>[] =>
+  socket
+    .dump(listAddresses({ linkIndex }), (reply) => parseAddress(reply.body))
+    .filter((address) => address.linkIndex === linkIndex)
+
+const isClash = (a: Gateway, b: Gateway): boolean =>
+  containsIp(prefixOf(a.ip, a.length), b.ip) || containsIp(prefixOf(b.ip, b.length), a.ip)
+
+/** A bridge without ports serves nobody: the address of a subnet that this host had before may go. */
+const hasPorts = (socket: NetlinkSocket, bridge: LinkInfo): boolean =>
+  socket.dump(listLinks(), (reply) => parseLink(reply.body)).some(({ master }) => master === bridge.index)
+
+const otherAddress = (bridge: string, have: Gateway, want: Gateway): CniError =>
+  new CniError(
+    Code.internal,
+    `failed to set bridge addr: ${JSON.stringify(bridge)} already has an IP address different from ${want.ip}/${want.length}`,
+    `it has ${have.ip}/${have.length}, and pods on it. If this host has got another subnet, restart those pods and run ` +
+      `'ip addr del ${have.ip}/${have.length} dev ${bridge}', or set "forceAddress": true in the delegate`,
+  )
+
+/** Reads first: /proc/sys may be read-only where somebody else has seen to it. */
+function enable(name: string): void {
+  if (readSysctl(name) === '0') writeSysctl(name, 1)
+}
+
+/** Sets it where the kernel has such a setting (IPv6 may be off). */
+export function setIfThere(name: string, value: number): void {
+  try {
+    writeSysctl(name, value)
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code
+    if (code !== 'ENOENT' && code !== 'EROFS' && code !== 'EACCES') throw error
+  }
+}

@@ -1,0 +1,95 @@
+// host-local's directory of a network: one file an address that is given out, `<containerID>\r\n<ifname>` in it, the
+// last address given out of each set, and a lock. The stock plugin and this one can share it.
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { parseIp, type Ip } from '../../model/ip.ts'
+import { lockFile } from '../../sys/lock.ts'
+
+export const DEFAULT_DATA_DIR = '/var/lib/cni/networks'
+
+export interface Owner {
+  readonly containerId: string
+  /** Undefined in files of old versions, which stood for the container as a whole. */
+  readonly ifname: string | undefined
+}
+
+export class Store implements Disposable {
+  readonly #directory: string
+  readonly #lock: Disposable
+
+  /** Holds the network's lock until disposed: others wait. */
+  constructor(dataDir: string, network: string) {
+    this.#directory = join(dataDir, network)
+    mkdirSync(this.#directory, { recursive: true, mode: 0o755 })
+    this.#lock = lockFile(join(this.#directory, 'lock'), 0o750)
+  }
+
+  /** Who has which address. */
+  entries(): ReadonlyMap<Ip, Owner> {
+    const entries = new Map<Ip, Owner>()
+    for (const name of readdirSync(this.#directory)) {
+      const ip = parseIp(name)
+      if (ip !== undefined) entries.set(ip, parseOwner(readFileSync(join(this.#directory, name), 'utf8')))
+    }
+    return entries
+  }
+
+  last(set: number): Ip | undefined {
+    try {
+      return parseIp(readFileSync(this.#lastPath(set), 'utf8').trim())
+    } catch (error) {
+      if (isErrno(error, 'ENOENT')) return undefined
+      throw error
+    }
+  }
+
+  /** False if it is given out already. */
+  reserve(ip: Ip, owner: Required<Owner>, set: number): boolean {
+    const path = join(this.#directory, ip)
+    let fd: number
+    try {
+      fd = openSync(path, 'wx', 0o644)
+    } catch (error) {
+      if (isErrno(error, 'EEXIST')) return false
+      throw error
+    }
+    try {
+      writeSync(fd, `${owner.containerId}\r\n${owner.ifname}`)
+      writeFileSync(this.#lastPath(set), ip, { mode: 0o644 })
+    } catch (error) {
+      rmSync(path, { force: true })
+      throw error
+    } finally {
+      closeSync(fd)
+    }
+    return true
+  }
+
+  release(ip: Ip): void {
+    rmSync(join(this.#directory, ip), { force: true })
+  }
+
+  #lastPath(set: number): string {
+    return join(this.#directory, `last_reserved_ip.${set}`)
+  }
+
+  [Symbol.dispose](): void {
+    this.#lock[Symbol.dispose]()
+  }
+}
+
+function parseOwner(text: string): Owner {
+  const [containerId = '', ifname] = text.trim().split(/\r?\n/)
+  return { containerId, ifname }
+}
+
+const isErrno = (error: unknown, code: string): boolean => (error as NodeJS.ErrnoException).code === code
