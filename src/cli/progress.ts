@@ -27,11 +27,13 @@ export function progressOn(stream: NodeJS.WriteStream): Progress & Disposable {
         stream.write(`${say('…', step, detail)}\n`)
       }
     },
-    done(step, detail) {
+    done(step, detail, well = true) {
       clear()
       last = performance.now()
       const seconds = ((last - started) / 1000).toFixed(1)
-      stream.write(`${say(style.good('✓'), step, detail)} ${style.dim(`${seconds} s`)}\n`)
+      stream.write(
+        `${say(well ? style.good('✓') : style.bad('✗'), step, detail)} ${style.dim(`${seconds} s`)}\n`,
+      )
     },
     [Symbol.dispose]: clear,
   }

@@ -167,8 +167,11 @@ function readIfThere(path: string): string | undefined {
   }
 }
 
-/** --dir, else a directory of this user's that a reboot clears. */
-export function labDirectory(dir: string | undefined): LabDirectory {
+/** Tells a heddle that runs in a lab which one it is in. */
+export const DIRECTORY_VARIABLE = 'HEDDLE_LAB_DIR'
+
+/** --dir, else the lab we are in, else a directory of this user's that a reboot clears. */
+export function labDirectory(dir = process.env[DIRECTORY_VARIABLE]): LabDirectory {
   if (dir !== undefined) return new LabDirectory(resolve(dir))
   if (process.geteuid?.() === 0) return new LabDirectory('/run/heddle-lab')
   const runtime = process.env['XDG_RUNTIME_DIR']

@@ -3,7 +3,7 @@ import { existsSync, realpathSync } from 'node:fs'
 import { Namespace } from '../sys/namespace.ts'
 import type { LabDirectory } from './directory.ts'
 import { reasonOf } from './error.ts'
-import { heldNamespace } from './held.ts'
+import { heldBy } from './held.ts'
 import { boundNamespaces } from './mounts.ts'
 import { planOf } from './plan.ts'
 import { endProcesses } from './process.ts'
@@ -31,12 +31,14 @@ export async function takeDown(directory: LabDirectory): Promise<DownFacts> {
   const record = directory.record()
   if (record === undefined) return { ...nothing, wasUp: directory.remove() }
   const real = realpathSync(directory.path)
-  const held = heldNamespace(directory)
+  const held = heldBy(directory)
+  // What an ordinary user's lab has bound is seen, and goes, with its holder.
+  const bound = boundNamespaces(real, held?.pid)
   const processes = await endProcesses({
     id: record.id,
     namespaces: new Set([
-      ...boundNamespaces(real).map((bound) => bound.namespace),
-      ...(held === undefined ? [] : [held]),
+      ...bound.map((one) => one.namespace),
+      ...(held === undefined ? [] : [held.namespace]),
     ]),
   })
   const warnings: string[] = []
@@ -47,8 +49,7 @@ export async function takeDown(directory: LabDirectory): Promise<DownFacts> {
       `keys below /heddle-lab/${record.id} are left in ${record.parameters.store}: ${reasonOf(error)}`,
     )
   }
-  const bound = boundNamespaces(real)
-  for (const { path } of bound) Namespace.remove(path)
+  for (const { path } of boundNamespaces(real)) Namespace.remove(path)
   directory.remove()
   return { directory: directory.path, wasUp: true, processes, namespaces: bound.length, warnings }
 }

@@ -1,14 +1,11 @@
 // Runs a command in the network namespace of a host, a pod or another part of the lab, on this terminal.
 import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
-import type { LabDirectory, LabRecord } from './directory.ts'
+import { DIRECTORY_VARIABLE, type LabDirectory, type LabRecord } from './directory.ts'
 import { LabError } from './error.ts'
 import { LabNamespaces } from './namespaces.ts'
 import { namespacesOf, type LabPlan } from './plan.ts'
 import { MARKER } from './process.ts'
-
-/** Tells a heddle that runs in there which lab it is in. */
-export const DIRECTORY_VARIABLE = 'HEDDLE_LAB_DIR'
 
 /** The command's exit code; 128 + its signal; 127 if it isn't there. */
 export async function execIn(

@@ -4,7 +4,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { readFileSync, readlinkSync } from 'node:fs'
 import { constants } from 'node:os'
-import type { LabDirectory } from './directory.ts'
+import { DIRECTORY_VARIABLE, labDirectory, type LabDirectory } from './directory.ts'
 import { LabError } from './error.ts'
 import { executable } from './executable.ts'
 import { isAlive, MARKER, startProcess } from './process.ts'
@@ -42,12 +42,18 @@ const holderAlive = (directory: LabDirectory): boolean => {
   return record !== undefined && isAlive(record)
 }
 
-/** The holder's user namespace, as in /proc/PID/ns: every process in it is the lab's. */
-export function heldNamespace(directory: LabDirectory): string | undefined {
+export interface Held {
+  readonly pid: number
+  /** The holder's user namespace, as in /proc/PID/ns: every process in it is the lab's. */
+  readonly namespace: string
+}
+
+/** The holder while it is alive, seen from outside. */
+export function heldBy(directory: LabDirectory): Held | undefined {
   const record = directory.process(HOLDER)
   if (record === undefined || !isAlive(record)) return undefined
   const namespace = readlinkSync(`/proc/${record.pid}/ns/user`)
-  return namespace === readlinkSync('/proc/self/ns/user') ? undefined : namespace
+  return namespace === readlinkSync('/proc/self/ns/user') ? undefined : { pid: record.pid, namespace }
 }
 
 /** Starts the holder unless it is alive, and waits until its namespaces can be entered. */
@@ -130,7 +136,15 @@ export async function runInside(
       'lab',
       ...args,
     ],
-    { stdio: 'inherit', env: { ...process.env, [CALLED_IN]: process.cwd(), [MARKER]: id } },
+    {
+      stdio: 'inherit',
+      env: {
+        ...process.env,
+        ...(directory.path === labDirectory().path ? { [DIRECTORY_VARIABLE]: directory.path } : {}),
+        [CALLED_IN]: process.cwd(),
+        [MARKER]: id,
+      },
+    },
   )
   const pass = (signal: NodeJS.Signals) => void child.kill(signal)
   process.on('SIGINT', pass).on('SIGTERM', pass)

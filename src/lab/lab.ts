@@ -57,18 +57,14 @@ export async function labUp(call: LabCall, asked: Partial<LabParameters>): Promi
     ifInterrupted(signal)
     return { kind: 'told', code }
   } catch (error) {
-    if (
-      !record.complete &&
-      error instanceof LabError &&
-      (error.code === 'interrupted' || error.code === 'refused')
-    ) {
-      call.progress.working(
-        'down',
-        error.code === 'interrupted' ? 'interrupted: removing what was begun' : 'removing what was begun',
-      )
+    const refused = error instanceof LabError && error.code === 'refused'
+    if (!record.complete && (signal.aborted || refused)) {
+      call.progress.working('down', 'removing what was begun')
       const down = await takeDown(directory)
       call.progress.done('down', `${down.processes} processes and ${down.namespaces} namespaces removed`)
     }
+    // Whatever was waited for has its own way to say that it was interrupted.
+    ifInterrupted(signal)
     throw error
   }
 }

@@ -8,10 +8,18 @@ export interface BoundNamespace {
   readonly namespace: string
 }
 
-export const boundNamespaces = (directory: string): BoundNamespace[] =>
-  parseMounts(readFileSync('/proc/self/mountinfo', 'utf8')).filter((bound) =>
-    bound.path.startsWith(`${directory}/`),
-  )
+/** As `pid` sees it; none if it is gone. */
+export function boundNamespaces(directory: string, pid: number | 'self' = 'self'): BoundNamespace[] {
+  try {
+    return parseMounts(readFileSync(`/proc/${pid}/mountinfo`, 'utf8')).filter((bound) =>
+      bound.path.startsWith(`${directory}/`),
+    )
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code
+    if (pid !== 'self' && (code === 'ENOENT' || code === 'ESRCH')) return []
+    throw error
+  }
+}
 
 /** proc_pid_mountinfo(5): fields 4 and 5 are root and mount point, blanks in octal. */
 export function parseMounts(mountinfo: string): BoundNamespace[] {

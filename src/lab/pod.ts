@@ -7,7 +7,9 @@ import { dirname } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { parseIPv4, type IPv4 } from '../model/ip.ts'
 import { parseAddressWithLength } from '../model/prefix.ts'
+import { changeLink } from '../netlink/link.ts'
 import { NetlinkSocket } from '../netlink/socket.ts'
+import type { Namespace } from '../sys/namespace.ts'
 import type { LabDirectory } from './directory.ts'
 import { LabError } from './error.ts'
 import { executable } from './executable.ts'
@@ -47,6 +49,7 @@ export async function ensurePod(
   if (namespaces.make([pod.name]).size === 0 || podAddress(directory, pod) !== undefined)
     await callPlugin('DEL', call)
   rmSync(resultFile(directory, pod), { force: true })
+  loopbackUp(namespaces.get(pod.name))
   const answer = await callPlugin('ADD', call)
   if (addressOf(JSON.parse(answer) as CniResult) === undefined)
     throw new LabError(
@@ -68,6 +71,12 @@ function addressOf(result: CniResult): IPv4 | undefined {
     if (ip !== undefined) return ip
   }
   return undefined
+}
+
+/** A runtime's own first step. */
+function loopbackUp(pod: Namespace): void {
+  using socket = NetlinkSocket.open('route', pod)
+  socket.request(changeLink('lo', { up: true }))
 }
 
 function hasInterface(namespaces: LabNamespaces, pod: PodPlan): boolean {

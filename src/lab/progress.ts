@@ -3,6 +3,6 @@
 export interface Progress {
   /** A step under way; called again as it advances. */
   working(step: string, detail: string): void
-  /** The step is over. */
-  done(step: string, detail: string): void
+  /** The step is over, and whether it came out as it should. */
+  done(step: string, detail: string, well?: boolean): void
 }

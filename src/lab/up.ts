@@ -121,7 +121,7 @@ async function waitForPeers(options: UpOptions, namespaces: LabNamespaces): Prom
     progress.done('routes', 'every host has one to every other')
   } catch (error) {
     if (!(error instanceof LabError) || error.code !== 'timeout') throw error
-    progress.done('routes', `${error.message}; the proof shows what that means`)
+    progress.done('routes', `${error.message}; the proof shows what that means`, false)
   }
 }
 
@@ -152,6 +152,7 @@ export async function proveLab(
   progress.done(
     'proof',
     `${good(proof.pairs)} ways between pods without address translation, ${good(proof.outside)} to the outside through masquerade`,
+    proof.ok,
   )
   return proof
 }

@@ -2,7 +2,6 @@
 // --json, to programs.
 import { type LabDirectory, labDirectory } from '../../lab/directory.ts'
 import { LabError } from '../../lab/error.ts'
-import { DIRECTORY_VARIABLE } from '../../lab/exec.ts'
 import type { Progress } from '../../lab/progress.ts'
 import type { Context } from '../context.ts'
 import { progressOn, quiet } from '../progress.ts'
@@ -24,10 +23,6 @@ export const COMMON_FLAGS = {
   dir: DIR_FLAG,
   json: { kind: 'boolean', brief: 'Print the facts as JSON', default: false, withNegated: false },
 } as const
-
-/** Inside a lab's `exec` the lab is the one meant. */
-export const directoryOf = (flags: { readonly dir: string | undefined }): LabDirectory =>
-  labDirectory(flags.dir ?? process.env[DIRECTORY_VARIABLE])
 
 export interface Run {
   readonly directory: LabDirectory
@@ -51,7 +46,11 @@ export async function runCommand(
   process.on('SIGINT', interrupt).on('SIGTERM', interrupt)
   using progress = flags.json && !process.stderr.isTTY ? quiet : progressOn(process.stderr)
   try {
-    context.process.exitCode = await work({ directory: directoryOf(flags), progress, signal: stop.signal })
+    context.process.exitCode = await work({
+      directory: labDirectory(flags.dir),
+      progress,
+      signal: stop.signal,
+    })
   } catch (error) {
     progress[Symbol.dispose]()
     tell(context, flags, error)

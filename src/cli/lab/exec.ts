@@ -1,7 +1,7 @@
 // `heddle lab exec`.
 import { buildCommand } from '@stricli/core'
 import type { Context } from '../context.ts'
-import { DIR_FLAG, directoryOf, runCommand } from './command.ts'
+import { DIR_FLAG, runCommand } from './command.ts'
 
 interface Flags {
   readonly dir: string | undefined
@@ -24,8 +24,7 @@ export const execCommand = buildCommand<Flags, string[], Context>({
   loader: async () => {
     const { labExec } = await import('../../lab/lab.ts')
     return function exec(this: Context, flags: Flags, name = '', ...command: string[]) {
-      const directory = directoryOf(flags)
-      return runCommand(this, { ...flags, json: false }, () =>
+      return runCommand(this, { ...flags, json: false }, ({ directory }) =>
         labExec(
           { directory, words: ['exec', '--dir', directory.path, name, '--', ...command] },
           name,

@@ -111,7 +111,7 @@ function kernelOf(host: HostFact): string {
 }
 
 function next(report: LabReport): string {
-  const dir = report.directory === labDirectory(undefined).path ? '' : ` --dir ${report.directory}`
+  const dir = report.directory === labDirectory().path ? '' : ` --dir ${report.directory}`
   const lab = (verb: string, rest = '') => `${program()} lab ${verb}${dir}${rest}`
   const [first, last] = [report.hosts[0], report.hosts.at(-1)]
   const target = last?.pods.at(-1)?.ip
