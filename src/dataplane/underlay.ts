@@ -1,100 +1,172 @@
-// What the kernel's routing says about the way to other hosts: whether an address is on link. Answers are kept, and
-// asked again when routes, links or addresses change.
-import { setTimeout as delay } from 'node:timers/promises'
-import type { Ip } from '../model/ip.ts'
+// What the kernel's routing says about other hosts: on our segment, or behind a gateway. Answers are remembered, and
+// asked for again when a route or link changes that they may have depended on.
+import { setTimeout } from 'node:timers/promises'
+import type { Family, Ip } from '../model/ip.ts'
 import { ROUTE_PROTOCOL } from '../model/kernel.ts'
+import { containsIp } from '../model/prefix.ts'
 import { isRefused } from '../netlink/error.ts'
-import { routesIn, type FilterRule } from '../netlink/filter.ts'
-import { listLinks, parseLink } from '../netlink/link.ts'
+import { routesOf } from '../netlink/filter.ts'
+import { getLink, parseLink, RTM_LINK } from '../netlink/link.ts'
 import { GROUP, Monitor } from '../netlink/monitor.ts'
-import { getRoute, parseRoute, RTM_ROUTE, TABLE } from '../netlink/route.ts'
+import { getRoute, parseRoute } from '../netlink/route.ts'
 import { NetlinkSocket } from '../netlink/socket.ts'
 import type { Namespace } from '../sys/namespace.ts'
 
-/** Changes come in bursts (an interface that restarts): they are looked at together. */
-const GATHER_MS = 100
-/** Our own routes never lead to another host's underlay address. */
-const NOT_OURS: FilterRule = {
-  types: [RTM_ROUTE.put, RTM_ROUTE.remove],
-  offset: 5,
-  bytes: 1,
-  values: [ROUTE_PROTOCOL],
-  drops: true,
-}
+/** Changes come in bursts: one look for all of them. */
+const GATHER_MS = 50
+const AF_UNSPEC = 0
 
 export class UnderlayWatch implements Disposable {
-  readonly #netlink: NetlinkSocket
-  readonly #monitor: Monitor
-  /** By address: the link it is reached on without a gateway, or undefined. */
-  readonly #answers = new Map<Ip, string | undefined>()
-  #names: ReadonlyMap<number, string> | undefined
+  readonly #families: readonly Family[]
+  readonly #namespace: Namespace | undefined
+  readonly #socket: NetlinkSocket
+  /** Opened with the first question: a back end that never asks is never woken. */
+  #monitor: Monitor | undefined
+  readonly #asked = Promise.withResolvers<void>()
+  /** Index of the link by which an address is reached without a gateway; 0 if it isn't. */
+  readonly #answers = new Map<Ip, number>()
+  /** Answers that may be wrong by now. */
+  readonly #stale = new Map<Ip, number>()
+  /** Indices of links by name, undefined for those that were asked for and aren't there. */
+  readonly #indexes = new Map<string, number | undefined>()
 
-  private constructor(netlink: NetlinkSocket, monitor: Monitor) {
-    this.#netlink = netlink
-    this.#monitor = monitor
+  private constructor(families: readonly Family[], namespace: Namespace | undefined) {
+    this.#families = families
+    this.#namespace = namespace
+    this.#socket = NetlinkSocket.open('route', namespace)
   }
 
-  /** Of `namespace`, or this thread's. */
-  static open(namespace?: Namespace): UnderlayWatch {
-    using opened = new DisposableStack()
-    const groups = [GROUP.link, GROUP.ipv4Address, GROUP.ipv4Route, GROUP.ipv6Address, GROUP.ipv6Route]
-    const filter = [routesIn([TABLE.main]), NOT_OURS]
-    const monitor = opened.use(
-      Monitor.open(groups, { filter, ...(namespace === undefined ? {} : { namespace }) }),
-    )
-    const watch = new UnderlayWatch(opened.use(NetlinkSocket.open('route', namespace)), monitor)
-    opened.move()
-    return watch
+  static open(families: readonly Family[] = ['ipv4'], namespace?: Namespace): UnderlayWatch {
+    return new UnderlayWatch(families, namespace)
   }
 
-  /** Whether `ip` is reached without a gateway, through `link`. */
+  /** Listens to links and to routes of our families, our own left out. */
+  #listen(): Monitor {
+    const groups = this.#families.map((family) => (family === 'ipv4' ? GROUP.ipv4Route : GROUP.ipv6Route))
+    this.#monitor ??= Monitor.open([GROUP.link, ...groups], {
+      ...(this.#namespace === undefined ? {} : { namespace: this.#namespace }),
+      filter: [{ ...routesOf([ROUTE_PROTOCOL]), drops: true }],
+    })
+    this.#asked.resolve()
+    return this.#monitor
+  }
+
+  /** Whether packets to `ip` leave through `link` without a gateway. Asks the kernel at most once between changes. */
   isOnLink(ip: Ip, link: string): boolean {
-    if (!this.#answers.has(ip)) this.#answers.set(ip, this.#ask(ip))
-    return this.#answers.get(ip) === link
-  }
-
-  /** Yields whenever an answer that was given has become another. */
-  async *changes(signal: AbortSignal): AsyncGenerator<void, void, undefined> {
-    while ((await this.#monitor.batch(signal)) !== undefined) {
-      await delay(GATHER_MS, undefined, { signal })
-      this.#monitor.take()
-      if (this.#answers.size > 0 && this.#askAgain()) yield
+    this.#listen()
+    const index = this.#indexOf(link)
+    let answer = this.#answers.get(ip)
+    if (answer === undefined) {
+      answer = this.#ask(ip)
+      this.#answers.set(ip, answer)
     }
+    return index !== undefined && answer === index
   }
 
-  #askAgain(): boolean {
-    this.#names = undefined
-    let changed = false
-    for (const [ip, before] of this.#answers) {
-      const now = this.#ask(ip)
-      this.#answers.set(ip, now)
-      changed ||= now !== before
-    }
-    return changed
-  }
-
-  #ask(ip: Ip): string | undefined {
+  #ask(ip: Ip): number {
     try {
-      const [reply] = this.#netlink.request(getRoute(ip))
+      const [reply] = this.#socket.request(getRoute(ip))
       const route = reply && parseRoute(reply.body)
-      return route === undefined || route.via !== undefined || route.type !== 'unicast'
-        ? undefined
-        : this.#nameOf(route.linkIndex)
+      const direct = route?.type === 'unicast' && route.via === undefined && !route.multipath
+      return direct ? (route.linkIndex ?? 0) : 0
     } catch (error) {
-      if (isRefused(error, 'ENETUNREACH', 'EHOSTUNREACH', 'EINVAL', 'EACCES')) return undefined
+      // No route, or one that says so (unreachable, blackhole, prohibit).
+      if (isRefused(error, 'ENETUNREACH', 'EHOSTUNREACH', 'EINVAL', 'EACCES', 'ENODEV')) return 0
       throw error
     }
   }
 
-  #nameOf(index: number | undefined): string | undefined {
-    this.#names ??= new Map(
-      this.#netlink.dump(listLinks(), ({ body }) => parseLink(body)).map((link) => [link.index, link.name]),
-    )
-    return index === undefined ? undefined : this.#names.get(index)
+  #indexOf(link: string): number | undefined {
+    if (this.#indexes.has(link)) return this.#indexes.get(link)
+    let index: number | undefined
+    try {
+      const [reply] = this.#socket.request(getLink(link))
+      index = reply && parseLink(reply.body).index
+    } catch (error) {
+      if (!isRefused(error, 'ENODEV')) throw error
+    }
+    this.#indexes.set(link, index)
+    return index
+  }
+
+  /** Yields the addresses whose answers have changed: whoever planned with them plans again. */
+  async *changes(signal: AbortSignal): AsyncGenerator<ReadonlySet<Ip>, void, undefined> {
+    await Promise.race([this.#asked.promise, aborted(signal)])
+    if (signal.aborted) return
+    while (await this.#listen().ready(signal)) {
+      if (!this.#hear()) continue
+      try {
+        await setTimeout(GATHER_MS, undefined, { signal })
+      } catch (error) {
+        if (signal.aborted) return
+        throw error
+      }
+      this.#hear()
+      const changed = this.#askAgain()
+      if (changed.size > 0) yield changed
+    }
+  }
+
+  /** Marks answers that what was heard may have made wrong; false if there are none. */
+  #hear(): boolean {
+    for (const event of this.#listen().take())
+      if (event.kind === 'overrun') this.#doubt(() => true)
+      else if (event.type === RTM_LINK.put || event.type === RTM_LINK.remove) this.#hearLink(event)
+      else {
+        const route = parseRoute(event.body)
+        if (route !== undefined && !route.cloned) this.#doubt((ip) => containsIp(route.to, ip))
+      }
+    return this.#stale.size > 0
+  }
+
+  #hearLink({ type, body }: { type: number; body: Uint8Array }): void {
+    if (body[0] !== AF_UNSPEC) return
+    const link = parseLink(body)
+    const known = this.#indexes.get(link.name)
+    const removed = type === RTM_LINK.remove
+    const other = [...this.#indexes].find(([, index]) => index === link.index)?.[0]
+    if (this.#indexes.has(link.name)) this.#indexes.set(link.name, removed ? undefined : link.index)
+    if (other !== undefined && other !== link.name) this.#indexes.delete(other)
+    const isNew = this.#indexes.has(link.name) && known !== link.index
+    if (isNew || removed) this.#doubt(() => true)
+    // Down, its routes went without a word; up, they are announced.
+    else if (!link.up) this.#doubt((_ip, answer) => answer === link.index)
+  }
+
+  #doubt(isDoubtful: (ip: Ip, answer: number) => boolean): void {
+    for (const [ip, answer] of this.#answers)
+      if (isDoubtful(ip, answer)) {
+        this.#answers.delete(ip)
+        if (!this.#stale.has(ip)) this.#stale.set(ip, answer)
+      }
+  }
+
+  #askAgain(): Set<Ip> {
+    const changed = new Set<Ip>()
+    for (const [ip, before] of this.#stale) {
+      const now = this.#answers.get(ip) ?? this.#ask(ip)
+      this.#answers.set(ip, now)
+      if (now !== before) changed.add(ip)
+    }
+    this.#stale.clear()
+    return changed
+  }
+
+  /** Forgets addresses that no peer has any more. */
+  keepOnly(addresses: ReadonlySet<Ip>): void {
+    for (const ip of this.#answers.keys()) if (!addresses.has(ip)) this.#answers.delete(ip)
+    for (const ip of this.#stale.keys()) if (!addresses.has(ip)) this.#stale.delete(ip)
   }
 
   [Symbol.dispose](): void {
-    this.#monitor[Symbol.dispose]()
-    this.#netlink[Symbol.dispose]()
+    this.#monitor?.[Symbol.dispose]()
+    this.#socket[Symbol.dispose]()
   }
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  if (signal.aborted) return
+  signal.addEventListener('abort', () => resolve(), { once: true })
+  await promise
 }
