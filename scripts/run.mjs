@@ -15,12 +15,13 @@ const wanted = createHash('sha256')
 
 if (!existsSync(bun) || !existsSync(stamp) || readFileSync(stamp, 'utf8') !== wanted) {
   console.error('heddle: installing the pinned npm packages (once) …')
-  const npm = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+  // Not `npm ci`: it refuses a lock without the packages of other platforms, which not every registry mirror has.
+  const npm = spawnSync('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], {
     cwd: root,
     stdio: ['ignore', 'ignore', 'inherit'],
   })
   if (npm.status !== 0) {
-    console.error('heddle: `npm ci` failed; see its message above (is the npm registry reachable?)')
+    console.error('heddle: `npm install` failed; see its message above (is the npm registry reachable?)')
     process.exit(1)
   }
   writeFileSync(stamp, wanted)
