@@ -43,6 +43,8 @@ export class Query<Row> {
   }
 }
 
+const LOCK_WAIT_MS = 1000
+
 export class Database implements Disposable {
   readonly path: string
   readonly #connection: DatabaseSync
@@ -57,8 +59,12 @@ export class Database implements Disposable {
     const path = join(directory, 'store.db')
     try {
       mkdirSync(directory, { recursive: true, mode: 0o700 })
-      if (existsSync(path)) checkHeader(path)
-      else createFile(directory, path)
+      if (existsSync(path)) {
+        checkHeader(path)
+        checkContents(path)
+      } else {
+        createFile(directory, path)
+      }
       return new Database(path, connect(path))
     } catch (error) {
       throw describeOpenError(error, path)
@@ -162,20 +168,34 @@ function createFile(directory: string, path: string): void {
   closeSync(fd)
 }
 
-function connect(path: string): DatabaseSync {
-  const connection = new DatabaseSync(path, { timeout: 0 })
-  // The lock is held as long as the process lives; the kernel drops it with the process.
-  connection.exec('PRAGMA locking_mode = EXCLUSIVE')
-  // A damaged file is left without closing the connection: closing would write its log into it.
-  const problem = connection.prepare('PRAGMA quick_check(1)').get()?.['quick_check']
-  if (problem !== 'ok') {
-    throw new ServeError('database_damaged', `${path} is damaged (${String(problem)}): ${restoreAdvice}`)
+/** Looks at the whole file by a connection that can't write, not even its log into it on closing. */
+function checkContents(path: string): void {
+  const index = `${path}-shm`
+  const isRead = existsSync(index)
+  const connection = new DatabaseSync(path, { readOnly: true })
+  try {
+    const problem = String(connection.prepare('PRAGMA quick_check(1)').get()?.['quick_check'])
+    if (problem !== 'ok') {
+      const oneLine = problem.replace('*** in database main ***', '').replaceAll('\n', ' ').trim()
+      throw new ServeError('database_damaged', `${path} is damaged (${oneLine}): ${RESTORE_ADVICE}`)
+    }
+  } finally {
+    connection.close()
+    // The index of the log, which even a reader makes; a store makes its own in memory.
+    if (!isRead) rmSync(index, { force: true })
   }
-  connection.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; BEGIN IMMEDIATE; COMMIT')
+}
+
+function connect(path: string): DatabaseSync {
+  // Another process that is just looking at the file may hold it for a moment.
+  const connection = new DatabaseSync(path, { timeout: LOCK_WAIT_MS })
+  // Held as long as the process lives; the kernel drops it with the process.
+  connection.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+  connection.exec('BEGIN IMMEDIATE; COMMIT')
   return connection
 }
 
-const restoreAdvice =
+const RESTORE_ADVICE =
   'it was left as it is; move the directory away and start anew (hosts put their leases back by themselves, ' +
   'the network config has to be put again), or restore a copy of it'
 
@@ -192,7 +212,7 @@ function describeOpenError(error: unknown, path: string): ServeError {
       )
     case SQLITE.corrupt:
     case SQLITE.notADatabase:
-      return new ServeError('database_damaged', `${path} is damaged (${text}): ${restoreAdvice}`, options)
+      return new ServeError('database_damaged', `${path} is damaged (${text}): ${RESTORE_ADVICE}`, options)
     default:
       return new ServeError(
         'database_unreadable',

@@ -1,4 +1,5 @@
 // `heddle store`: one process that serves etcd's v3 gRPC API from a SQLite file.
+import { sqliteCode } from './database.ts'
 import { Engine } from './engine.ts'
 import { parseStoreOptions, STORE_HELP, type StoreOptions } from './options.ts'
 import { Server } from './server.ts'
@@ -14,6 +15,10 @@ export async function storeMain(argv: string[]): Promise<number> {
     }
     return await serve(options)
   } catch (error) {
+    if (sqliteCode(error) !== undefined) {
+      say(`can't begin to write the database: ${textOf(error)}; check the disk and the file's permissions`)
+      return 1
+    }
     if (!(error instanceof ServeError)) throw error
     say(error.message)
     return error.code === 'usage' ? 2 : 1
@@ -35,6 +40,10 @@ async function serve(options: StoreOptions): Promise<number> {
   process.once('SIGINT', stop)
   say(`serving ${engine.database.path} on ${server.urls.join(', ')} at revision ${engine.revisions.revision}`)
   return await ended.promise
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }
 
 function say(message: string): void {

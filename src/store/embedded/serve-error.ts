@@ -7,7 +7,6 @@ export type ServeErrorCode =
   | 'database_newer'
   | 'database_locked'
   | 'database_unreadable'
-  | 'database_write_failed'
   | 'address_in_use'
   | 'listen_failed'
 

@@ -12,6 +12,8 @@ import { ServeError } from './serve-error.ts'
 
 const STREAM_WINDOW_BYTES = 1024 * 1024
 const MAX_STREAMS = 10_000
+/** What one connection may have in flight before new calls on it are refused. */
+const SESSION_MEMORY_MB = 64
 /** The kernel finds out about peers that vanished without a word. */
 const KEEPALIVE_DELAY_MS = 30_000
 
@@ -26,6 +28,7 @@ export class Listener implements AsyncDisposable {
     this.host = host
     this.#server = createServer({
       settings: { initialWindowSize: STREAM_WINDOW_BYTES, maxConcurrentStreams: MAX_STREAMS },
+      maxSessionMemory: SESSION_MEMORY_MB,
     })
     this.#server.on('stream', (stream, headers) => onStream(stream, headers))
     this.#server.on('session', (session) => {

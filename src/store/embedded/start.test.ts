@@ -1,0 +1,229 @@
+import { describe, expect, test } from 'bun:test'
+import { createHash } from 'node:crypto'
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { EtcdServer } from '../../../test/support/etcd.ts'
+import { Running } from '../../../test/support/process.ts'
+import { Channel } from '../etcd/channel.ts'
+import { KV, Lease, Watch } from '../etcd/gen/etcdserverpb/rpc_pb.ts'
+
+const RUNNER = join(import.meta.dirname, '../../../test/support/embedded-store.ts')
+const soon = (): AbortSignal => AbortSignal.timeout(15_000)
+const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text))
+
+interface Outcome {
+  readonly code: number | null
+  readonly said: string
+}
+
+/** What `heddle store` says and ends with when it can't start. */
+async function start(...flags: readonly string[]): Promise<Outcome> {
+  await using store = Running.start(process.execPath, [RUNNER, ...flags])
+  const timer = setTimeout(() => store.signal('SIGKILL'), 10_000)
+  const { code } = await store.ended
+  clearTimeout(timer)
+  return { code, said: store.lines.join('\n') }
+}
+
+/** Hands out a directory and removes it afterwards. */
+async function withDirectory(work: (directory: string) => Promise<void>): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), 'heddle-test-start-'))
+  try {
+    await work(directory)
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
+}
+
+/** Every file of a directory by name and content. */
+function contents(directory: string): Record<string, string> {
+  const digest = (name: string) =>
+    createHash('sha256')
+      .update(readFileSync(join(directory, name)))
+      .digest('hex')
+  return Object.fromEntries(readdirSync(directory).map((name) => [name, digest(name)]))
+}
+
+/** A store's files as a kill leaves them: the log isn't in the database yet. */
+async function filesOfKilledStore(directory: string): Promise<void> {
+  await using server = await EtcdServer.start('embedded')
+  using channel = new Channel({ endpoints: [server.endpoint] })
+  for (let index = 0; index < 50; index++) {
+    await channel.unary(KV.method.put, { key: bytes(`key/${index}`), value: bytes('x'.repeat(500)) }, soon())
+  }
+  await server.restart()
+  await channel.unary(KV.method.put, { key: bytes('in the log'), value: bytes('x') }, soon())
+  await server.kill()
+  for (const name of readdirSync(server.folder))
+    copyFileSync(join(server.folder, name), join(directory, name))
+}
+
+describe('a file that is no store of ours is refused and left as it is', () => {
+  const cases: Record<string, { make: (path: string) => void; says: RegExp }> = {
+    'some text': { make: (path) => writeFileSync(path, 'hello\n'.repeat(100)), says: /isn't a heddle store/ },
+    'an empty file': { make: (path) => writeFileSync(path, ''), says: /isn't a heddle store/ },
+    'another SQLite database': {
+      make: (path) => {
+        const other = new DatabaseSync(path)
+        other.exec('CREATE TABLE t (a)')
+        other.close()
+      },
+      says: /another SQLite database/,
+    },
+    'the store of a newer heddle': {
+      make: (path) => {
+        const newer = new DatabaseSync(path)
+        newer.exec('PRAGMA application_id = 0x6865646c; PRAGMA user_version = 99; CREATE TABLE t (a)')
+        newer.close()
+      },
+      says: /has layout 99/,
+    },
+    'a log without its database': {
+      make: (path) => writeFileSync(`${path}-wal`, 'x'),
+      says: /is missing but its log/,
+    },
+  }
+  for (const [name, { make, says }] of Object.entries(cases)) {
+    test(name, () =>
+      withDirectory(async (directory) => {
+        make(join(directory, 'store.db'))
+        const before = contents(directory)
+        const { code, said } = await start('--listen', '127.0.0.1:0', '--data-dir', directory)
+        expect(said).toMatch(says)
+        expect(code).toBe(1)
+        expect(contents(directory)).toEqual(before)
+      }),
+    )
+  }
+
+  const damages: Record<string, (path: string) => void> = {
+    'a damaged page': (path) => {
+      const file = readFileSync(path)
+      file.fill(0xa5, 4096, 12 * 4096)
+      writeFileSync(path, file)
+    },
+    'a truncated file': (path) => truncateSync(path, 5 * 4096),
+  }
+  for (const [name, damage] of Object.entries(damages)) {
+    test(`${name} under a log not yet written back`, () =>
+      withDirectory(async (directory) => {
+        await filesOfKilledStore(directory)
+        damage(join(directory, 'store.db'))
+        const before = contents(directory)
+        const { code, said } = await start('--listen', '127.0.0.1:0', '--data-dir', directory)
+        expect(said).toMatch(/store\.db is damaged \(.+\): it was left as it is/)
+        expect(code).toBe(1)
+        expect(contents(directory)).toEqual(before)
+      }))
+  }
+})
+
+describe('what else prevents serving is said in a sentence', () => {
+  test('another store on the same files', async () => {
+    await using server = await EtcdServer.start('embedded')
+    const { code, said } = await start('--listen', '127.0.0.1:0', '--data-dir', server.folder)
+    expect(said).toContain('in use by another process')
+    expect(code).toBe(1)
+  })
+
+  test('a port in use', () =>
+    withDirectory(async (directory) => {
+      await using server = await EtcdServer.start('embedded')
+      const { code, said } = await start('--listen', `127.0.0.1:${server.port}`, '--data-dir', directory)
+      expect(said).toContain(`127.0.0.1:${server.port} is in use`)
+      expect(code).toBe(1)
+    }))
+
+  test('an address that is not of this host', () =>
+    withDirectory(async (directory) => {
+      const { code, said } = await start(
+        '--listen',
+        '192.0.2.1:2379',
+        '--allow-plaintext',
+        '--data-dir',
+        directory,
+      )
+      expect(said).toContain("can't listen on 192.0.2.1:2379")
+      expect(code).toBe(1)
+    }))
+
+  test('a data directory that is a file', () =>
+    withDirectory(async (directory) => {
+      const path = join(directory, 'file')
+      writeFileSync(path, '')
+      const { code, said } = await start('--listen', '127.0.0.1:0', '--data-dir', path)
+      expect(said).toContain(`can't open ${path}/store.db`)
+      expect(code).toBe(1)
+    }))
+
+  test('flags', async () => {
+    for (const [flags, says] of [
+      [['--listen', '192.0.2.1:2379'], '--allow-plaintext'],
+      [
+        ['--listen', '127.0.0.1:2379,[::]:2379'],
+        '[::]:2379 can be reached from other hosts'.replace('[::]', '::'),
+      ],
+      [['--listen', 'example.org:2379'], "isn't ADDR:PORT"],
+      [['--listen', '127.0.0.1:65536'], "isn't ADDR:PORT"],
+      [['--data', 'x'], "Unknown option '--data'"],
+      [['--watch-progress-notify-interval', 'soon'], 'takes seconds'],
+    ] as const) {
+      const { code, said } = await start(...flags)
+      expect(said).toContain(says)
+      expect(code).toBe(2)
+    }
+    expect(await start('--help')).toMatchObject({ code: 0, said: expect.stringContaining('--data-dir') })
+  })
+})
+
+test('files are for their owner alone', () =>
+  withDirectory(async (parent) => {
+    const directory = join(parent, 'deep', 'store')
+    mkdirSync(parent, { recursive: true })
+    await using store = Running.start(process.execPath, [
+      RUNNER,
+      '--listen',
+      '127.0.0.1:0',
+      '--data-dir',
+      directory,
+    ])
+    await store.line(/serving/)
+    const modes = Running.start('stat', [
+      '-c',
+      '%a %n',
+      directory,
+      ...readdirSync(directory).map((f) => join(directory, f)),
+    ])
+    await modes.ended
+    expect(modes.lines.map((line) => line.split(' ')[0])).toEqual(['700', '600', '600'])
+  }))
+
+test('SIGTERM ends streams with a status and the process within 2 s', async () => {
+  await using server = await EtcdServer.start('embedded')
+  using channel = new Channel({ endpoints: [server.endpoint] })
+  using watch = await channel.stream(Watch.method.watch, {}, soon())
+  watch.send({ requestUnion: { case: 'createRequest', value: { key: bytes('a') } } })
+  using keepAlive = await channel.stream(Lease.method.leaseKeepAlive, {}, soon())
+  keepAlive.send({ ID: 1n })
+  const endings = [watch.messages(), keepAlive.messages()].map(async (messages) => {
+    await messages.next()
+    return messages.next().catch((error: unknown) => error)
+  })
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  const ended = await server.process.end('SIGTERM', 2)
+  expect(ended).toEqual({ code: 0, signal: null })
+  for (const ending of await Promise.all(endings)) {
+    expect(ending).toMatchObject({ status: 14, detail: 'etcdserver: server stopped' })
+  }
+})
