@@ -10,6 +10,7 @@ import { isV4Prefix, type Prefix } from '../model/prefix.ts'
 import { LeaseTable } from '../store/lease-table.ts'
 import type { LeaseEvent, OwnLease, Store } from '../store/store.ts'
 import { log } from '../sys/log.ts'
+import { releaseStartupMemory } from '../sys/memory.ts'
 import type { ConfigFollower } from './config.ts'
 import { Fabric } from './fabric.ts'
 import type { Identity } from './identity.ts'
@@ -63,6 +64,7 @@ export async function serve(work: Work, own: OwnLease, signal: AbortSignal): Pro
   report.phase = 'running'
   logger.info('flannel is ready')
   logger.info('Running backend.')
+  releaseStartupMemory()
   return failed
 }
 
@@ -93,12 +95,22 @@ function followLeases(
   return { first, ended: follow() }
 }
 
+/** Bad keys that are named one by one; a store full of them is one line more. */
+const MOST_TOLD = 10
+
 function complain(event: LeaseEvent): void {
   const rejected = event.kind === 'snapshot' ? event.rejected : event.kind === 'rejected' ? [event] : []
-  for (const { key, reason } of rejected)
+  for (const { key, reason } of rejected.slice(0, MOST_TOLD))
     logger.warning(`a lease in the store is refused, and nothing changes for it: ${reason}`, {
       key: `rejected ${key}`,
     })
+  if (rejected.length > MOST_TOLD)
+    logger.warning(
+      `${rejected.length - MOST_TOLD} more leases in the store are refused; /status names them`,
+      {
+        key: 'more rejected',
+      },
+    )
 }
 
 async function followUnderlay(underlay: UnderlayWatch, fabric: Fabric, signal: AbortSignal): Promise<never> {

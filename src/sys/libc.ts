@@ -26,6 +26,7 @@ const { symbols: c } = dlopen('libc.so.6', {
   mount: { args: ['ptr', 'ptr', 'ptr', 'u64', 'ptr'], returns: 'i32' },
   umount2: { args: ['ptr', 'i32'], returns: 'i32' },
   kill: { args: ['i32', 'i32'], returns: 'i32' },
+  madvise: { args: ['u64', 'u64', 'i32'], returns: 'i32' },
 })
 
 const errnoAddress = c.__errno_location()
@@ -240,3 +241,9 @@ export const kill = (pid: number, signal: number): void => {
 }
 
 export { SysError, isSysError } from './errno.ts'
+
+const MADV_DONTNEED = 4
+/** Drops the pages of a mapping; of a clean file mapping they come back from the file. */
+export function madviseDontNeed(address: number, bytes: number): void {
+  check(c.madvise(address, bytes, MADV_DONTNEED), 'madvise', `${bytes} bytes at 0x${address.toString(16)}`)
+}
