@@ -44,9 +44,13 @@ export class NetlinkSocket implements Disposable {
     this.#batchBytes = Math.min(BATCH_BYTES, getsockoptInt(fd, SOL_SOCKET, SO.sendBuffer) - 64)
   }
 
-  /** In `namespace` for good, else in this thread's. */
-  static open(protocol: Protocol, namespace?: Namespace): NetlinkSocket {
-    const fd = openNetlink(protocol, namespace, RECEIVE_BUFFER_BYTES)
+  /** In `namespace` for good, else in this thread's. A small receive buffer only makes batches go in more sends. */
+  static open(
+    protocol: Protocol,
+    namespace?: Namespace,
+    receiveBufferBytes = RECEIVE_BUFFER_BYTES,
+  ): NetlinkSocket {
+    const fd = openNetlink(protocol, namespace, receiveBufferBytes)
     try {
       return new NetlinkSocket(fd)
     } catch (error) {

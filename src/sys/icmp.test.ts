@@ -4,7 +4,9 @@ import { kernel, type TestHost } from '../../test/support/kernel.ts'
 import { ip } from '../../test/support/values.ts'
 import type { Ip } from '../model/ip.ts'
 import { createLink } from '../netlink/link.ts'
+import { allocate } from './arena.ts'
 import { echo } from './icmp.ts'
+import { close, sendto, socket } from './libc.ts'
 import { writeSysctl } from './sysctl.ts'
 
 async function pair(): Promise<{ a: TestHost; b: TestHost } & AsyncDisposable> {
@@ -58,6 +60,27 @@ test('many at once are told apart', async () => {
     targets.map((target) => echo(target, { timeoutMs: 400, namespace: hosts.a.namespace })),
   )
   expect(seen.map((micros) => micros !== undefined)).toEqual(targets.map((t) => t === ip('10.0.0.2')))
+})
+
+/** Sends an echo reply that nobody asked for from `host` to 10.0.0.1. */
+function answerUnasked(host: TestHost): void {
+  const fd = host.namespace.run(() => socket(2, 3, 1))
+  using block = allocate(64)
+  // Type 0, code 0, and the checksum of all the rest being zero.
+  block.view.setUint16(2, 0xffff)
+  block.view.setUint16(32, 2, true)
+  block.bytes.set([10, 0, 0, 1], 36)
+  sendto(fd, block.address, 24, 0, { address: block.address + 32, bytes: 16 })
+  close(fd)
+}
+
+test('a reply to somebody else is not taken for ours', async () => {
+  await using hosts = await pair()
+  await answered(hosts.a, ip('10.0.0.2'))
+  writeSysctl('net/ipv4/icmp_echo_ignore_all', 1, hosts.b.namespace)
+  const ours = echo(ip('10.0.0.2'), { timeoutMs: 300, namespace: hosts.a.namespace })
+  answerUnasked(hosts.b)
+  expect(await ours).toBeUndefined()
 })
 
 test('silence, no route and a stopped wait are all no answer', async () => {
