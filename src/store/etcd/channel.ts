@@ -7,6 +7,7 @@ import { Session, type TlsMaterial } from './session.ts'
 import { untilAborted } from './wait.ts'
 
 const DEADLINE_MS = 10_000
+const DIAL_MS = 5_000
 
 export interface ChannelOptions {
   /** `http://host:port` or `https://host:port`. */
@@ -14,6 +15,8 @@ export interface ChannelOptions {
   readonly user?: { readonly name: string; readonly password: string }
   /** Read anew for each connection. */
   readonly tls?: () => Promise<TlsMaterial>
+  /** For one request; connecting gets at most 5 s of it. 10 s unless given. */
+  readonly deadlineMs?: number
 }
 
 export class Channel implements Disposable {
@@ -35,7 +38,7 @@ export class Channel implements Disposable {
     return this.#session?.endpoint ?? this.#endpointAt(this.#next)
   }
 
-  /** One request, one answer, within 10 s; of a stream, the last answer. Throws EtcdError, or the signal's reason. */
+  /** One request, one answer, within the deadline; of a stream, the last answer. Throws EtcdError, or the signal's reason. */
   async unary<I extends DescMessage, O extends DescMessage>(
     method: Method<I, O>,
     message: MessageInitShape<I>,
@@ -72,7 +75,7 @@ export class Channel implements Disposable {
     metadata: Readonly<Record<string, string>>,
   ): Promise<MessageShape<O>> {
     const session = await this.#connected(signal)
-    using call = new Call(session, method, { metadata, deadlineMs: DEADLINE_MS, signal })
+    using call = new Call(session, method, { metadata, deadlineMs: this.#deadlineMs, signal })
     call.send(message)
     call.end()
     let answer: MessageShape<O> | undefined
@@ -125,7 +128,11 @@ export class Channel implements Disposable {
     for (let tried = 0; tried < count; tried++) {
       const endpoint = this.#endpointAt(this.#next)
       try {
-        this.#session = await Session.dial(endpoint, await this.#tls(endpoint), signal)
+        this.#session = await Session.dial(
+          endpoint,
+          { tls: await this.#tls(endpoint), withinMs: Math.min(DIAL_MS, this.#deadlineMs) },
+          signal,
+        )
         return this.#session
       } catch (error) {
         if (!(error instanceof EtcdError)) throw error
@@ -151,6 +158,10 @@ export class Channel implements Disposable {
       const detail = cause instanceof Error ? cause.message : String(cause)
       throw unavailable(endpoint, 'reading the certificates', detail, cause)
     }
+  }
+
+  get #deadlineMs(): number {
+    return this.#options.deadlineMs ?? DEADLINE_MS
   }
 
   #endpointAt(index: number): string {

@@ -14,7 +14,11 @@ export interface TlsMaterial {
   readonly key?: string | Buffer
 }
 
-const DIAL_MS = 5_000
+export interface DialOptions {
+  readonly tls: TlsMaterial | undefined
+  readonly withinMs: number
+}
+
 /** etcd answers pings more often than every 5 s with GOAWAY `too_many_pings`. */
 const PING_EVERY_MS = 6_000
 const PING_ANSWER_MS = 3_000
@@ -43,7 +47,7 @@ export class Session implements Disposable {
   }
 
   /** Connects and waits for the server's SETTINGS, so that a server that only accepts is noticed too. */
-  static async dial(endpoint: string, tls: TlsMaterial | undefined, signal: AbortSignal): Promise<Session> {
+  static async dial(endpoint: string, { tls, withinMs }: DialOptions, signal: AbortSignal): Promise<Session> {
     signal.throwIfAborted()
     const http = connect(endpoint, {
       settings: { enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES },
@@ -58,7 +62,7 @@ export class Session implements Disposable {
     http.once('remoteSettings', () => resolve())
     http.on('error', onError).on('close', onClose)
     signal.addEventListener('abort', onAbort, { once: true })
-    const timer = setTimeout(() => failed(`no HTTP/2 answer within ${DIAL_MS / 1000} s`), DIAL_MS)
+    const timer = setTimeout(() => failed(`no HTTP/2 answer within ${withinMs / 1000} s`), withinMs)
     try {
       await promise
       http.off('error', onError).off('close', onClose)
