@@ -12,7 +12,7 @@ afterEach(() => rmSync(base, { recursive: true, force: true }))
 describe('the directory of a lab', () => {
   test('is made whole and removed whole', () => {
     const lab = new LabDirectory(join(base, 'new', 'lab'))
-    lab.create('id', DEFAULTS)
+    lab.create('id', DEFAULTS, 'mnt:[1]')
     lab.writeProcess('h1', { pid: 1, startTicks: 2 })
     expect(lab.record()).toMatchObject({ id: 'id', complete: false, parameters: DEFAULTS })
     expect(lab.process('h1')).toEqual({ pid: 1, startTicks: 2 })
@@ -23,7 +23,7 @@ describe('the directory of a lab', () => {
   test('that was there before stays, empty', () => {
     mkdirSync(join(base, 'mine'))
     const lab = new LabDirectory(join(base, 'mine'))
-    lab.create('id', DEFAULTS)
+    lab.create('id', DEFAULTS, 'mnt:[1]')
     lab.remove()
     expect(readdirSync(join(base, 'mine'))).toEqual([])
   })
@@ -31,7 +31,7 @@ describe('the directory of a lab', () => {
   test("is never one with somebody's files, nor is such a one removed", () => {
     writeFileSync(join(base, 'thesis.txt'), 'precious')
     const lab = new LabDirectory(base)
-    expect(() => lab.create('id', DEFAULTS)).toThrow('holds thesis.txt')
+    expect(() => lab.create('id', DEFAULTS, 'mnt:[1]')).toThrow('holds thesis.txt')
     expect(lab.remove()).toBe(false)
     expect(readdirSync(base)).toEqual(['thesis.txt'])
   })
@@ -45,12 +45,14 @@ describe('the directory of a lab', () => {
   })
 
   test('with too long a name is refused, because of its sockets', () => {
-    expect(() => new LabDirectory(`/tmp/${'x'.repeat(90)}`).create('id', DEFAULTS)).toThrow('too long a name')
+    expect(() => new LabDirectory(`/tmp/${'x'.repeat(90)}`).create('id', DEFAULTS, 'mnt:[1]')).toThrow(
+      'too long a name',
+    )
   })
 
   test('is worked on by one command at a time, and a dead one does not count', () => {
     const lab = new LabDirectory(join(base, 'lab'))
-    lab.create('id', DEFAULTS)
+    lab.create('id', DEFAULTS, 'mnt:[1]')
     const held = lab.lock('up')
     expect(() => lab.lock('down')).toThrow(
       `\`heddle lab up\` is at work on this lab (process ${process.pid})`,

@@ -24,6 +24,8 @@ export interface LabRecord {
   readonly parameters: LabParameters
   /** The directory itself is ours too, and goes with the lab. */
   readonly madeDirectory: boolean
+  /** Where root's lab has bound the names of its namespaces: `mnt:[4026531841]`. */
+  readonly mountNamespace: string
   /** An `up` came to its end: an interrupted one removes the lab only before. */
   readonly complete: boolean
 }
@@ -82,7 +84,7 @@ export class LabDirectory {
   }
 
   /** Makes the directory of a new lab. Refuses one that holds anything else. */
-  create(id: string, parameters: LabParameters): LabRecord {
+  create(id: string, parameters: LabParameters, mountNamespace: string): LabRecord {
     if (Buffer.byteLength(this.path) > LONGEST_PATH)
       throw new LabError(
         'usage',
@@ -99,7 +101,7 @@ export class LabDirectory {
     const foreign = readdirSync(this.path).find((name) => !isOurTemporary(name))
     if (foreign !== undefined)
       throw new LabError('usage', `--dir ${this.path} holds ${foreign}: a lab wants a directory of its own`)
-    const record: LabRecord = { format: 1, id, parameters, madeDirectory, complete: false }
+    const record: LabRecord = { format: 1, id, parameters, madeDirectory, mountNamespace, complete: false }
     this.writeRecord(record)
     for (const name of ['net', 'log', 'run', 'hosts']) mkdirSync(join(this.path, name), { recursive: true })
     return record

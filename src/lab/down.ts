@@ -1,9 +1,10 @@
 // Takes a lab away whole, whatever state an `up` left it in: processes, namespaces with all that is in them, files.
 import { existsSync, realpathSync } from 'node:fs'
+import { EtcdError } from '../store/etcd/error.ts'
 import { Namespace } from '../sys/namespace.ts'
 import type { LabDirectory } from './directory.ts'
 import { reasonOf } from './error.ts'
-import { heldBy } from './held.ts'
+import { wayInside } from './inside.ts'
 import { boundNamespaces } from './mounts.ts'
 import { planOf } from './plan.ts'
 import { endProcesses } from './process.ts'
@@ -31,22 +32,19 @@ export async function takeDown(directory: LabDirectory): Promise<DownFacts> {
   const record = directory.record()
   if (record === undefined) return { ...nothing, wasUp: directory.remove() }
   const real = realpathSync(directory.path)
-  const held = heldBy(directory)
-  // What an ordinary user's lab has bound is seen, and goes, with its holder.
-  const bound = boundNamespaces(real, held?.pid)
+  const way = wayInside(directory, record)
+  // Bindings in another mount namespace are seen, and go, with the processes that are in it.
+  const bound = boundNamespaces(real, way?.pid)
   const processes = await endProcesses({
     id: record.id,
-    namespaces: new Set([
-      ...bound.map((one) => one.namespace),
-      ...(held === undefined ? [] : [held.namespace]),
-    ]),
+    namespaces: new Set([...bound.map((one) => one.namespace), ...(way?.namespaces ?? [])]),
   })
   const warnings: string[] = []
   try {
     await forgetLab(planOf(record.parameters), record.id)
   } catch (error) {
     warnings.push(
-      `keys below /heddle-lab/${record.id} are left in ${record.parameters.store}: ${reasonOf(error)}`,
+      `keys below /heddle-lab/${record.id} are left in ${record.parameters.store}: ${error instanceof EtcdError ? error.detail : reasonOf(error)}`,
     )
   }
   for (const { path } of boundNamespaces(real)) Namespace.remove(path)

@@ -6,13 +6,15 @@ import { takeDown, type DownFacts } from './down.ts'
 import { LabError } from './error.ts'
 import { execIn } from './exec.ts'
 import type { LabFacts, LabReport } from './facts.ts'
-import { ensureHolder, holderStarted, isInside, mayDirectly, returnToCaller, runInside } from './held.ts'
+import { ensureHolder, mayDirectly } from './held.ts'
+import { isBroughtInside, ownMountNamespace, runInside, wayInside } from './inside.ts'
 import { inspect } from './inspect.ts'
 import { checkLimits } from './limits.ts'
 import { LabNamespaces } from './namespaces.ts'
 import { DEFAULTS, differences, planOf, type LabParameters, type LabPlan } from './plan.ts'
 import type { Progress } from './progress.ts'
-import { ensureOuterRelay, enterForGood } from './store.ts'
+import { HOLDER } from './process.ts'
+import { checkEtcd, ensureOuterRelay, enterForGood } from './store.ts'
 import { bringUp, proveLab } from './up.ts'
 import { ifInterrupted } from './wait.ts'
 
@@ -34,28 +36,22 @@ const CHECK_PATIENCE_MS = 2_000
 
 export async function labUp(call: LabCall, asked: Partial<LabParameters>): Promise<Told<LabReport>> {
   const { directory, signal } = call
-  if (isInside()) {
-    returnToCaller()
+  if (isBroughtInside()) {
     const record = recordOf(directory)
     return told(await bringUp({ ...call, record, plan: planOf(record.parameters) }))
   }
-  const record = directory.record() ?? create(directory, asked)
+  const record = directory.record() ?? (await create(directory, asked, signal))
   const different = differences(asked, record.parameters)
   if (different.length > 0)
     throw new LabError(
       'differs',
       `a lab with other parameters is up: ${different.join(', ')}; \`heddle lab down\` first`,
     )
-  const plan = planOf(record.parameters)
   using _ = directory.lock('up')
   try {
-    const direct = mayDirectly()
-    if (!direct) await ensureHolder(directory, record.id, signal)
-    ensureOuterRelay(directory, record.id, plan)
-    if (direct) return told(await bringUp({ ...call, record, plan }))
-    const code = await runInside(directory, record.id, call.words)
+    const done = await upHereOrInside(call, record)
     ifInterrupted(signal)
-    return { kind: 'told', code }
+    return done
   } catch (error) {
     const refused = error instanceof LabError && error.code === 'refused'
     if (!record.complete && (signal.aborted || refused)) {
@@ -69,10 +65,29 @@ export async function labUp(call: LabCall, asked: Partial<LabParameters>): Promi
   }
 }
 
-function create(directory: LabDirectory, asked: Partial<LabParameters>): LabRecord {
+async function upHereOrInside(call: LabCall, record: LabRecord): Promise<Told<LabReport>> {
+  const { directory, signal } = call
+  const plan = planOf(record.parameters)
+  if (!mayDirectly()) await ensureHolder(directory, record.id, signal)
+  ensureOuterRelay(directory, record.id, plan)
+  const way = wayInside(directory, record)
+  if (way !== undefined) return { kind: 'told', code: await runInside(directory, record.id, way, call.words) }
+  // Nobody is left where the names were bound before.
+  const here = { ...record, mountNamespace: ownMountNamespace() }
+  if (here.mountNamespace !== record.mountNamespace) directory.writeRecord(here)
+  return told(await bringUp({ ...call, record: here, plan }))
+}
+
+async function create(
+  directory: LabDirectory,
+  asked: Partial<LabParameters>,
+  signal: AbortSignal,
+): Promise<LabRecord> {
   const parameters = { ...DEFAULTS, ...asked }
-  checkLimits(planOf(parameters))
-  return directory.create(randomBytes(8).toString('hex'), parameters)
+  const plan = planOf(parameters)
+  checkLimits(plan)
+  await checkEtcd(plan, signal)
+  return directory.create(randomBytes(8).toString('hex'), parameters, ownMountNamespace())
 }
 
 export const labCheck = (call: LabCall): Promise<Told<LabReport>> =>
@@ -114,11 +129,18 @@ async function inside<T>(
   work: (record: LabRecord, plan: LabPlan) => Promise<T>,
 ): Promise<Told<T>> {
   const record = recordOf(call.directory)
-  if (!isInside() && holderStarted(call.directory))
-    return { kind: 'told', code: await runInside(call.directory, record.id, call.words) }
-  if (!mayDirectly())
-    throw new LabError('refused', `the lab in ${call.directory.path} is root's; only root can look into it`)
-  returnToCaller()
+  if (!isBroughtInside()) {
+    const way = wayInside(call.directory, record)
+    if (way !== undefined)
+      return { kind: 'told', code: await runInside(call.directory, record.id, way, call.words) }
+    if (!mayDirectly())
+      throw call.directory.process(HOLDER) === undefined
+        ? new LabError('refused', `the lab in ${call.directory.path} is root's; only root can look into it`)
+        : new LabError(
+            'not-up',
+            'the process that held this lab is gone, and the lab with it; `heddle lab up` makes it anew, `heddle lab down` removes what is left',
+          )
+  }
   return told(await work(record, planOf(record.parameters)))
 }
 

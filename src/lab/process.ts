@@ -8,6 +8,8 @@ import { LabError } from './error.ts'
 
 /** In the environment of every process of a lab: its id. */
 export const MARKER = 'HEDDLE_LAB'
+/** The name of the process that keeps an ordinary user's namespaces. */
+export const HOLDER = 'holder'
 
 export interface ProcessRecord {
   readonly pid: number

@@ -14,6 +14,8 @@ import { isAlive, startProcess } from './process.ts'
 import { lastLines, until } from './wait.ts'
 
 const ANSWER_MS = 20_000
+/** For an etcd that should be running already. */
+const ETCD_MS = 5_000
 
 /** As the lab's hosts reach it. */
 export const storeEndpoint = (plan: LabPlan): string => `http://${plan.store.address}:${plan.store.port}`
@@ -166,9 +168,25 @@ export async function configureStore(
   )
 }
 
+/** Whether an etcd of this machine answers, before a lab is begun that needs it. */
+export async function checkEtcd(plan: LabPlan, signal: AbortSignal): Promise<void> {
+  if (plan.store.etcd === undefined) return
+  const { store } = plan.parameters
+  using client = new StoreClient(`http://${formatAddress(plan.store.etcd)}`, '/heddle-lab')
+  const deadline = AbortSignal.timeout(ETCD_MS)
+  try {
+    await client.leases(AbortSignal.any([signal, deadline]))
+  } catch (error) {
+    const why = error instanceof EtcdError ? error.detail : `no answer in ${ETCD_MS / 1000} s`
+    if (error instanceof EtcdError || deadline.aborted)
+      throw new LabError('failed', `--store ${store} can't be used: ${why}`, { cause: error })
+    throw error
+  }
+}
+
 /** The keys of a lab in an etcd that outlives it, removed from where the person types. */
 export async function forgetLab(plan: LabPlan, id: string): Promise<void> {
   if (plan.store.etcd === undefined) return
   using client = new StoreClient(`http://${formatAddress(plan.store.etcd)}`, storePrefix(plan, id))
-  await client.removeAll(AbortSignal.timeout(5_000))
+  await client.removeAll(AbortSignal.timeout(ETCD_MS))
 }
