@@ -1,38 +1,39 @@
 // ADD, DEL and STATUS of the flannel plugin (flannel-compat 7.5). Each returns what goes to stdout.
 import { statSync } from 'node:fs'
 import type { Call } from './call.ts'
-import { addDelegate, removeDelegate } from './delegate.ts'
+import { findDelegate, type Delegate } from './delegate.ts'
 import { delegateConfig } from './delegate-config.ts'
-import { Code, CniError } from './error.ts'
-import { formatSorted, type JsonObject } from './json.ts'
+import { Code, CniError, messageOf } from './error.ts'
+import { formatSorted, parseObject } from './json.ts'
 import { parseNetConf, type NetConf } from './net-conf.ts'
-import { ownState, parseState, readState, removeState, writeState, type Attachment } from './state.ts'
+import { ownState, readState, removeState, writeState, type Attachment } from './state.ts'
 import { readSubnetEnv } from './subnet-env.ts'
 
 export async function add(call: Call): Promise<string> {
   checkNetns(call)
   const conf = parseNetConf(call.config)
   const config = delegateConfig(conf, readSubnetEnv(conf.subnetFile))
+  const delegate = findDelegate(call, config)
   const attachment = attachmentOf(call, conf)
   const before = ownState(attachment)
   writeState(attachment, formatSorted(config))
   try {
-    return await addDelegate(call, config)
+    return await delegate.add()
   } catch (error) {
     // An ADD that was refused because the pod has the interface already must not cost that one its state.
     if (before !== undefined) writeState(attachment, before)
-    else await undo(call, attachment, config)
+    else await undo(delegate, attachment)
     throw error
   }
 }
 
-/** A delegate of another maker may have left half of its work; if it can't take it back, DEL will ask it again. */
-async function undo(call: Call, attachment: Attachment, config: JsonObject): Promise<void> {
+/** A delegate of another maker may have left half of its work; if it can't take it back now, DEL will ask it again. */
+async function undo(delegate: Delegate, attachment: Attachment): Promise<void> {
   try {
-    if (config['type'] !== 'bridge') await removeDelegate(call, config)
+    if (!delegate.tidy) await delegate.remove()
     removeState(attachment)
   } catch (error) {
-    process.stderr.write(`flannel: after a failed ADD of ${call.containerId}: ${String(error)}\n`)
+    process.stderr.write(`flannel: after the failed ADD of ${attachment.containerId}: ${messageOf(error)}\n`)
   }
 }
 
@@ -42,8 +43,8 @@ export async function del(call: Call): Promise<string> {
   const conf = parseNetConf(call.config)
   const attachment = attachmentOf(call, conf)
   const text = readState(attachment)
-  const config = text === undefined ? undefined : parseState(text)
-  if (config !== undefined) await removeDelegate(call, config)
+  const config = text === undefined ? undefined : parseObject(text)
+  if (config !== undefined) await findDelegate(call, config).remove()
   else {
     if (text !== undefined)
       process.stderr.write(

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'bun:test'
 import * as fc from 'fast-check'
 import { thrown } from '../../test/support/values.ts'
 import { delegateConfig } from './delegate-config.ts'
-import { field, formatSorted, type JsonObject, type JsonValue } from './json.ts'
+import { field, formatSorted, parseObject, type JsonObject, type JsonValue } from './json.ts'
 import { parseNetConf } from './net-conf.ts'
 import { parseSubnetEnv, readSubnetEnv } from './subnet-env.ts'
 
@@ -169,6 +169,11 @@ describe('subnet.env', () => {
       details: expect.stringContaining('flanneld writes /nowhere/subnet.env once it has a lease'),
     })
   })
+})
+
+test('text that is no object is none', () => {
+  expect(parseObject('{"a":1}')).toEqual({ a: 1 })
+  for (const text of ['', '[]', '7', 'null', '{"a":']) expect(parseObject(text)).toBeUndefined()
 })
 
 test('JSON is written with sorted keys, and reads back the same', () => {

@@ -1,37 +1,28 @@
 // Who does the work: the bridge built in here where it can, else the plugin of that name in CNI_PATH.
 import { accessSync, constants } from 'node:fs'
 import { join } from 'node:path'
+import { beyondBuiltIn } from './bridge/config.ts'
 import type { Call } from './call.ts'
 import { Code, CniError } from './error.ts'
-import { isObject, formatSorted, type JsonObject, type JsonValue } from './json.ts'
-import { beyondBuiltIn } from './bridge/config.ts'
+import type { JsonObject } from './json.ts'
 
-/** What to print on stdout. */
-export async function addDelegate(call: Call, config: JsonObject): Promise<string> {
-  const plugin = choose(call, config)
-  if (plugin !== undefined) return execPlugin(plugin, call, 'ADD', config)
-  const [{ addToBridge }, { formatResult }] = await Promise.all([
-    import('./bridge/plugin.ts'),
-    import('./result.ts'),
-  ])
-  return formatResult(addToBridge(call, config), call.version)
+export interface Delegate {
+  /** What a failed ADD of it had made is gone by itself. */
+  readonly tidy: boolean
+  /** Returns what to print on stdout. */
+  add(): Promise<string>
+  remove(): Promise<void>
 }
 
-export async function removeDelegate(call: Call, config: JsonObject): Promise<void> {
-  const plugin = choose(call, config)
-  if (plugin !== undefined) await execPlugin(plugin, call, 'DEL', config)
-  else (await import('./bridge/plugin.ts')).removeFromBridge(call, config)
-}
-
-/** The path of a plugin to execute; undefined for the one built in. Throws CniError if there is neither. */
-function choose(call: Call, config: JsonObject): string | undefined {
+/** Throws CniError if neither this program nor CNI_PATH has what the config asks for. */
+export function findDelegate(call: Call, config: JsonObject): Delegate {
   const type = typeof config['type'] === 'string' ? config['type'] : ''
   if (type === 'flannel' || type === '' || type.includes('/') || type === '.' || type === '..')
     throw new CniError(Code.badConfig, `a delegate of type ${JSON.stringify(type)} is not possible`)
   const beyond = type === 'bridge' ? beyondBuiltIn(config) : type
-  if (beyond === undefined) return undefined
+  if (beyond === undefined) return builtIn(call, config)
   const path = call.path.map((directory) => join(directory, type)).find(isExecutable)
-  if (path !== undefined) return path
+  if (path !== undefined) return inPath(path, call, config)
   const why = `failed to find plugin ${JSON.stringify(type)} in path [${call.path.join(' ')}]`
   throw type === 'bridge'
     ? new CniError(
@@ -44,45 +35,36 @@ function choose(call: Call, config: JsonObject): string | undefined {
     : new CniError(Code.badConfig, why, 'install it there, or choose another delegate "type"')
 }
 
+const builtIn = (call: Call, config: JsonObject): Delegate => ({
+  tidy: true,
+  async add() {
+    const { addToBridge } = await import('./bridge/plugin.ts')
+    const { formatResult } = await import('./result.ts')
+    return formatResult(addToBridge(call, config), call.version)
+  },
+  async remove() {
+    const { removeFromBridge } = await import('./bridge/plugin.ts')
+    removeFromBridge(call, config)
+  },
+})
+
+const inPath = (path: string, call: Call, config: JsonObject): Delegate => ({
+  tidy: false,
+  async add() {
+    const { execPlugin } = await import('./exec.ts')
+    return execPlugin(path, call, 'ADD', config)
+  },
+  async remove() {
+    const { execPlugin } = await import('./exec.ts')
+    execPlugin(path, call, 'DEL', config)
+  },
+})
+
 function isExecutable(path: string): boolean {
   try {
     accessSync(path, constants.X_OK)
     return true
   } catch {
     return false
-  }
-}
-
-/** Runs it as the CNI library does: config on stdin, the environment as ours; its errors keep their code. */
-async function execPlugin(
-  path: string,
-  call: Call,
-  command: 'ADD' | 'DEL',
-  config: JsonObject,
-): Promise<string> {
-  const { spawnSync } = await import('node:child_process')
-  const { stdout, status, signal, error } = spawnSync(path, [], {
-    input: formatSorted(config),
-    env: { ...process.env, CNI_COMMAND: command, CNI_PATH: call.path.join(':') },
-    stdio: ['pipe', 'pipe', 'inherit'],
-    maxBuffer: 16 << 20,
-    encoding: 'utf8',
-  })
-  if (error !== undefined) throw new CniError(Code.internal, `${path}: ${error.message}`, '', error)
-  if (status === 0) return stdout
-  const answer = parseObject(stdout)
-  const { code, msg, details } = answer ?? {}
-  if (typeof code === 'number' && typeof msg === 'string')
-    throw new CniError(code, msg, typeof details === 'string' ? details : '')
-  const end = signal === null ? `ended with ${status}` : `was killed by ${signal}`
-  throw new CniError(Code.internal, `netplugin failed: ${path} ${end}`, stdout.trim())
-}
-
-function parseObject(text: string): JsonObject | undefined {
-  try {
-    const json = JSON.parse(text) as JsonValue
-    return isObject(json) ? json : undefined
-  } catch {
-    return undefined
   }
 }

@@ -14,6 +14,16 @@ export function field(object: JsonObject, name: string): JsonValue | undefined {
   return undefined
 }
 
+/** The object that a text says, or undefined where it says none (a state file on a disk that was full). */
+export function parseObject(text: string): JsonObject | undefined {
+  try {
+    const json = JSON.parse(text) as JsonValue
+    return isObject(json) ? json : undefined
+  } catch {
+    return undefined
+  }
+}
+
 /** Text with keys sorted by code unit, no spaces, and `<>&` escaped: what Go's encoder makes of a map. */
 export function formatSorted(value: JsonValue): string {
   if (typeof value === 'string') return goString(value)

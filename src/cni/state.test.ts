@@ -12,7 +12,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseState, readState, removeState, writeState } from './state.ts'
+import { readState, removeState, writeState } from './state.ts'
 
 function place() {
   const root = mkdtempSync(join(tmpdir(), 'heddle-state-'))
@@ -74,12 +74,5 @@ describe('state', () => {
     expect(readFileSync(join(at.dataDir, 'c1'), 'utf8')).toBe('two')
     removeState(at.of('eth0'))
     expect(at.files()).toEqual([])
-  })
-
-  test('that is no config is none', () => {
-    expect(parseState('{"a":1}')).toEqual({ a: 1 })
-    expect(parseState('')).toBeUndefined()
-    expect(parseState('[]')).toBeUndefined()
-    expect(parseState('{"a":')).toBeUndefined()
   })
 })

@@ -12,7 +12,6 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { isObject, type JsonObject, type JsonValue } from './json.ts'
 
 export interface Attachment {
   readonly dataDir: string
@@ -64,16 +63,6 @@ function upstreamName(a: Attachment): 'ours' | 'another' | 'foreign' | undefined
   if (upstream === undefined) return undefined
   if (upstream.nlink === 1) return 'foreign'
   return statSync(ownPath(a), { throwIfNoEntry: false })?.ino === upstream.ino ? 'ours' : 'another'
-}
-
-/** The configuration in a state file, or undefined where it isn't one (a disk that filled up). */
-export function parseState(text: string): JsonObject | undefined {
-  try {
-    const json = JSON.parse(text) as JsonValue
-    return isObject(json) ? json : undefined
-  } catch {
-    return undefined
-  }
 }
 
 function read(path: string): string | undefined {

@@ -1,0 +1,105 @@
+// The CNI plugin as a runtime calls it, a process each call: `await using node = await cniNode()` is a host whose
+// pods it serves, with directories of its own.
+import { spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { JsonObject } from '../../src/cni/json.ts'
+import { kernel, type TestHost } from './kernel.ts'
+
+const MAIN = join(import.meta.dirname, '..', '..', 'src', 'cni', 'main.ts')
+const SCRIPT = `import { cniMain } from '${MAIN}'; process.exit(await cniMain())`
+/** Where Debian keeps the stock plugins. */
+export const STOCK = '/usr/lib/cni'
+export const SUBNET_ENV =
+  'FLANNEL_NETWORK=10.1.0.0/16\nFLANNEL_SUBNET=10.1.17.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n'
+
+export interface Answer {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+  readonly json: Record<string, unknown>
+}
+export interface Wish {
+  readonly id?: string
+  readonly ifname?: string
+  readonly config?: JsonObject
+  readonly env?: Readonly<Record<string, string>>
+}
+
+export type CniNode = Awaited<ReturnType<typeof cniNode>>
+
+/** A host that gives pods addresses. Disposal takes all of it away, files included. */
+export async function cniNode(subnetEnv = SUBNET_ENV) {
+  await using made = new AsyncDisposableStack()
+  const own = made.use(await kernel())
+  const root = made.adopt(mkdtempSync(join(tmpdir(), 'heddle-cni-')), (path) =>
+    rmSync(path, { recursive: true }),
+  )
+  const at = (...names: string[]) => join(root, ...names)
+  writeFileSync(at('subnet.env'), subnetEnv)
+  const conf: JsonObject = {
+    cniVersion: '1.0.0',
+    name: 'cbr0',
+    type: 'flannel',
+    subnetFile: at('subnet.env'),
+    dataDir: at('flannel'),
+    ipam: { dataDir: at('networks') },
+    delegate: { hairpinMode: true, isDefaultGateway: true },
+  }
+  const files = (name: string): string[] => (existsSync(at(name)) ? readdirSync(at(name)).sort() : [])
+  const held = made.move()
+  return {
+    own,
+    at,
+    conf,
+    pod: async () => held.use(await kernel()),
+    call: (command: string, pod: TestHost | string, wish: Wish = {}): Promise<Answer> =>
+      run(
+        own,
+        { ...conf, ...wish.config },
+        {
+          CNI_COMMAND: command,
+          CNI_CONTAINERID: wish.id ?? 'c1',
+          CNI_NETNS: typeof pod === 'string' ? pod : pod.namespace.path,
+          CNI_IFNAME: wish.ifname ?? 'eth0',
+          CNI_PATH: STOCK,
+          ...wish.env,
+        },
+      ),
+    states: () => files('flannel'),
+    given: () => files('networks/cbr0').filter((name) => /^\d+\.|:/.test(name)),
+    links: async () =>
+      (await own.ipJson('link')).map((link) => String(link['ifname'])).filter((n) => n !== 'lo'),
+    [Symbol.asyncDispose]: () => held.disposeAsync(),
+  }
+}
+
+function run(host: TestHost, config: JsonObject, env: Readonly<Record<string, string>>): Promise<Answer> {
+  const child = spawn('nsenter', [`--net=${host.namespace.path}`, process.execPath, '-e', SCRIPT], {
+    env: { ...env, PATH: process.env['PATH'] },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  })
+  let [stdout, stderr] = ['', '']
+  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()))
+  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
+  child.stdin.on('error', () => undefined)
+  child.stdin.end(JSON.stringify(config))
+  return new Promise((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', (code) => {
+      const json = stdout.startsWith('{') ? (JSON.parse(stdout) as Record<string, unknown>) : {}
+      resolve({ code, stdout, stderr, json })
+    })
+  })
+}
+
+export const ipsOf = (answer: Answer): string[] =>
+  ((answer.json['ips'] ?? []) as { address: string }[]).map(({ address }) => address)
+/** Throws if the ADD failed. */
+export const added = (answer: Answer): Answer => {
+  if (answer.code !== 0) throw new Error(`ADD failed: ${answer.stdout}${answer.stderr}`)
+  return answer
+}
+/** One answered ping. */
+export const reaches = (from: TestHost, to: string) => from.sh(`ping -n -c 1 -W 5 ${to}`)
