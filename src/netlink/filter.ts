@@ -98,9 +98,9 @@ export function compile(rules: readonly FilterRule[]): Instruction[] {
     const checks = values.flatMap((value, index): Instruction[] => [
       { code: JUMP_IF_EQUAL, yes: 0, no: 1, k: rule.bytes === 4 ? swap32(value >>> 0) : value },
       // Over the checks that are left, and the drop.
-      { code: JUMP, yes: 0, no: 0, k: 2 * (values.length - index - 1) + 1 },
+      rule.drops === true ? DROP : { code: JUMP, yes: 0, no: 0, k: 2 * (values.length - index - 1) + 1 },
     ])
-    const body = [load, ...checks, DROP]
+    const body = rule.drops === true ? [load, ...checks] : [load, ...checks, DROP]
     program.push({ code: LOAD_HALF, yes: 0, no: 0, k: 4 })
     for (const [index, type] of rule.types.entries()) {
       // On equality over the remaining types and the jump that leaves the rule, to its body.

@@ -17,9 +17,11 @@ const IFLA = {
   linkInfo: 18,
   namespacePid: 19,
   namespaceFd: 28,
+  extensionMask: 29,
 } as const
 const INFO = { kind: 1, data: 2 } as const
 const VETH_INFO_PEER = 1
+const RTEXT_FILTER_SKIP_STATS = 8
 /** IFF_* of net/if.h. */
 export const IFF = { up: 0x1, loopback: 0x8, running: 0x40 } as const
 
@@ -109,7 +111,10 @@ export const getLink = (link: LinkRef): Message =>
   Writer.message(RTM_LINK.get, 0, `get link ${link}`, (w) => refer(w, link, undefined))
 
 export const listLinks = (): Message =>
-  Writer.message(RTM_LINK.get, 0, 'list links', (w) => header(w, 0, undefined))
+  Writer.message(RTM_LINK.get, 0, 'list links', (w) => {
+    header(w, 0, undefined)
+    w.attrU32(IFLA.extensionMask, RTEXT_FILTER_SKIP_STATS)
+  })
 
 function refer(w: Writer, link: LinkRef, up: boolean | undefined): void {
   header(w, typeof link === 'number' ? link : 0, up)

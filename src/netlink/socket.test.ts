@@ -284,6 +284,17 @@ describe('foreign and lost replies', () => {
     expect(h.link('br').mtuBytes).toBe(1200)
   })
 
+  test('more than the kernel takes at once is refused by name, and nothing is done', async () => {
+    await using h = await host()
+    using socket = NetlinkSocket.open('route', h.namespace)
+    const many = Array.from({ length: 200 }, () =>
+      Writer.message(16, 4, 'set alias', (w) => w.zero(16).attrBytes(20, new Uint8Array(60_000))),
+    )
+    expect(thrown(() => socket.transaction(many))).toMatchObject({ code: 'refused', errnoName: 'EMSGSIZE' })
+    socket.request(changeLink('br', { mtuBytes: 1400 }))
+    expect(h.link('br').mtuBytes).toBe(1400)
+  })
+
   test('a closed socket, and one that is in the middle of something, refuse', async () => {
     await using h = await host()
     const socket = NetlinkSocket.open('route', h.namespace)
