@@ -234,6 +234,7 @@ export class Ledger<T extends KernelObject> {
       }
       for (const hint of this.#carrier.heard()) this.heed(hint, out)
     }
+    for (const { key } of changes) if (!this.trouble.has(key)) this.#broken.delete(key)
     return out
   }
 
@@ -252,7 +253,7 @@ export class Ledger<T extends KernelObject> {
         this.#disturb(change.have, undefined, out)
       }
       if (this.#broken.has(key)) this.count.repairs++
-      this.#fine(key)
+      this.trouble.clear(key)
     }
   }
 

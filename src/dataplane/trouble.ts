@@ -27,6 +27,9 @@ export class Trouble {
   get blocked(): number {
     return this.#entries.size - this.#failing
   }
+  has(key: string): boolean {
+    return this.#entries.has(key)
+  }
   entries(): IterableIterator<[string, Entry]> {
     return this.#entries.entries()
   }
