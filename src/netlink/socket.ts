@@ -106,25 +106,20 @@ export class NetlinkSocket implements Disposable {
     const sequence = this.#channel.send([message], NLM_F.dump)
     const found: (T | Reply)[] = []
     let interrupted = false
-    let failure: unknown
     let done = false
     while (!done)
       for (const reply of this.#channel.receive(true, message.subject)) {
         if (reply.sequence !== sequence) continue
         if ((reply.flags & NLM_F.dumpInterrupted) !== 0) interrupted = true
         if (reply.type === NLMSG.done || reply.type === NLMSG.error) {
-          failure ??= statusOf(reply, message)
+          const refusal = statusOf(reply, message)
+          if (refusal !== undefined) throw refusal
           done = true
-        } else if (failure === undefined && !interrupted)
-          // Read on after a failure of the parser's: a dump left half read would answer EBUSY to the next one.
-          try {
-            const value = parse === undefined ? { ...reply, body: reply.body.slice() } : parse(reply)
-            if (value !== undefined) found.push(value)
-          } catch (error) {
-            failure = error
-          }
+        } else if (!interrupted) {
+          const value = parse === undefined ? { ...reply, body: reply.body.slice() } : parse(reply)
+          if (value !== undefined) found.push(value)
+        }
       }
-    if (failure !== undefined) throw failure
     return interrupted ? undefined : found
   }
 
