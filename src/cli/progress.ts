@@ -20,7 +20,7 @@ export function progressOn(stream: NodeJS.WriteStream): Progress & Disposable {
     working(step, detail) {
       if (stream.isTTY) {
         clear()
-        stream.write(say('…', step, detail).slice(0, Math.max(20, stream.columns - 1)))
+        stream.write(say('…', step, detail).slice(0, Math.max(20, (stream.columns || 80) - 1)))
         lineOpen = true
       } else if (performance.now() - last > SIGN_OF_LIFE_MS) {
         last = performance.now()

@@ -35,7 +35,7 @@ export async function inspect(
       endpoint: storeEndpoint(plan),
     },
     hosts,
-    leases,
+    leases: leases && byHost(leases, plan),
   }
 }
 
@@ -79,6 +79,15 @@ async function leasesOf(plan: LabPlan, id: string): Promise<readonly LeaseFact[]
     if (error instanceof StoreError || deadline.aborted) return undefined
     throw error
   }
+}
+
+/** In the order of the hosts; those of nobody we know last. */
+function byHost(leases: readonly LeaseFact[], plan: LabPlan): readonly LeaseFact[] {
+  const place = (lease: LeaseFact): number => {
+    const index = plan.hosts.findIndex((host) => host.underlay === lease.publicIp)
+    return index < 0 ? plan.hosts.length : index
+  }
+  return leases.toSorted((a, b) => place(a) - place(b))
 }
 
 /** All processes run and every host is ready. */

@@ -27,6 +27,7 @@ import { LabError } from './error.ts'
 const PATIENCE_MS = 15_000
 /** CNI calls that run at one time: they are short, and a machine may have two cores. */
 const CALLS_AT_ONCE = 4
+const MOST_LISTED = 4
 
 export interface UpOptions {
   readonly directory: LabDirectory
@@ -90,7 +91,11 @@ async function startHosts(options: UpOptions, namespaces: LabNamespaces): Promis
       show()
     }
   })
-  progress.done('hosts', plan.hosts.map((host) => `${host.name} ${subnetOf(directory, host)}`).join(', '))
+  const subnets = plan.hosts.map((host) => `${host.name} ${subnetOf(directory, host)}`)
+  progress.done(
+    'hosts',
+    subnets.length <= MOST_LISTED ? subnets.join(', ') : `${subnets.length} hosts, each with its subnet`,
+  )
   progress.done('pods', `${count(pods, 'pod')}, each made by the CNI plugin`)
 }
 
