@@ -202,7 +202,7 @@ export class Reconciler implements AsyncDisposable {
     try {
       for await (const heard of (ledger as Ledger<KernelObject>).hints(signal)) {
         this.#spread((ledger as Ledger<KernelObject>).heed(heard), 'theirs')
-        if (!ledger.isDirty) continue
+        if (!this.#ledgers.some((each) => each.isDirty)) continue
         this.#firstHintMs ??= performance.now()
         this.#bell.ring()
       }
