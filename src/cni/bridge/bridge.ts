@@ -28,7 +28,7 @@ export function findLink(socket: NetlinkSocket, name: string): LinkInfo | undefi
 }
 
 /** Set at birth: a MAC that the kernel or udev picked changes with the bridge's ports. */
-export const randomMac = (): Mac => localMac(crypto.getRandomValues(new Uint8Array(6)))
+export const randomMac = (): Mac => localMac(Uint8Array.from({ length: 6 }, () => Math.random() * 256))
 
 /** The bridge of this name, up; made if it isn't there. Others may be making it at the same time. */
 export function ensureBridge(socket: NetlinkSocket, name: string, mtuBytes: number | undefined): LinkInfo {

@@ -30,18 +30,17 @@ export function addToBridge(call: Call, config: JsonObject): Result {
     for (const { gateway, length } of given)
       ensureGateway(onHost, bridge, { ip: gateway, length }, wanted.forceAddress)
   const pair = makePair(onHost, inPod, namespace, { ...wanted, bridge, ifname: call.ifname })
-  undo.defer(() => ignoreMissing(() => onHost.request(removeLink(pair.host.index))))
+  undo.defer(() => ignoreMissing(() => onHost.request(removeLink(pair.host.name))))
   const routes = [...wanted.routes, ...defaultRoutes(wanted, given)]
   configurePod(inPod, namespace, pair.pod, given, routes)
   undo.move()
-  const seen = ({ name, mac, mtuBytes }: typeof bridge, sandbox?: string) => ({
-    name,
-    mac,
-    mtuBytes,
-    sandbox,
-  })
+  const { name, mac, mtuBytes } = bridge
   return {
-    interfaces: [seen(bridge), seen(pair.host), seen(pair.pod, call.netns)],
+    interfaces: [
+      { name, mac, mtuBytes, sandbox: undefined },
+      { ...pair.host, mtuBytes: pair.pod.mtuBytes, sandbox: undefined },
+      { name: call.ifname, mac: pair.pod.mac, mtuBytes: pair.pod.mtuBytes, sandbox: call.netns },
+    ],
     ips: given.map((address) => ({ ...address, interface: 2 })),
     routes,
     dns: wanted.dns,

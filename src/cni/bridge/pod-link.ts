@@ -16,9 +16,9 @@ import type { Route } from '../result.ts'
 import { findLink, randomMac, setIfThere } from './bridge.ts'
 
 export interface Pair {
-  /** In the bridge. */
-  readonly host: LinkInfo
-  /** In the pod; down. */
+  /** In the bridge, up. */
+  readonly host: { readonly name: string; readonly mac: Mac }
+  /** In the pod, down. */
   readonly pod: LinkInfo
 }
 export interface PairOptions {
@@ -38,27 +38,28 @@ export function makePair(
   options: PairOptions,
 ): Pair {
   const { bridge, ifname } = options
-  if (findLink(inPod, ifname) !== undefined)
-    throw new CniError(Code.internal, `container veth name provided (${ifname}) already exists`)
+  const mac = randomMac()
   const mtu = options.mtuBytes === undefined ? {} : { mtuBytes: options.mtuBytes }
-  const name = create(onHost, (name) => ({
+  const peer = {
+    name: ifname,
+    mac: options.mac ?? randomMac(),
+    namespace: { fd: namespace.fd },
+    ...mtu,
+  }
+  const name = create(onHost, inPod, ifname, (name) => ({
     name,
     up: true,
-    mac: randomMac(),
+    mac,
     master: bridge.index,
     ...mtu,
-    kind: {
-      type: 'veth',
-      peer: { name: ifname, mac: options.mac ?? randomMac(), namespace: { fd: namespace.fd }, ...mtu },
-    },
+    kind: { type: 'veth', peer },
   }))
   try {
-    const [host, pod] = [findLink(onHost, name), findLink(inPod, ifname)]
-    if (host === undefined || pod === undefined)
-      throw new CniError(Code.internal, `veth pair ${name} was removed as soon as it was made`)
     setIfThere(`net/ipv6/conf/${name}/accept_ra`, 0)
-    if (options.hairpin) onHost.request(changeBridgePort(host.index, { hairpin: true }))
-    return { host, pod }
+    if (options.hairpin) onHost.request(changeBridgePort(name, { hairpin: true }))
+    const pod = findLink(inPod, ifname)
+    if (pod !== undefined) return { host: { name, mac }, pod }
+    throw new CniError(Code.internal, `veth pair ${name} was removed as soon as it was made`)
   } catch (error) {
     ignoreMissing(() => onHost.request(removeLink(name)))
     throw error
@@ -66,14 +67,23 @@ export function makePair(
 }
 
 /** Tries names like the stock plugin's until one is free. */
-function create(socket: NetlinkSocket, link: (name: string) => Parameters<typeof createLink>[0]): string {
+function create(
+  onHost: NetlinkSocket,
+  inPod: NetlinkSocket,
+  ifname: string,
+  link: (name: string) => Parameters<typeof createLink>[0],
+): string {
   for (let tries = 1; ; tries++) {
-    const name = `veth${Buffer.from(crypto.getRandomValues(new Uint8Array(4))).toString('hex')}`
+    const name = `veth${Math.floor(Math.random() * 0x1_0000_0000)
+      .toString(16)
+      .padStart(8, '0')}`
     try {
-      socket.request(createLink(link(name)))
+      onHost.request(createLink(link(name)))
       return name
     } catch (error) {
       if (!isExists(error) || tries === 10) throw error
+      if (findLink(inPod, ifname) !== undefined)
+        throw new CniError(Code.internal, `container veth name provided (${ifname}) already exists`)
     }
   }
 }
@@ -95,11 +105,8 @@ export function configurePod(
   const addresses = given.map(({ ip, length }) =>
     putAddress({ linkIndex: link.index, ip, length, ...(isIPv4(ip) ? {} : { flags: IFA_F.noDad }) }),
   )
-  const up = changeLink(link.index, { up: true })
-  const gatewayOf = (route: Route) =>
-    route.gw ?? given.find(({ ip }) => familyOf(ip) === familyOfPrefix(route.dst))?.gateway
   const ways = routes.map((route) => {
-    const via = gatewayOf(route)
+    const via = route.gw ?? given.find(({ ip }) => familyOf(ip) === familyOfPrefix(route.dst))?.gateway
     return addRoute({
       to: route.dst,
       linkIndex: link.index,
@@ -109,9 +116,12 @@ export function configurePod(
       ...(route.table === undefined ? {} : { table: route.table }),
     })
   })
-  for (const error of inPod.batch([...addresses, up])) if (error !== undefined) throw error
-  // A route given twice, or one that the address brought along, is there already.
-  for (const error of inPod.batch(ways)) if (error !== undefined && !isExists(error)) throw error
+  const errors = inPod.batch([...addresses, changeLink(link.index, { up: true }), ...ways])
+  for (const [index, error] of errors.entries()) {
+    // A route given twice, or one that the address brought along, is there already.
+    if (index > addresses.length && isExists(error)) continue
+    if (error !== undefined) throw error
+  }
 }
 
 /** Inside the pod's namespace. */
