@@ -33,16 +33,13 @@ const schema = v.pipe(
   v.object({
     vni: wholeNumber('VNI', 0, 0xff_ffff, 1),
     port: wholeNumber('Port', 0, 0xffff, 0),
-    mtu: v.optional(
-      v.union(
-        [
-          v.literal(0),
-          v.pipe(v.number(), v.integer(), v.minValue(LEAST_OUTER_MTU_BYTES), v.maxValue(0xffff)),
-        ],
+    mtu: v.pipe(
+      wholeNumber('MTU', 0, 0xffff, 0),
+      v.check(
+        (mtu) => mtu === 0 || mtu >= LEAST_OUTER_MTU_BYTES,
         (issue) =>
-          `Backend.MTU must be a whole number from ${LEAST_OUTER_MTU_BYTES} to 65535, or 0 for the interface's own, not ${JSON.stringify(issue.input)}`,
+          `Backend.MTU must be at least ${LEAST_OUTER_MTU_BYTES}, or 0 for the interface's own, not ${issue.input}`,
       ),
-      0,
     ),
     gbp: flag('GBP'),
     learning: flag('Learning'),

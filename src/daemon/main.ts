@@ -31,6 +31,7 @@ export async function flanneldMain(args: readonly string[]): Promise<number> {
   for (const note of notes) logger.error(note)
   logger.info(`heddle ${VERSION}, options: ${describeOptions(options)}`)
   const stop = stopOnSignal()
+  using _ = log
   try {
     await runDaemon(options, stop)
     logger.info('Exiting cleanly...')

@@ -11,6 +11,8 @@ export interface StatusSource {
   report(): unknown
 }
 
+const RETRY_MS = 5_000
+
 export type Place = { readonly ip: string; readonly port: number } | { readonly socket: string }
 
 /** Answers until disposed. A place that is taken is told through `onTrouble` and tried again: it never ends the daemon. */
@@ -18,10 +20,12 @@ export class StatusServer implements AsyncDisposable {
   readonly #server: Server
   readonly #place: Place
   readonly #onTrouble: (reason: string) => void
+  readonly #retryMs: number
   #retry: NodeJS.Timeout | undefined
   #closed = false
 
-  constructor(place: Place, source: StatusSource, onTrouble: (reason: string) => void) {
+  constructor(place: Place, source: StatusSource, onTrouble: (reason: string) => void, retryMs = RETRY_MS) {
+    this.#retryMs = retryMs
     this.#place = place
     this.#onTrouble = onTrouble
     this.#server = createServer(answer(source))
@@ -49,8 +53,8 @@ export class StatusServer implements AsyncDisposable {
   #again(error: Error): void {
     if (this.#closed) return
     const where = 'port' in this.#place ? `${this.#place.ip}:${this.#place.port}` : this.#place.socket
-    this.#onTrouble(`cannot answer status requests at ${where}: ${error.message}; trying again in 5 s`)
-    this.#retry = setTimeout(() => void this.#listen(), 5000)
+    this.#onTrouble(`cannot answer status requests at ${where}: ${error.message}; trying again`)
+    this.#retry = setTimeout(() => void this.#listen(), this.#retryMs)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
