@@ -70,7 +70,7 @@ export class LinkCarrier extends RtnetlinkCarrier<Link> {
         throw error
       }
     })
-    // What our own changes made the kernel say is no news.
+    // What our own changes made the kernel say is no news; but one that failed half-way may have cost what was on it.
     const names = new Set(
       changes.map((change) => (change.op === 'put' ? change.want.name : change.have.name)),
     )
@@ -79,6 +79,9 @@ export class LinkCarrier extends RtnetlinkCarrier<Link> {
         !(hint.kind === 'seen' && names.has(hint.key)) && !(hint.kind === 'link' && names.has(hint.link)),
     )
     for (const hint of [...earlier, ...later]) this.queue.push(hint)
+    for (const [index, change] of changes.entries())
+      if (change.op === 'put' && results[index]?.kind === 'failed')
+        this.queue.push({ kind: 'link', link: change.want.name })
     return results
   }
 

@@ -1,0 +1,114 @@
+// VXLAN devices: changed in place where the kernel takes it, made anew only where it doesn't, never at the cost of a
+// device that isn't ours.
+import { describe, expect, test } from 'bun:test'
+import { dataplaneHost, device, ownObjects, peer, soon } from '../../test/support/dataplane.ts'
+import { ip, mac } from '../../test/support/values.ts'
+import type { Link } from '../model/kernel.ts'
+
+const CHANGES: readonly [string, Link, 'in place' | 'anew'][] = [
+  ['MAC', device({ mac: mac('02:00:00:00:00:77') }), 'in place'],
+  ['MTU', device({ mtuBytes: 1400 }), 'in place'],
+  ['local address', device({ vxlan: { local: ip('192.168.0.2') } }), 'in place'],
+  ['underlay link', device({ vxlan: { underlay: 'eth1' } }), 'in place'],
+  ['learning', device({ vxlan: { learning: true } }), 'in place'],
+  [
+    'all of these',
+    device({
+      mac: mac('02:00:00:00:00:77'),
+      mtuBytes: 1400,
+      vxlan: { learning: true, underlay: 'eth1', local: ip('192.168.0.2') },
+    }),
+    'in place',
+  ],
+  ['VNI', device({ vxlan: { vni: 2 } }), 'anew'],
+  ['port', device({ vxlan: { port: 4789 } }), 'anew'],
+  ['group policy', device({ vxlan: { gbp: true } }), 'anew'],
+]
+
+describe('a changed device is changed', () => {
+  for (const [what, changed, how] of CHANGES)
+    test(`${how} for another ${what}`, async () => {
+      await using host = await dataplaneHost()
+      await host.sh(
+        'ip link add eth1 type veth peer name eth1-peer; ip link set eth1 up; ip addr add 192.168.0.2/32 dev eth1',
+      )
+      await using reconciler = host.reconciler()
+      reconciler.want('device', ownObjects())
+      reconciler.want('lease', peer(1))
+      reconciler.complete()
+      await reconciler.settled(soon())
+      const index = host.index('flannel.1')
+      reconciler.want('device', ownObjects(changed))
+      await reconciler.settled(soon())
+      expect([...reconciler.failures]).toEqual([])
+      expect(await reconciler.drift()).toEqual([])
+      expect(host.index('flannel.1') === index ? 'in place' : 'anew').toBe(how)
+      expect(host.link('flannel.1').up).toBe(true)
+    })
+})
+
+test('a device of our tunnel under another name gets its name back', async () => {
+  await using host = await dataplaneHost()
+  await host.sh(
+    'ip link add old0 address 02:00:00:00:00:01 type vxlan id 1 dstport 8472 local 192.168.0.1 dev eth0 nolearning; ip link set old0 up',
+  )
+  const index = host.index('old0')
+  await using reconciler = host.reconciler()
+  reconciler.want('device', ownObjects())
+  await reconciler.settled(soon())
+  expect(host.index('flannel.1')).toBe(index)
+  expect(await reconciler.drift()).toEqual([])
+})
+
+test('a device of our name but another type is a failure, and stays', async () => {
+  await using host = await dataplaneHost()
+  await host.sh('ip link add flannel.1 type bridge')
+  await using reconciler = host.reconciler()
+  reconciler.want('device', ownObjects())
+  reconciler.complete()
+  await reconciler.settled(soon())
+  expect(reconciler.failures.get('link flannel.1')?.reason).toBe(
+    "flannel.1 is a bridge device, not VXLAN, and not heddle's to remove: rename or delete it (ip link del flannel.1), or use another VNI",
+  )
+  expect(host.link('flannel.1').type).toBe('bridge')
+})
+
+test('a device of our name and tunnel with a remote of its own is made anew', async () => {
+  await using host = await dataplaneHost()
+  await host.sh(
+    'ip link add flannel.1 address 02:00:00:00:00:01 type vxlan id 1 dstport 8472 local 192.168.0.1 remote 192.168.0.9 dev eth0 nolearning',
+  )
+  await using reconciler = host.reconciler()
+  reconciler.want('device', ownObjects())
+  await reconciler.settled(soon())
+  expect(await host.sh('ip -d link show flannel.1')).not.toContain('remote')
+  expect(await reconciler.drift()).toEqual([])
+})
+
+test('an MTU that the underlay can’t carry is told, not clipped in silence', async () => {
+  await using host = await dataplaneHost()
+  await using reconciler = host.reconciler()
+  reconciler.want('device', ownObjects())
+  reconciler.want('lease', peer(1))
+  await reconciler.settled(soon())
+  reconciler.want('device', ownObjects(device({ mtuBytes: 9000, vxlan: { gbp: true } })))
+  await reconciler.settled(soon())
+  // What is on the device is there all the same.
+  expect(await reconciler.drift()).toEqual([{ kind: 'link', key: 'flannel.1', what: 'different' }])
+  expect(reconciler.failures.get('link flannel.1')?.reason).toContain('MTU')
+})
+
+test('a device that nobody wants any more goes, with all that is on it', async () => {
+  await using host = await dataplaneHost()
+  await using reconciler = host.reconciler()
+  reconciler.want('device', ownObjects())
+  reconciler.want('lease', peer(1))
+  reconciler.complete()
+  await reconciler.settled(soon())
+  reconciler.forget('device')
+  reconciler.forget('lease')
+  await reconciler.settled(soon())
+  expect((await host.sh('ip -br link')).includes('flannel.1')).toBe(false)
+  expect(await host.sh('ip nexthop; ip route show proto 104')).toBe('')
+  expect(reconciler.report().repairs).toBe(0)
+})

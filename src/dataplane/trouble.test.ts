@@ -1,0 +1,64 @@
+// Back-off, blocked objects, and the time that healing may take; all by given times.
+import { expect, test } from 'bun:test'
+import { Bell } from './bell.ts'
+import { Budget } from './budget.ts'
+import { Trouble } from './trouble.ts'
+
+test('the pause between tries doubles from 100 ms to 30 s', () => {
+  const trouble = new Trouble()
+  const pauses: number[] = []
+  for (let i = 0; i < 11; i++) {
+    trouble.failed('k', 'no', 1000)
+    pauses.push((trouble.nextTryMs() ?? NaN) - 1000)
+  }
+  expect(pauses).toEqual([100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000])
+  expect(trouble.due(30_999)).toEqual([])
+  expect(trouble.due(31_000)).toEqual(['k'])
+  trouble.clear('k')
+  expect([trouble.size, trouble.nextTryMs()]).toEqual([0, undefined])
+})
+
+test('only a first failure is news', () => {
+  const trouble = new Trouble()
+  trouble.failed('k', 'no', 0)
+  trouble.failed('k', 'no', 0)
+  expect(trouble.takeNews()).toEqual([{ key: 'k', reason: 'no' }])
+  expect(trouble.takeNews()).toEqual([])
+})
+
+test('what is blocked waits for its cause and for no clock', () => {
+  const trouble = new Trouble()
+  trouble.isBlocked('a', 'eth0', 'no link')
+  trouble.isBlocked('b', 'eth0', 'no link')
+  trouble.isBlocked('c', 'eth1', 'no link')
+  trouble.failed('c', 'refused', 0)
+  expect([trouble.blocked, trouble.failing]).toEqual([2, 1])
+  expect(trouble.freed('eth0')).toEqual(['a', 'b'])
+  expect(trouble.freed('eth1')).toEqual([])
+  expect(trouble.blockedKeys()).toEqual(['a', 'b'])
+  trouble.clear('a')
+  expect(trouble.freed('eth0')).toEqual(['b'])
+})
+
+test('healing runs at once until its budget is spent, and never waits for long', () => {
+  const budget = new Budget(0)
+  budget.spend(1_900, 0)
+  expect(budget.waitMs(0)).toBe(0)
+  budget.spend(120, 0)
+  expect(budget.waitMs(0)).toBe(200)
+  expect(budget.waitMs(200)).toBe(0)
+  budget.spend(60_000, 200)
+  expect(budget.waitMs(200)).toBe(300)
+  expect(budget.waitMs(20_200)).toBe(0)
+})
+
+test('a bell rung before is heard; without a ring the time or the signal ends the wait', async () => {
+  const bell = new Bell()
+  const stop = new AbortController()
+  bell.ring()
+  await bell.wait(1e9, stop.signal)
+  await bell.wait(1, stop.signal)
+  const waiting = bell.wait(1e9, stop.signal)
+  stop.abort()
+  await waiting
+})
