@@ -14,7 +14,7 @@ import { ignoreExists, isMissing } from '../../netlink/error.ts'
 import { changeLink, createLink, getLink, listLinks, parseLink, type LinkInfo } from '../../netlink/link.ts'
 import type { NetlinkSocket } from '../../netlink/socket.ts'
 import { readSysctl, writeSysctl } from '../../sys/sysctl.ts'
-import { Code, CniError } from '../error.ts'
+import { Code, CniError, messageOf } from '../error.ts'
 
 /** A link of this name, or undefined. */
 export function findLink(socket: NetlinkSocket, name: string): LinkInfo | undefined {
@@ -104,7 +104,17 @@ const otherAddress = (bridge: string, have: Gateway, want: Gateway): CniError =>
 
 /** Reads first: /proc/sys may be read-only where somebody else has seen to it. */
 function enable(name: string): void {
-  if (readSysctl(name) === '0') writeSysctl(name, 1)
+  if (readSysctl(name) !== '0') return
+  try {
+    writeSysctl(name, 1)
+  } catch (cause) {
+    throw new CniError(
+      Code.internal,
+      `failed to enable forwarding: ${messageOf(cause)}`,
+      `without it no packet leaves this host's pods: set ${name.replaceAll('/', '.')} to 1 on the host`,
+      cause,
+    )
+  }
 }
 
 /** Sets it where the kernel has such a setting (IPv6 may be off). */
