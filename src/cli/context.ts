@@ -9,11 +9,22 @@ export interface Context extends CommandContext {
 /** Of commands that take no flags. */
 export type NoFlags = Readonly<Record<string, never>>
 
-export function context(): Context {
+/** Writing to a pipe takes its time: `flushed` before the process may exit. */
+export function context(): Context & { readonly flushed: () => Promise<void> } {
   const colours = coloured(process.stdout) && coloured(process.stderr)
-  const stream = (to: NodeJS.WriteStream) => ({
-    write: (text: string) => void to.write(text),
-    getColorDepth: () => (colours ? 8 : 1),
-  })
-  return { process: { stdout: stream(process.stdout), stderr: stream(process.stderr) } }
+  const pending: Promise<void>[] = []
+  const stream = (to: NodeJS.WriteStream) => {
+    // A reader that has seen enough (`| head`) is no failure of ours.
+    to.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error
+    })
+    return {
+      write: (text: string) => void pending.push(new Promise((done) => to.write(text, () => done()))),
+      getColorDepth: () => (colours ? 8 : 1),
+    }
+  }
+  return {
+    process: { stdout: stream(process.stdout), stderr: stream(process.stderr) },
+    flushed: async () => void (await Promise.all(pending)),
+  }
 }

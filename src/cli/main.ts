@@ -55,6 +55,7 @@ export async function heddleMain(argv: readonly string[]): Promise<number> {
   if (argv[0] === 'store') return (await import('../store/embedded/main.ts')).storeMain(argv.slice(1))
   const here = context()
   await run(APPLICATION, argv, here)
+  await here.flushed()
   const code = Number(here.process.exitCode ?? 0)
   if (code >= 0) return code
   return code === ExitCode.UnknownCommand || code === ExitCode.InvalidArgument ? 2 : 1

@@ -1,0 +1,59 @@
+// The command line of `heddle`: what is not understood gets a sentence and exit code 2, and nobody but a terminal
+// gets colour.
+import { describe, expect, test } from 'bun:test'
+import { spawnSync } from 'node:child_process'
+import { HEDDLE } from './support/executable.ts'
+import manifest from '../package.json' with { type: 'json' }
+
+const heddle = (...args: string[]) => spawnSync(HEDDLE, args, { encoding: 'utf8', timeout: 20_000 })
+const ESCAPE = '\u001B['
+
+describe('the command line', () => {
+  test('tells its version and its commands', () => {
+    expect(heddle('--version')).toMatchObject({ status: 0, stdout: `v${manifest.version}\n` })
+    const { status, stdout } = heddle('--help')
+    expect(status).toBe(0)
+    for (const word of ['lab', 'store', '--version']) expect(stdout).toContain(word)
+    expect(heddle('lab').stdout).toMatch(
+      /up\b[\s\S]*check\b[\s\S]*status\b[\s\S]*exec\b[\s\S]*logs\b[\s\S]*down\b/,
+    )
+    expect(heddle('lab').stdout).not.toMatch(/hold|relay/)
+  })
+
+  test.each([
+    [['lbb'], 'there is no command lbb; did you mean `lab`?'],
+    [['lab', 'chekc'], 'did you mean `check`?'],
+    [['lab', 'up', '--hots', '3'], 'there is no flag --hots; did you mean --hosts?'],
+    [['lab', 'up', '--hosts', 'many'], '--hosts many: want a whole number'],
+    [['lab', 'up', '--hosts', '0'], '--hosts 0: want a whole number from 1 to 100'],
+    [['lab', 'up', '--backend', 'vlan'], '--backend vlan: want vxlan or host-gw'],
+    [['lab', 'up', '--peer', 'h2'], '--peer h2: want HOST=PATH'],
+    [['lab', 'up', 'now'], 'now is one word too many'],
+    [['lab', 'exec'], 'is missing; see --help'],
+    [['store', '--lisen', 'x'], 'lisen'],
+  ])('%j is not understood', (args, sentence) => {
+    const { status, stdout, stderr } = heddle(...args)
+    expect([status, stdout]).toEqual([2, ''])
+    expect(stderr).toContain(sentence)
+    expect(stderr).not.toContain(ESCAPE)
+  })
+
+  test('hands the words of `store` on unread', () => {
+    expect(heddle('store', '--help')).toMatchObject({
+      status: 0,
+      stdout: expect.stringContaining('--data-dir'),
+    })
+  })
+
+  test('has colour on a terminal, unless told otherwise', () => {
+    const onTerminal = (env: Record<string, string>) =>
+      spawnSync('script', ['-qec', `'${HEDDLE}' lab check --dir /nonexistent/lab`, '/dev/null'], {
+        encoding: 'utf8',
+        env: { PATH: process.env['PATH'], TERM: 'xterm', ...env },
+      })
+    expect(onTerminal({})).toMatchObject({ status: 1, stdout: expect.stringContaining(ESCAPE) })
+    const plain = onTerminal({ NO_COLOR: '1' })
+    expect(plain.stdout).toContain('heddle: no lab is up')
+    expect(plain.stdout).not.toContain(ESCAPE)
+  })
+})

@@ -1,0 +1,228 @@
+// The lab, end to end, with the compiled executable: a network of hosts comes up, is proven, breaks and heals, and
+// goes without a trace.
+import { describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { spawnSync } from 'node:child_process'
+import { upstreamFlanneld } from '../scripts/peers.ts'
+import type { LabFacts, LabReport, PairFact } from '../src/lab/facts.ts'
+import { EtcdServer } from './support/etcd.ts'
+import { Lab } from './support/lab.ts'
+
+setDefaultTimeout(120_000)
+
+const sh = (command: string): string => {
+  const done = spawnSync('sh', ['-c', command], { encoding: 'utf8' })
+  if (done.status !== 0) throw new Error(`${command}: ${done.stderr}`)
+  return done.stdout
+}
+/** What of this machine's own network a lab must not touch. */
+const machine = (): string =>
+  sh('ip -o link; ip -o addr; ip route; ip neigh show nud permanent; nft list ruleset')
+
+const count = (report: LabFacts, kind: keyof NonNullable<LabFacts['hosts'][0]['kernel']>): number[] =>
+  report.hosts.map((host) => host.kernel?.[kind].length ?? -1)
+const failing = (ways: readonly PairFact[] = []): readonly string[] =>
+  ways.filter((way) => !way.ok).map((way) => `${way.from} ${way.to}`)
+const problems = (report: LabReport): string =>
+  [...(report.proof?.pairs ?? []), ...(report.proof?.outside ?? [])]
+    .map((way) => way.problem ?? '')
+    .join('\n')
+
+/** Everything that is true of any lab that works. */
+function expectProven(report: LabReport, hosts: number, pods: number): void {
+  const all = hosts * pods
+  expect(problems(report).trim()).toBe('')
+  expect(report.proof?.ok).toBe(true)
+  expect(report.proof?.pairs.length).toBe(all * (all - 1))
+  expect(report.proof?.outside.length).toBe(all)
+  const address = new Map(report.hosts.flatMap((host) => host.pods.map((pod) => [pod.name, pod.ip] as const)))
+  for (const way of report.proof?.pairs ?? []) {
+    expect(way.seen).toBe(address.get(way.from))
+    expect(way.icmpMs).toBeGreaterThan(0)
+    expect(way.tcpMs).toBeGreaterThan(0)
+  }
+  for (const way of report.proof?.outside ?? [])
+    expect(way.seen).toBe(
+      report.hosts.find((host) => host.pods.some((pod) => pod.name === way.from))?.address,
+    )
+  expect(new Set(report.hosts.map((host) => host.subnet)).size).toBe(hosts)
+  expect(report.leases?.map((lease) => lease.publicIp)).toEqual(report.hosts.map((host) => host.address))
+  expect(report.hosts.every((host) => host.daemon.running && host.daemon.ready)).toBe(true)
+}
+
+describe('a lab of three hosts', () => {
+  test('comes up proven, tells its facts, is added to by a second `up`, and goes without a trace', async () => {
+    const before = machine()
+    await using lab = new Lab()
+    const report = lab.up()
+    expectProven(report, 3, 2)
+    for (const kind of ['routes', 'neighbours', 'fdb', 'nexthops'] as const)
+      expect(count(report, kind)).toEqual([2, 2, 2])
+    expect(count(report, 'links')).toEqual([1, 1, 1])
+    expect(report.hosts[0]?.kernel?.tables).toEqual(['ip flannel-ipv4: postrtg (6 rules), forward (2 rules)'])
+
+    const again = lab.up()
+    expectProven(again, 3, 2)
+    expect(again.hosts.map((host) => host.daemon.pid)).toEqual(report.hosts.map((host) => host.daemon.pid))
+    const other = lab.run('up', '--json', '--hosts', '5')
+    expect([other.status, JSON.parse(other.stdout)]).toMatchObject([1, { error: { code: 'differs' } }])
+
+    const status = lab.status()
+    expect(status.hosts[1]?.kernel).toEqual(report.hosts[1]?.kernel)
+    const logs = lab.logs()
+    expect(Object.keys(logs)).toEqual(['h1', 'h2', 'h3', 'store'])
+    expect(logs['h2']?.join('\n')).toContain('flannel is ready')
+    expect(lab.run('logs', 'h2').stdout.trimEnd()).toBe((logs['h2'] ?? []).join('\n'))
+
+    const down = lab.down()
+    expect(down).toMatchObject({ wasUp: true, processes: 4, namespaces: 12, warnings: [] })
+    expect(lab.remains()).toEqual([])
+    expect(machine()).toBe(before)
+    expect(lab.down()).toMatchObject({ wasUp: false, processes: 0 })
+    expect(lab.run('check', '--json').stdout).toContain('"not-up"')
+  })
+
+  test('shows what is broken, and that it heals', async () => {
+    await using lab = new Lab()
+    const report = lab.up('--pods', '1')
+    const inHost = (host: string, command: string) =>
+      expect(lab.run('exec', host, '--', 'sh', '-c', command)).toMatchObject({ status: 0 })
+
+    inHost('h1', 'ip link del flannel.1')
+    expectProven(lab.check(), 3, 1)
+
+    inHost('underlay', 'ip link set h3 down')
+    const cut = lab.run('check', '--json')
+    expect(cut.status).toBe(1)
+    const { proof } = JSON.parse(cut.stdout) as LabReport
+    expect(failing(proof?.pairs)).toEqual(['h1p1 h3p1', 'h2p1 h3p1', 'h3p1 h1p1', 'h3p1 h2p1'])
+    expect(failing(proof?.outside)).toEqual(['h3p1 outside'])
+    inHost('underlay', 'ip link set h3 up')
+    expectProven(lab.check(), 3, 1)
+
+    const pod = report.hosts[0]?.pods[0]?.ip
+    inHost(
+      'h1',
+      `nft add table ip t && nft 'add chain ip t c { type nat hook postrouting priority 50; }' && nft add rule ip t c ip saddr ${pod} ip daddr 10.244.0.0/16 masquerade`,
+    )
+    expect(problems(JSON.parse(lab.run('check', '--json').stdout) as LabReport)).toMatch(
+      new RegExp(`seen as \\S+, not as ${pod}`),
+    )
+  })
+
+  test('by host-gw has plain routes and no tunnel', async () => {
+    await using lab = new Lab()
+    const report = lab.up('--backend', 'host-gw', '--network', '10.99.0.0/16')
+    expectProven(report, 3, 2)
+    for (const kind of ['links', 'neighbours', 'fdb', 'nexthops'] as const)
+      expect(count(report, kind)).toEqual([0, 0, 0])
+    expect(report.hosts[0]?.kernel?.routes).toContain(
+      `${report.hosts[1]?.subnet?.replace(/1\/24$/, '0/24')} via ${report.hosts[1]?.address} dev eth0`,
+    )
+  })
+
+  test('may have one that runs upstream flanneld', async () => {
+    await using lab = new Lab()
+    const report = lab.up('--peer', `h2=${upstreamFlanneld}`)
+    expectProven(report, 3, 2)
+    expect(report.hosts.map((host) => host.daemon.program)).toEqual(['heddle', upstreamFlanneld, 'heddle'])
+  })
+})
+
+test('sixteen hosts come up and go', async () => {
+  await using lab = new Lab()
+  const report = lab.up('--hosts', '16')
+  expectProven(report, 16, 2)
+  expect(count(report, 'routes')).toEqual(Array<number>(16).fill(15))
+  expect(lab.down()).toMatchObject({ processes: 17, namespaces: 51 })
+  expect(lab.remains()).toEqual([])
+})
+
+describe('exec', () => {
+  test("runs in the network that is named, with the command's exit code and input", async () => {
+    await using lab = new Lab()
+    const report = lab.up('--hosts', '1', '--pods', '1')
+    const { name, ip } = report.hosts[0]?.pods[0] ?? { name: '', ip: '' }
+    expect(lab.run('exec', name, '--', 'ip', '-br', 'addr', 'show', 'eth0').stdout).toContain(` ${ip}/24 `)
+    expect(lab.run('exec', 'h1', '--', 'ip', '-br', 'addr', 'show', 'eth0').stdout).toContain(
+      ' 192.168.100.1/24 ',
+    )
+    expect(lab.run('exec', 'h1', '--', 'sh', '-c', 'exit 7').status).toBe(7)
+    expect(lab.run('exec', 'h1', '--', 'sh', '-c', 'kill -TERM $$').status).toBe(143)
+    expect(lab.run('exec', 'h1', '--', 'no-such-command')).toMatchObject({ status: 127 })
+    const unknown = lab.run('exec', 'h9', '--', 'true')
+    expect(unknown.status).toBe(2)
+    expect(unknown.stderr).toContain('the lab has no h9; it has hosts h1, their pods')
+  })
+})
+
+describe('an interrupted `up`', () => {
+  // Written when the store, the first host's daemon and its first pod have been begun.
+  for (const file of ['run/store.json', 'run/h1.json', 'hosts/h1/pods'])
+    for (const user of [false, true])
+      test(`at ${file}${user ? ' of an ordinary user' : ''} takes back what it began, and killed leaves it to down`, async () => {
+        const before = machine()
+        await using lab = new Lab({ user })
+        expect(await lab.interrupt(file, 'SIGINT')).toBe(130)
+        expect(lab.remains()).toEqual([])
+        await lab.interrupt(file, 'SIGKILL')
+        expect(lab.run('down')).toMatchObject({ status: 0 })
+        expect(lab.remains()).toEqual([])
+        expect(machine()).toBe(before)
+      })
+})
+
+describe('an ordinary user', () => {
+  test('has a lab too', async () => {
+    const before = machine()
+    await using lab = new Lab({ user: true })
+    expectProven(lab.up(), 3, 2)
+    expectProven(lab.check(), 3, 2)
+    expect(lab.run('exec', 'h2p1', '--', 'sh', '-c', 'cat; exit 3').status).toBe(3)
+    expect(lab.status().complete).toBe(true)
+    expect(lab.run('logs', 'store').stdout).toContain('serving')
+    expect(lab.down()).toMatchObject({ wasUp: true, processes: 5, namespaces: 12 })
+    expect(lab.remains()).toEqual([])
+    expect(machine()).toBe(before)
+  })
+})
+
+describe("this machine's etcd", () => {
+  test('serves as the store, and keeps nothing of the lab', async () => {
+    await using etcd = await EtcdServer.start('etcd', { inMemory: true })
+    const keys = () => sh(`ETCDCTL_API=3 etcdctl --endpoints ${etcd.endpoint} get --prefix / --keys-only`)
+    for (const user of [false, true]) {
+      await using lab = new Lab({ user })
+      const report = lab.up('--store', `etcd://${etcd.host}:${etcd.port}`)
+      expectProven(report, 3, 2)
+      expect(keys().match(/^\/heddle-lab\/\w+\/subnets\/\S+$/gm)?.length).toBe(3)
+      expect(lab.down().warnings).toEqual([])
+      expect(keys().trim()).toBe('')
+      expect(lab.remains()).toEqual([])
+    }
+  })
+
+  test('that does not answer is told before anything is made', async () => {
+    await using lab = new Lab()
+    const { status, stderr } = lab.run('up', '--store', 'etcd://127.0.0.1:1')
+    expect(status).toBe(1)
+    expect(stderr).toContain("--store etcd://127.0.0.1:1 can't be used")
+    expect(lab.remains()).toEqual([])
+  })
+})
+
+test('a host that does not get ready is named, with the end of its log', async () => {
+  await using lab = new Lab()
+  const { status, stderr } = lab.run('up', '--peer', 'h2=/bin/false')
+  expect(status).toBe(1)
+  expect(stderr).toContain('h2: its flanneld ended')
+  expect(lab.run('status').status).toBe(1)
+})
+
+test('a lab that was made in a mount namespace of its own is found from outside', async () => {
+  await using lab = new Lab()
+  expect(lab.within(['unshare', '--mount'], 'up', '--hosts', '2', '--pods', '1')).toMatchObject({ status: 0 })
+  expectProven(lab.check(), 2, 1)
+  expect(lab.run('exec', 'h1p1', '--', 'true').status).toBe(0)
+  lab.run('down')
+  expect(lab.remains()).toEqual([])
+})
