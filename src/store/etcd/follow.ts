@@ -100,7 +100,7 @@ async function continues(
   try {
     const question = witness === 'empty' ? range : oneKey(witness.key)
     const { keys, at } = await read(channel, question, signal, place.revision)
-    const remembers = witness === 'empty' ? keys.length === 0 : keys[0]?.modRevision === witness.modRevision
+    const remembers = witness === 'empty' ? keys.length === 0 : isSame(keys[0], witness)
     return history.answered(mark, at, !remembers) && place.history === history.name
   } catch (error) {
     // That revision is compacted, or yet to come: the list that follows shows which.
@@ -108,6 +108,9 @@ async function continues(
     throw error
   }
 }
+
+const isSame = (a: KeyValue | undefined, b: KeyValue): boolean =>
+  a?.modRevision === b.modRevision && a.lease === b.lease && a.value === b.value
 
 function advanced(place: Place, range: KeyRange, events: readonly KeyEvent[]): Place {
   let { revision, witness } = place

@@ -29,7 +29,11 @@ export class EtcdOwnLease implements OwnLease {
   readonly #upkeep: Upkeep
   readonly #life = new AbortController()
   readonly #storeLife: AbortSignal
-  readonly #end = () => this.#life.abort(new DOMException('the lease was let go', 'AbortError'))
+  readonly #end = () => {
+    this.#life.abort(new DOMException('the lease was let go', 'AbortError'))
+    clearTimeout(this.#timer)
+    this.#notify()
+  }
   readonly #guarding: Promise<void>
   /** As we know it to stand in the store. */
   #held: Held
@@ -86,8 +90,6 @@ export class EtcdOwnLease implements OwnLease {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#end()
     this.#storeLife.removeEventListener('abort', this.#end)
-    clearTimeout(this.#timer)
-    this.#notify()
     await this.#guarding
     await this.#turn
   }

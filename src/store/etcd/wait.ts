@@ -29,7 +29,12 @@ export class Backoff {
   async pause(signal: AbortSignal): Promise<void> {
     const ms = this.#nextMs * (0.5 + Math.random() / 2)
     this.#nextMs = Math.min(this.#nextMs * 2, this.#maxMs)
-    await delay(ms, undefined, { signal })
+    try {
+      await delay(ms, undefined, { signal })
+    } catch {
+      // It throws an AbortError of its own; ours says why.
+      signal.throwIfAborted()
+    }
   }
 
   reset(): void {

@@ -1,0 +1,218 @@
+// Every store passes this: nothing is missed and nothing invented when the line is cut, and the server compacted,
+// restarted, killed, frozen, wiped or replaced.
+import { describe, expect, test } from 'bun:test'
+import { ETCD_KINDS } from '../../../test/support/etcd.ts'
+import { Collector, CONFIG_KEY, leaseKey, leaseValue, StoreWorld } from '../../../test/support/store-world.ts'
+import { Channel } from '../etcd/channel.ts'
+import { keysUnder } from '../etcd/kv.ts'
+import { watch } from '../etcd/watch.ts'
+import type { LeaseEvent } from '../store.ts'
+
+const CONFIG = { Network: '10.3.0.0/16', Backend: { Type: 'vxlan' } }
+type Snapshot = LeaseEvent & { readonly kind: 'snapshot' }
+const isSnapshot = (event: LeaseEvent): event is Snapshot => event.kind === 'snapshot'
+const subnet = (third: number) => `10.3.${third}.0-24`
+const keysOf = ({ leases }: Snapshot) => leases.map(({ key }) => key as string)
+
+for (const kind of ETCD_KINDS)
+  describe(`when ${kind} fails, the leases`, () => {
+    /** A world with one lease, 10.3.1.0/24, whose followers have seen it. */
+    const started = async () => {
+      const world = await StoreWorld.start(kind)
+      await world.put(CONFIG_KEY, CONFIG)
+      await world.put(leaseKey(subnet(1)), leaseValue('1.1.1.1'))
+      const store = world.store()
+      const leases = new Collector(store.leases(world.signal))
+      const configs = new Collector(store.configs(world.signal))
+      await configs.until(({ kind }) => kind === 'config')
+      const first = (await leases.until(isSnapshot)) as Snapshot
+      const put = (third: number) => world.put(leaseKey(subnet(third)), leaseValue(`1.1.1.${third}`))
+      const arrival = async (third: number) => {
+        await leases.until((event) => event.kind === 'put' && event.lease.key === subnet(third))
+      }
+      const snapshot = async () => (await leases.until(isSnapshot)) as Snapshot
+      /** Told that all is well again. */
+      const healthy = async () => {
+        while (store.troubles.size > 0) await Bun.sleep(10)
+      }
+      const dispose = () => world[Symbol.asyncDispose]()
+      return {
+        world,
+        store,
+        leases,
+        configs,
+        first,
+        put,
+        arrival,
+        snapshot,
+        healthy,
+        [Symbol.asyncDispose]: dispose,
+      }
+    }
+
+    test('go on where they were after a cut line, without a new snapshot', async () => {
+      await using t = await started()
+      t.world.line.cut()
+      await t.put(2)
+      await t.world.remove(leaseKey(subnet(1)))
+      await t.put(3)
+      t.world.line.mend()
+      await t.arrival(3)
+      expect(t.leases.seen.map(({ kind }) => kind)).toEqual(['snapshot', 'put', 'delete', 'put'])
+      await t.put(4)
+      await t.arrival(4)
+      expect(t.configs.seen.length).toBe(1)
+      // One line in the log for what went wrong, one when all is well.
+      await t.healthy()
+      expect(t.store.reports.map((error) => error?.code)).toStrictEqual(['unavailable', undefined])
+    })
+
+    test('come whole and once when what was missed takes many messages', async () => {
+      await using t = await started()
+      t.world.line.cut()
+      const data = 'x'.repeat(10_000)
+      for (let i = 0; i < 400; i += 50)
+        await t.world.putAll(
+          Array.from({ length: 50 }, (_, j) => [
+            leaseKey(`10.4.${(i + j) >> 1}.${((i + j) & 1) << 7}-25`),
+            leaseValue('1.1.1.1', data),
+          ]),
+        )
+      await t.put(9)
+      t.world.line.mend()
+      await t.arrival(9)
+      const puts = t.leases.seen.flatMap((event) => (event.kind === 'put' ? [event.lease.key] : []))
+      expect([puts.length, new Set(puts).size]).toEqual([401, 401])
+    }, 30_000)
+
+    test('R2, R3: start with a snapshot when the missed revisions are compacted, then go on', async () => {
+      await using t = await started()
+      t.world.line.cut()
+      await t.put(2)
+      await t.world.remove(leaseKey(subnet(1)))
+      for (let i = 0; i < 5; i++) await t.world.put('/elsewhere', String(i))
+      await t.world.compact()
+      t.world.line.mend()
+      const again = await t.snapshot()
+      // R4: what was deleted and compacted away is absent from it; in the same history, absence is deletion.
+      expect(keysOf(again)).toEqual([subnet(2)])
+      expect(again.history).toBe(t.first.history)
+      await t.put(3)
+      await t.arrival(3)
+      expect(t.configs.seen.length).toBe(1)
+    })
+
+    test('R6: survive a compaction under a healthy watch and then a restart', async () => {
+      await using t = await started()
+      await t.put(2)
+      await t.arrival(2)
+      for (let i = 0; i < 5; i++) await t.world.put('/elsewhere', String(i))
+      await t.world.compact()
+      await t.world.server.restart()
+      const again = await t.snapshot()
+      expect(keysOf(again)).toEqual([subnet(1), subnet(2)])
+      expect(again.history).toBe(t.first.history)
+      await t.put(3)
+      await t.arrival(3)
+    }, 30_000)
+
+    test('a watch from a compacted revision says so', async () => {
+      await using t = await started()
+      for (let i = 0; i < 5; i++) await t.world.put('/elsewhere', String(i))
+      await t.world.compact()
+      using channel = new Channel({ endpoints: [t.world.server.endpoint] })
+      const batches = new Collector(watch(channel, keysUnder('/'), 1n, t.world.signal))
+      expect(await batches.end()).toMatchObject({ code: 'compacted' })
+    })
+
+    test('miss nothing over kill -9 and a start', async () => {
+      await using t = await started()
+      await t.put(2)
+      await t.arrival(2)
+      await t.world.server.kill()
+      await t.world.server.up()
+      await t.put(3)
+      await t.arrival(3)
+      expect(t.leases.seen.filter(({ kind }) => kind === 'delete')).toEqual([])
+      expect(t.leases.seen.filter(isSnapshot).every(({ history }) => history === t.first.history)).toBe(true)
+      await t.healthy()
+      expect(t.store.reports.map((error) => error?.code)).toStrictEqual(['unavailable', undefined])
+    }, 30_000)
+
+    test('a wiped store, same cluster or another, is a new history; nothing of the old one is deleted', async () => {
+      await using t = await started()
+      let history = t.first.history
+      for (const replaced of [false, true]) {
+        await t.put(2)
+        await t.world.server.wipe({ replaced })
+        await t.world.server.up()
+        const again = await t.snapshot()
+        expect(again.history).not.toBe(history)
+        expect(keysOf(again)).toEqual([])
+        expect((await t.configs.until(({ kind }) => kind !== 'config')).kind).toBe('missing')
+        history = again.history
+        await t.world.put(CONFIG_KEY, CONFIG)
+        expect((await t.configs.until(() => true)).kind).toBe('config')
+        await t.put(1)
+        await t.arrival(1)
+      }
+      expect(t.leases.seen.filter(({ kind }) => kind === 'delete')).toEqual([])
+    }, 30_000)
+
+    test('a wiped store is noticed even if it has outrun the old one meanwhile', async () => {
+      await using t = await started()
+      t.world.line.cut()
+      await t.world.server.wipe()
+      await t.world.server.up()
+      for (let i = 0; i < 30; i++) await t.world.put('/elsewhere', String(i))
+      await t.put(5)
+      t.world.line.mend()
+      const again = await t.snapshot()
+      expect(again.history).not.toBe(t.first.history)
+      expect(keysOf(again)).toEqual([subnet(5)])
+    }, 30_000)
+
+    test('and if there was no lease by which to know it', async () => {
+      await using world = await StoreWorld.start(kind)
+      for (let i = 0; i < 10; i++) await world.put('/elsewhere', String(i))
+      const leases = new Collector(world.store().leases(world.signal))
+      const first = (await leases.until(isSnapshot)) as Snapshot
+      expect(first.leases).toEqual([])
+      world.line.cut()
+      await world.server.wipe()
+      await world.server.up()
+      await world.put(leaseKey(subnet(5)), leaseValue('1.1.1.5'))
+      for (let i = 0; i < 20; i++) await world.put('/elsewhere', String(i))
+      world.line.mend()
+      const again = (await leases.until(() => true)) as Snapshot
+      expect(keysOf(again)).toEqual([subnet(5)])
+      expect(again.history).not.toBe(first.history)
+    }, 30_000)
+
+    test('stay as they are while the server is frozen; that is noticed within 10 s, and mended by itself', async () => {
+      await using t = await started()
+      t.world.server.freeze()
+      const began = performance.now()
+      while (t.store.reports.length === 0 && performance.now() - began < 15_000) await Bun.sleep(50)
+      expect(performance.now() - began).toBeLessThan(10_500)
+      expect(t.store.reports[0]?.message).toContain('no answer to a ping')
+      expect(t.leases.seen.length).toBe(1)
+      t.world.server.thaw()
+      await t.put(2)
+      await t.arrival(2)
+      expect(t.leases.seen.map(({ kind }) => kind)).toEqual(['snapshot', 'put'])
+      await t.healthy()
+      expect(t.store.reports.map((error) => error?.code)).toStrictEqual(['unavailable', undefined])
+    }, 40_000)
+
+    test('go on from another endpoint when one is gone', async () => {
+      await using world = await StoreWorld.start(kind)
+      const store = world.store({ endpoints: [world.line.endpoint, world.server.endpoint] })
+      const leases = new Collector(store.leases(world.signal))
+      await leases.until(isSnapshot)
+      world.line.cut()
+      await world.put(leaseKey(subnet(2)), leaseValue('1.1.1.2'))
+      await leases.until(({ kind }) => kind === 'put')
+      expect(leases.seen.length).toBe(2)
+    })
+  })
