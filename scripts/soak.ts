@@ -101,6 +101,7 @@ async function restarting(): Promise<void> {
   await using net = await network('vxlan')
   const host = net.segment.host(1)
   using changes = new Changes(host)
+  await changes.quiet()
   await using traffic = await Traffic.start(net.pods[0].namespace, net.pods[1].ip)
   let flanneld = net.flanneld
   const readyMs: number[] = []

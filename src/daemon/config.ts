@@ -57,8 +57,12 @@ export class ConfigFollower implements AsyncDisposable {
         logger.error(
           `the network config at ${event.key} is refused: ${event.reason}; going on with the last one`,
         )
-      else if (JSON.stringify(event.config) !== JSON.stringify(inUse))
-        logger.warning('the network config has changed; restart flanneld to use it')
+      else if (JSON.stringify(event.config) !== JSON.stringify(inUse)) {
+        const found = usable(event.config)
+        if (typeof found === 'string')
+          logger.error(`the network config can't be used: ${found}; going on with the last one`)
+        else logger.warning('the network config has changed; restart flanneld to use it')
+      }
     }
   }
 

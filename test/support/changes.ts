@@ -64,7 +64,7 @@ export class Changes implements Disposable {
   }
 
   /**
-   * Every change since the last call, as words such as `newroute` or `nft 0xa06`. Left out is what the kernel does
+   * Every change since the last call, in words such as `newroute`, `newlink eth0` or `nft 0xa06`. Left out is what the kernel does
    * by itself all the time: resolving and learning neighbours on links that aren't flannel's.
    */
   async take(): Promise<string[]> {
@@ -80,6 +80,15 @@ export class Changes implements Disposable {
     ]
   }
 
+  /** Waits until nothing has changed for a while, and forgets all before. The kernel tells of carriers once a second. */
+  async quiet(seconds = 1.1): Promise<void> {
+    for (let tries = 0; tries < 20; tries++) {
+      await new Promise((resolve) => setTimeout(resolve, seconds * 1000))
+      if ((await this.take()).length === 0) return
+    }
+    throw new Error('the kernel tables never came to rest')
+  }
+
   [Symbol.dispose](): void {
     this.#route[Symbol.dispose]()
     this.#nftables[Symbol.dispose]()
@@ -88,9 +97,10 @@ export class Changes implements Disposable {
 
 function routeChange({ type, body }: Reply, links: ReadonlyMap<number, string>): string | undefined {
   const name = RTM[type] ?? `message ${type}`
-  if (!name.endsWith('neigh')) return name
+  const ofLink = name.endsWith('link') || name.endsWith('addr') || name.endsWith('neigh')
+  if (!ofLink) return name
   const view = new DataView(body.buffer, body.byteOffset)
   const link = links.get(view.getInt32(4, true)) ?? 'a link that is gone'
-  const permanent = (view.getUint16(8, true) & NUD_PERMANENT) !== 0
-  return permanent || link.startsWith('flannel') ? `${name} on ${link}` : undefined
+  const passing = name.endsWith('neigh') && (view.getUint16(8, true) & NUD_PERMANENT) === 0
+  return passing && !link.startsWith('flannel') ? undefined : `${name} ${link}`
 }

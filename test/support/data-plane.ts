@@ -18,8 +18,7 @@ export async function flannelPart(host: TestHost, device = 'flannel.1'): Promise
   return settle(
     await host.sh(`
       if ip link show ${device} >/dev/null 2>&1; then
-        ip -d -o link show dev ${device} | sed 's/.*mtu/mtu/; s/qdisc.*link/link/; s/gso_max.*//'
-        ip -d -o link show dev ${device} | grep -o '<.*>'
+        ip -d -o link show dev ${device} | sed 's/qdisc.*link/link/; s/promiscuity.*maxmtu [0-9]*//; s/gso_max.*//'
         ip -4 -o addr show dev ${device}
         ip neigh show dev ${device} nud permanent | sed 's/^/neigh /'
         bridge fdb show dev ${device} | sed 's/^/fdb /'

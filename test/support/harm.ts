@@ -10,7 +10,11 @@ export const VXLAN_HARMS: readonly Harm[] = [
   { name: 'the device deleted', command: 'ip link del flannel.1' },
   { name: 'the device down and up', command: 'ip link set flannel.1 down; ip link set flannel.1 up' },
   { name: 'the device left down', command: 'ip link set flannel.1 down' },
-  { name: 'its routes flushed', command: 'ip route flush dev flannel.1' },
+  // Not `ip route flush dev flannel.1`: iproute2 names both nexthop and gateway, which the kernel refuses.
+  {
+    name: 'its routes flushed',
+    command: 'ip route show dev flannel.1 | while read to rest; do ip route del $to; done',
+  },
   { name: 'its neighbours flushed', command: 'ip neigh flush dev flannel.1 nud permanent' },
   {
     name: 'its FDB flushed',
@@ -23,7 +27,9 @@ export const VXLAN_HARMS: readonly Harm[] = [
   { name: 'its address removed', command: 'ip addr flush dev flannel.1' },
   {
     name: 'another device of its name',
-    command: 'ip link del flannel.1; ip link add flannel.1 type vxlan id 77 dev eth0 dstport 4789',
+    // In one go, else heddle's own is back in between; should it be, the other one is of no use.
+    command: `ip link add other type vxlan id 77 dev eth0 dstport 4789
+      printf 'link del flannel.1\\nlink set other name flannel.1\\n' | ip -batch - || ip link del other`,
   },
   { name: 'the nf_tables ruleset flushed', command: 'nft flush ruleset' },
 ]

@@ -30,14 +30,17 @@ export class Segment implements AsyncDisposable {
   async addHost(number: number): Promise<Host> {
     const host = new Host(number)
     this.hosts.push(host)
+    // Without duplicate address detection a link-local address is settled at once, not in the middle of a test.
+    await host.sh(`
+      for each in all default; do echo 0 > /proc/sys/net/ipv6/conf/$each/accept_dad; done
+      echo 1 > /proc/sys/net/ipv4/ip_forward
+      ip link set lo up
+    `)
     await this.switch.sh(
       `ip link add port${number} type veth peer name eth0 netns ${host.namespace.path}; ip link set port${number} master br0 up`,
     )
-    // Without duplicate address detection a link-local address is settled at once, not in the middle of a test.
     await host.sh(
-      `for each in all default; do echo 0 > /proc/sys/net/ipv6/conf/$each/accept_dad; done
-      ip link set lo up; ip addr add ${host.ip}/24 dev eth0; ip link set eth0 up; ip route add default via ${STORE_IP}; ` +
-        'echo 1 > /proc/sys/net/ipv4/ip_forward',
+      `ip addr add ${host.ip}/24 dev eth0; ip link set eth0 up; ip route add default via ${STORE_IP}`,
     )
     return host
   }
