@@ -3,8 +3,8 @@
 import { Code, CniError } from './error.ts'
 import { field, isObject, type JsonObject } from './json.ts'
 
-export const DEFAULT_SUBNET_FILE = '/run/flannel/subnet.env'
-export const DEFAULT_DATA_DIR = '/var/lib/cni/flannel'
+const DEFAULT_SUBNET_FILE = '/run/flannel/subnet.env'
+const DEFAULT_DATA_DIR = '/var/lib/cni/flannel'
 
 export interface NetConf {
   readonly name: string

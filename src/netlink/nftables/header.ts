@@ -1,8 +1,6 @@
 // What every nf_tables message begins with (struct nfgenmsg, linux/netfilter/nfnetlink.h), and the message numbers
 // (enum nf_tables_msg_types, linux/netfilter/nf_tables.h).
 import type { Family } from '../../model/ip.ts'
-import { malformed } from '../error.ts'
-import { u16 } from '../attributes.ts'
 import { Writer, type Message } from '../wire.ts'
 
 const NFNL_SUBSYS_NFTABLES = 10
@@ -45,16 +43,6 @@ export const batchBegin = (): Message => boundary(0x10, 'begin an nf_tables tran
 export const batchEnd = (): Message => boundary(0x11, 'commit an nf_tables transaction')
 const boundary = (type: number, subject: string): Message =>
   Writer.message(type, 0, subject, (w) => w.u8(0).u8(0).be16(NFNL_SUBSYS_NFTABLES))
-
-/** The family a reply is about; undefined for those we have no tables in (inet, arp, bridge, netdev). */
-export function familyOfReply(body: Uint8Array): Family | undefined {
-  if (body.length < NFGEN_BYTES) throw malformed(`nf_tables message of ${body.length} bytes`)
-  const family = body[0]
-  return family === FAMILIES.ipv4 ? 'ipv4' : family === FAMILIES.ipv6 ? 'ipv6' : undefined
-}
-
-/** nfgenmsg.res_id of a reply: the low half of the generation it was read in. */
-export const generationOf = (body: Uint8Array): number => ((u16(body, 2) & 0xff) << 8) | (u16(body, 2) >> 8)
 
 /** A comment as nft keeps it in userdata: type 0, length, text, NUL (libnftnl's nftnl_udata). */
 export const commentData = (comment: string): Uint8Array => {
