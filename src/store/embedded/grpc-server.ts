@@ -38,8 +38,10 @@ export interface DuplexCall<Output extends DescMessage> {
 
 export interface DuplexHandler<Input extends DescMessage> {
   message(request: MessageShape<Input>): void
+  /** The client has no more to say; it still listens. */
+  ended(): void
   writable(): void
-  /** The stream is over, whoever ended it. */
+  /** The call is over, whoever ended it. */
   closed(): void
 }
 
@@ -104,7 +106,7 @@ export function duplex<Input extends DescMessage, Output extends DescMessage>(
       readFrames(
         stream,
         (message) => handler.message(fromBinary(method.input, message)),
-        () => close(stream),
+        () => handler.ended(),
       )
     },
   }

@@ -34,6 +34,7 @@ export function leaseRoutes(engine: Engine): Route[] {
     duplex(Lease.method.leaseKeepAlive, (call) => ({
       // A time of 0 tells that the lease is gone.
       message: ({ ID }) => call.send({ header: header(), ID, TTL: leases.renew(ID) ?? 0n }),
+      ended: () => call.end(),
       writable: () => undefined,
       closed: () => undefined,
     })),

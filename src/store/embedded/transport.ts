@@ -1,12 +1,12 @@
 // HTTP/2 without TLS ("h2c", prior knowledge) on TCP. The only file that knows how bytes come in; TLS goes here.
 import {
-  createServer,
-  type Http2Server,
+  createServer as createHttp2Server,
   type IncomingHttpHeaders,
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2'
-import type { AddressInfo } from 'node:net'
+import { createServer as createTcpServer, type AddressInfo, type Server } from 'node:net'
+import { FilteredSocket } from './filtered-socket.ts'
 import type { ListenAddress } from './options.ts'
 import { ServeError } from './serve-error.ts'
 
@@ -21,54 +21,55 @@ export type StreamHandler = (stream: ServerHttp2Stream, headers: IncomingHttpHea
 
 export class Listener implements AsyncDisposable {
   readonly host: string
-  readonly #server: Http2Server
+  readonly #tcp: Server
   readonly #sessions = new Set<ServerHttp2Session>()
 
   private constructor(host: string, onStream: StreamHandler) {
-    this.host = host
-    this.#server = createServer({
+    const http = createHttp2Server({
       settings: { initialWindowSize: STREAM_WINDOW_BYTES, maxConcurrentStreams: MAX_STREAMS },
       maxSessionMemory: SESSION_MEMORY_MB,
     })
-    this.#server.on('stream', (stream, headers) => onStream(stream, headers))
-    this.#server.on('session', (session) => {
+    http.on('stream', (stream, headers) => onStream(stream, headers))
+    http.on('session', (session) => {
       this.#sessions.add(session)
       session.on('close', () => this.#sessions.delete(session))
     })
     // What isn't HTTP/2 is cut off by the session itself.
-    this.#server.on('sessionError', () => undefined)
-    this.#server.on('connection', (socket) => socket.setKeepAlive(true, KEEPALIVE_DELAY_MS))
+    http.on('sessionError', () => undefined)
+    this.host = host
+    this.#tcp = createTcpServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_DELAY_MS })
+    this.#tcp.on('connection', (socket) => http.emit('connection', new FilteredSocket(socket)))
   }
 
   static async open(address: ListenAddress, onStream: StreamHandler): Promise<Listener> {
     const listener = new Listener(address.host, onStream)
     const { promise, resolve, reject } = Promise.withResolvers<void>()
-    listener.#server.once('error', reject)
-    listener.#server.listen({ host: address.host, port: address.port }, resolve)
+    listener.#tcp.once('error', reject)
+    listener.#tcp.listen({ host: address.host, port: address.port }, resolve)
     try {
       await promise
     } catch (error) {
       throw describeListenError(error, address)
     }
-    listener.#server.removeListener('error', reject)
+    listener.#tcp.removeListener('error', reject)
     return listener
   }
 
   /** The port listened on: the chosen one where 0 was asked for. */
   get port(): number {
-    return (this.#server.address() as AddressInfo).port
+    return (this.#tcp.address() as AddressInfo).port
   }
 
   /** Takes no new connection or call; resolves when those that are open have ended. */
   async close(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    const closed = new Promise<void>((resolve) => this.#tcp.close(() => resolve()))
     for (const session of this.#sessions) session.close()
     await closed
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const session of this.#sessions) session.destroy()
-    if (this.#server.listening) await this.close()
+    if (this.#tcp.listening) await this.close()
   }
 }
 

@@ -75,6 +75,9 @@ export class WatchStream implements DuplexHandler<typeof WatchRequestSchema> {
     }
   }
 
+  /** As in etcd, who has no more to ask goes on being told. */
+  ended(): void {}
+
   writable(): void {
     this.#schedule()
   }
