@@ -27,6 +27,8 @@ export class UnderlayWatch implements Disposable {
   readonly #answers = new Map<Ip, number>()
   /** Answers that may be wrong by now. */
   readonly #stale = new Map<Ip, number>()
+  /** Those whose answer is the same link, but by another name. */
+  readonly #moved = new Set<Ip>()
   /** Indices of links by name, undefined for those that were asked for and aren't there. */
   readonly #indexes = new Map<string, number | undefined>()
 
@@ -77,16 +79,18 @@ export class UnderlayWatch implements Disposable {
   }
 
   #indexOf(link: string): number | undefined {
-    if (this.#indexes.has(link)) return this.#indexes.get(link)
-    let index: number | undefined
+    if (!this.#indexes.has(link)) this.#indexes.set(link, this.#askIndex(link))
+    return this.#indexes.get(link)
+  }
+
+  #askIndex(link: string): number | undefined {
     try {
       const [reply] = this.#socket.request(getLink(link))
-      index = reply && parseLink(reply.body).index
+      return reply && parseLink(reply.body).index
     } catch (error) {
-      if (!isRefused(error, 'ENODEV')) throw error
+      if (isRefused(error, 'ENODEV')) return undefined
+      throw error
     }
-    this.#indexes.set(link, index)
-    return index
   }
 
   /** Yields the addresses whose answers have changed: whoever planned with them plans again. */
@@ -110,27 +114,34 @@ export class UnderlayWatch implements Disposable {
   /** Marks answers that what was heard may have made wrong; false if there are none. */
   #hear(): boolean {
     for (const event of this.#listen().take())
-      if (event.kind === 'overrun') this.#doubt(() => true)
-      else if (event.type === RTM_LINK.put || event.type === RTM_LINK.remove) this.#hearLink(event)
+      if (event.kind === 'overrun') {
+        for (const name of this.#indexes.keys()) this.#rename(name, this.#askIndex(name))
+        this.#doubt(() => true)
+      } else if (event.type === RTM_LINK.put || event.type === RTM_LINK.remove) this.#hearLink(event)
       else {
         const route = parseRoute(event.body)
         if (route !== undefined && !route.cloned) this.#doubt((ip) => containsIp(route.to, ip))
       }
-    return this.#stale.size > 0
+    return this.#stale.size > 0 || this.#moved.size > 0
   }
 
   #hearLink({ type, body }: { type: number; body: Uint8Array }): void {
     if (body[0] !== AF_UNSPEC) return
     const link = parseLink(body)
-    const known = this.#indexes.get(link.name)
     const removed = type === RTM_LINK.remove
-    const other = [...this.#indexes].find(([, index]) => index === link.index)?.[0]
-    if (this.#indexes.has(link.name)) this.#indexes.set(link.name, removed ? undefined : link.index)
-    if (other !== undefined && other !== link.name) this.#indexes.delete(other)
-    const isNew = this.#indexes.has(link.name) && known !== link.index
-    if (isNew || removed) this.#doubt(() => true)
+    // A name we asked for may now mean another link, or none.
+    const before = [...this.#indexes].find(([, index]) => index === link.index)?.[0]
+    if (before !== undefined && (removed || before !== link.name)) this.#rename(before, undefined)
+    if (!removed && this.#indexes.has(link.name)) this.#rename(link.name, link.index)
     // Down, its routes went without a word; up, they are announced.
-    else if (!link.up) this.#doubt((_ip, answer) => answer === link.index)
+    if (removed || !link.up) this.#doubt((_ip, answer) => answer === link.index)
+  }
+
+  #rename(name: string, index: number | undefined): void {
+    const before = this.#indexes.get(name)
+    if (before === index) return
+    this.#indexes.set(name, index)
+    for (const [ip, answer] of this.#answers) if (answer === before || answer === index) this.#moved.add(ip)
   }
 
   #doubt(isDoubtful: (ip: Ip, answer: number) => boolean): void {
@@ -142,7 +153,8 @@ export class UnderlayWatch implements Disposable {
   }
 
   #askAgain(): Set<Ip> {
-    const changed = new Set<Ip>()
+    const changed = new Set(this.#moved)
+    this.#moved.clear()
     for (const [ip, before] of this.#stale) {
       const now = this.#answers.get(ip) ?? this.#ask(ip)
       this.#answers.set(ip, now)
@@ -150,12 +162,6 @@ export class UnderlayWatch implements Disposable {
     }
     this.#stale.clear()
     return changed
-  }
-
-  /** Forgets addresses that no peer has any more. */
-  keepOnly(addresses: ReadonlySet<Ip>): void {
-    for (const ip of this.#answers.keys()) if (!addresses.has(ip)) this.#answers.delete(ip)
-    for (const ip of this.#stale.keys()) if (!addresses.has(ip)) this.#stale.delete(ip)
   }
 
   [Symbol.dispose](): void {

@@ -1,5 +1,15 @@
 // Prefixes (subnets) as branded canonical text `address/length`, host bits always zero. Pure.
-import { bitsOf, familyOf, ipFromValue, ipToValue, parseIp, type Family, type Ip } from './ip.ts'
+import {
+  bitsOf,
+  familyOf,
+  ipFromValue,
+  ipToValue,
+  ipv4ToNumber,
+  isIPv4,
+  parseIp,
+  type Family,
+  type Ip,
+} from './ip.ts'
 
 declare const prefix: unique symbol
 /** e.g. `10.1.2.0/24` or `fd00:1::/64`. */
@@ -51,8 +61,13 @@ export function addressAt(p: Prefix, offset: bigint): Ip {
 
 export function containsIp(p: Prefix, ip: Ip): boolean {
   if (familyOfPrefix(p) !== familyOf(ip)) return false
+  const base = baseOf(p)
+  if (isIPv4(ip) && isIPv4(base)) {
+    const shift = 32 - lengthOf(p)
+    return shift === 32 || ipv4ToNumber(ip) >>> shift === ipv4ToNumber(base) >>> shift
+  }
   const host = BigInt(bitsOf(familyOf(ip)) - lengthOf(p))
-  return ipToValue(ip) >> host === ipToValue(baseOf(p)) >> host
+  return ipToValue(ip) >> host === ipToValue(base) >> host
 }
 
 /** Whether all of `inner` lies in `outer`; false across families. */
