@@ -27,9 +27,10 @@ const IMPORT =
 const importsOf = (file: string): string[] =>
   [...readFileSync(file, 'utf8').matchAll(IMPORT)].map((m) => m[1] ?? m[2] ?? m[3] ?? '')
 
-export function violations(file: string, imported: string): string | undefined {
+function violations(file: string, imported: string): string | undefined {
   if (!imported.startsWith('.')) return undefined
   const [from, to] = [roomOf(file), roomOf(join(dirname(file), imported))]
+  if (to === '..') return imported.endsWith('/package.json') ? undefined : `${imported} lies outside src/`
   if (from === to || EXCEPTIONS.has(`${from} → ${to}`)) return undefined
   const narrower = NARROWER[from]
   if (narrower && !narrower.includes(to)) return `${from} may import ${narrower.join(', ')} only, not ${to}`

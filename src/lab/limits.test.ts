@@ -1,3 +1,4 @@
+// How many hosts and pods a lab may have.
 import { expect, test } from 'bun:test'
 import { checkLimits } from './limits.ts'
 import { DEFAULTS, planOf } from './plan.ts'

@@ -1,3 +1,4 @@
+// Waiting with a deadline that says what it waited for.
 import { describe, expect, test } from 'bun:test'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

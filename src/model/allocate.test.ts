@@ -1,3 +1,4 @@
+// The choice of a subnet: free, allowed, the previous one again, fast at many thousands.
 import { describe, expect, test } from 'bun:test'
 import * as fc from 'fast-check'
 import { allocate, suits } from './allocate.ts'

@@ -1,3 +1,4 @@
+// IPv4 and IPv6 text, bytes and numbers: Go's and RFC 5952's forms, strict parsing, round trips.
 import { describe, expect, test } from 'bun:test'
 import * as fc from 'fast-check'
 import {

@@ -1,3 +1,4 @@
+// Keys and attributes of leases as upstream writes them, to the byte; whatever else is refused with a sentence.
 import { describe, expect, test } from 'bun:test'
 import * as fc from 'fast-check'
 import { ipv4FromNumber, ipv6FromBigInt, parseIPv4, parseIPv6 } from './ip.ts'

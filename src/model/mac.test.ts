@@ -1,3 +1,4 @@
+// MAC addresses: the forms Go accepts, one canonical text.
 import { describe, expect, test } from 'bun:test'
 import * as fc from 'fast-check'
 import { isMulticastMac, isZeroMac, localMac, macFromBytes, macToBytes, parseMac } from './mac.ts'

@@ -1,3 +1,4 @@
+// The network config: upstream's defaults and refusals, row by row (flannel-compat 2).
 import { describe, expect, test } from 'bun:test'
 import * as fc from 'fast-check'
 import { bitsOf, ipToValue } from './ip.ts'

@@ -1,3 +1,4 @@
+// Prefixes: host bits, containment, overlap, addresses in them.
 import { describe, expect, test } from 'bun:test'
 import * as fc from 'fast-check'
 import { bitsOf, ipFromValue, ipToValue, parseIp, type Ip } from './ip.ts'

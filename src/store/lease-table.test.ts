@@ -1,3 +1,4 @@
+// The table of peers: what changes, what is refused and why, what a wiped store means.
 import { describe, expect, test } from 'bun:test'
 import * as fc from 'fast-check'
 import { parseLease, subnetsOf, type Lease, type SubnetKey } from '../model/lease.ts'

@@ -1,3 +1,4 @@
+// The index of prefixes against a plain search.
 import { describe, expect, test } from 'bun:test'
 import * as fc from 'fast-check'
 import { ipv4FromNumber, ipv6FromBigInt } from '../model/ip.ts'

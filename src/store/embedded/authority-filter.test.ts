@@ -1,3 +1,4 @@
+// HTTP/2 requests whose :authority is a URL, as old etcd clients send.
 import { expect, test } from 'bun:test'
 import * as fc from 'fast-check'
 import { AuthorityFilter } from './authority-filter.ts'

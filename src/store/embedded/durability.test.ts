@@ -1,3 +1,4 @@
+// What the embedded store acknowledged is on disk: fdatasync before the reply, nothing lost by a kill.
 import { expect, test } from 'bun:test'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,3 +1,4 @@
+// Ranges of keys as etcd reads them.
 import { expect, test } from 'bun:test'
 import * as fc from 'fast-check'
 import { keyRange, rangeContains, rangeId } from './key-range.ts'

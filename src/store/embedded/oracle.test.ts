@@ -1,3 +1,4 @@
+// The embedded store beside a real etcd: the same random scripts, the same answers.
 import { test } from 'bun:test'
 import { compareWithEtcd } from '../../../test/support/etcd-oracle.ts'
 

@@ -1,3 +1,4 @@
+// Starting and stopping the embedded store: options, ports, damaged and foreign files.
 import { describe, expect, test } from 'bun:test'
 import { createHash } from 'node:crypto'
 import {

@@ -1,3 +1,4 @@
+// gRPC over HTTP/2 as clients in the wild speak it, and as nobody should.
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { create, toBinary } from '@bufbuild/protobuf'
 import { connect as connectTcp } from 'node:net'

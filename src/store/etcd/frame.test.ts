@@ -1,3 +1,4 @@
+// gRPC frames: split anywhere, put together again; damaged ones are refused by name.
 import { expect, test } from 'bun:test'
 import * as fc from 'fast-check'
 import { encodeFrame, FrameError, FrameReader, type FrameErrorCode } from './frame.ts'

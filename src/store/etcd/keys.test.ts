@@ -1,3 +1,4 @@
+// Where keys are: upstream's paths, and the ranges around a subnet.
 import { describe, expect, test } from 'bun:test'
 import * as fc from 'fast-check'
 import { ipv4FromNumber, ipv6FromBigInt } from '../../model/ip.ts'
