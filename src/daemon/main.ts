@@ -2,7 +2,6 @@
 // options it doesn't understand.
 import { VERSION } from '../model/version.ts'
 import { log } from '../sys/log.ts'
-import { runDaemon } from './daemon.ts'
 import { describeOptions, helpText, parseOptions } from './options.ts'
 
 const logger = log.from('main.ts')
@@ -33,6 +32,7 @@ export async function flanneldMain(args: readonly string[]): Promise<number> {
   const stop = stopOnSignal()
   using _ = log
   try {
+    const { runDaemon } = await import('./daemon.ts')
     await runDaemon(options, stop)
     logger.info('Exiting cleanly...')
     return 0
