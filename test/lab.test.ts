@@ -2,8 +2,10 @@
 // goes without a trace.
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
 import { upstreamFlanneld } from '../scripts/peers.ts'
 import type { LabFacts, LabReport, PairFact } from '../src/lab/facts.ts'
+import { Namespace } from '../src/sys/namespace.ts'
 import { EtcdServer } from './support/etcd.ts'
 import { Lab } from './support/lab.ts'
 
@@ -79,6 +81,19 @@ describe('a lab of three hosts', () => {
     expect(machine()).toBe(before)
     expect(lab.down()).toMatchObject({ wasUp: false, processes: 0 })
     expect(lab.run('check', '--json').stdout).toContain('"not-up"')
+  })
+
+  test('has what is missing added by `up`', async () => {
+    await using lab = new Lab()
+    const report = lab.up('--pods', '1')
+    const lost = [report.hosts[0]?.daemon.pid, report.store.pid]
+    for (const pid of lost) process.kill(pid ?? -1, 'SIGKILL')
+    Namespace.remove(join(lab.directory, 'net', 'h2p1'))
+    expect(lab.run('status').status).toBe(1)
+    const again = lab.up()
+    expectProven(again, 3, 1)
+    expect(lost).not.toContain(again.hosts[0]?.daemon.pid)
+    expect(again.hosts.map((host) => host.subnet)).toEqual(report.hosts.map((host) => host.subnet))
   })
 
   test('shows what is broken, and that it heals', async () => {
@@ -180,6 +195,13 @@ describe('an ordinary user', () => {
     expect(lab.run('exec', 'h2p1', '--', 'sh', '-c', 'cat; exit 3').status).toBe(3)
     expect(lab.status().complete).toBe(true)
     expect(lab.run('logs', 'store').stdout).toContain('serving')
+
+    process.kill(lab.pid('holder'), 'SIGKILL')
+    expect(lab.run('check')).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('the process that held this lab is gone'),
+    })
+    expectProven(lab.up(), 3, 2)
     expect(lab.down()).toMatchObject({ wasUp: true, processes: 5, namespaces: 12 })
     expect(lab.remains()).toEqual([])
     expect(machine()).toBe(before)
@@ -216,6 +238,15 @@ test('a host that does not get ready is named, with the end of its log', async (
   expect(status).toBe(1)
   expect(stderr).toContain('h2: its flanneld ended')
   expect(lab.run('status').status).toBe(1)
+})
+
+test('a peer that is not there is told before anything is made', async () => {
+  await using lab = new Lab()
+  expect(lab.run('up', '--peer', 'h2=/no/such/flanneld')).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining('--peer h2=/no/such/flanneld: ENOENT'),
+  })
+  expect(lab.remains()).toEqual([])
 })
 
 test('a lab that was made in a mount namespace of its own is found from outside', async () => {

@@ -5,59 +5,53 @@ import { text } from 'node:stream/consumers'
 import type { LabDirectory } from './directory.ts'
 import { LabError } from './error.ts'
 import { executable } from './executable.ts'
+import { isRunning, keepRunning } from './keep.ts'
 import type { LabNamespaces } from './namespaces.ts'
 import type { HostPlan, LabPlan } from './plan.ts'
-import { isAlive, startProcess } from './process.ts'
 import { storeEndpoint, storePrefix } from './store.ts'
 import { lastLines, until } from './wait.ts'
 
 const READY_MS = 30_000
 const STATUS_MS = 2_000
 
-/** Starts the host's flanneld unless it runs; returns whether it had to. */
-export function ensureDaemon(
+/** Starts the host's flanneld unless it runs. */
+export async function ensureDaemon(
   directory: LabDirectory,
   namespaces: LabNamespaces,
   id: string,
   plan: LabPlan,
   host: HostPlan,
-): boolean {
-  const before = directory.process(host.name)
-  if (before !== undefined && isAlive(before)) return false
+  signal: AbortSignal,
+): Promise<void> {
   mkdirSync(directory.host(host.name), { recursive: true })
-  const args = [
+  const flags = [
     `--etcd-endpoints=${storeEndpoint(plan)}`,
     `--etcd-prefix=${storePrefix(plan, id)}`,
     `--subnet-file=${subnetFile(directory, host)}`,
     '--ip-masq',
   ]
-  const record = startProcess({
-    ...(host.peer === undefined
+  const program =
+    host.peer === undefined
       ? {
           file: executable.file,
           argv0: 'flanneld',
-          args: [...executable.prefix, ...args, `--status-socket=${statusSocket(directory, host)}`],
+          args: [...executable.prefix, ...flags, `--status-socket=${statusSocket(directory, host)}`],
         }
-      : { file: host.peer, args }),
+      : { file: host.peer, args: flags }
+  const start = {
+    ...program,
     namespace: namespaces.get(host.name),
-    logFile: directory.log(host.name),
     id,
     // iptables, which other flannelds call, would leave its lock in /run.
     environment: { XTABLES_LOCKFILE: directory.host(host.name, 'xtables.lock') },
-  })
-  directory.writeProcess(host.name, record)
-  return true
+  }
+  await keepRunning(directory, host.name, start, signal)
 }
 
 export const subnetFile = (directory: LabDirectory, host: HostPlan): string =>
   directory.host(host.name, 'subnet.env')
 const statusSocket = (directory: LabDirectory, host: HostPlan): string =>
   directory.host(host.name, 'flanneld.sock')
-
-export const daemonAlive = (directory: LabDirectory, host: HostPlan): boolean => {
-  const record = directory.process(host.name)
-  return record !== undefined && isAlive(record)
-}
 
 /** FLANNEL_SUBNET of subnet.env, once it is written. */
 export function subnetOf(directory: LabDirectory, host: HostPlan): string | undefined {
@@ -79,7 +73,7 @@ export async function daemonReady(
     `; the end of its log (\`heddle lab logs ${host.name}\` has all of it):${lastLines(directory.log(host.name))}`
   await until(
     async () => {
-      if (!daemonAlive(directory, host))
+      if (!isRunning(directory, host.name))
         throw new LabError('failed', `${host.name}: its flanneld ended${log()}`)
       if (subnetOf(directory, host) === undefined) return undefined
       return host.peer !== undefined || (await daemonStatus(directory, host))?.ready === true

@@ -70,7 +70,7 @@ function mountNamespaceOf(pid: number): string | undefined {
   }
 }
 
-/** Runs `heddle lab …` inside, on this terminal; its exit code. SIGTERM and SIGINT are passed on. */
+/** Runs `heddle lab …` inside, on this terminal; its exit code. Signals are passed on. */
 export async function runInside(
   directory: LabDirectory,
   id: string,
@@ -100,7 +100,7 @@ export async function runInside(
     },
   )
   const pass = (signal: NodeJS.Signals) => void child.kill(signal)
-  process.on('SIGINT', pass).on('SIGTERM', pass)
+  process.on('SIGINT', pass).on('SIGTERM', pass).on('SIGHUP', pass)
   try {
     return await new Promise<number>((resolve, reject) => {
       child.on('error', (cause) =>
@@ -111,6 +111,6 @@ export async function runInside(
       )
     })
   } finally {
-    process.off('SIGINT', pass).off('SIGTERM', pass)
+    process.off('SIGINT', pass).off('SIGTERM', pass).off('SIGHUP', pass)
   }
 }

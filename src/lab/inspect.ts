@@ -1,12 +1,12 @@
 // Looks at a lab as it is: processes, leases, what each host says and what its kernel holds.
 import type { LabDirectory, LabRecord } from './directory.ts'
 import type { HostFact, LabFacts, ProcessFact } from './facts.ts'
-import { daemonAlive, daemonStatus, subnetOf } from './host.ts'
+import { daemonStatus, subnetOf } from './host.ts'
+import { isRunning } from './keep.ts'
 import { kernelFacts } from './kernel.ts'
 import type { LabNamespaces } from './namespaces.ts'
 import type { HostPlan, LabPlan } from './plan.ts'
 import { podAddress } from './pod.ts'
-import { isAlive } from './process.ts'
 import { storeEndpoint, storePrefix, StoreClient, type LeaseFact } from './store.ts'
 import { StoreError } from '../store/store.ts'
 
@@ -57,7 +57,7 @@ async function inspectHost(
       ready:
         host.peer === undefined
           ? status?.ready === true
-          : daemonAlive(directory, host) && subnet !== undefined,
+          : isRunning(directory, host.name) && subnet !== undefined,
       status,
     },
     pods: host.pods.map((pod) => ({ name: pod.name, ip: podAddress(directory, pod) })),
@@ -66,8 +66,7 @@ async function inspectHost(
 }
 
 function processFact(directory: LabDirectory, name: string): ProcessFact {
-  const record = directory.process(name)
-  return { running: record !== undefined && isAlive(record), pid: record?.pid }
+  return { running: isRunning(directory, name), pid: directory.process(name)?.pid }
 }
 
 async function leasesOf(plan: LabPlan, id: string): Promise<readonly LeaseFact[] | undefined> {

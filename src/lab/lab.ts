@@ -9,7 +9,7 @@ import type { LabFacts, LabReport } from './facts.ts'
 import { ensureHolder, mayDirectly } from './held.ts'
 import { isBroughtInside, ownMountNamespace, runInside, wayInside } from './inside.ts'
 import { inspect } from './inspect.ts'
-import { checkLimits } from './limits.ts'
+import { checkLimits, checkPeers } from './limits.ts'
 import { LabNamespaces } from './namespaces.ts'
 import { DEFAULTS, differences, planOf, type LabParameters, type LabPlan } from './plan.ts'
 import type { Progress } from './progress.ts'
@@ -69,7 +69,7 @@ async function upHereOrInside(call: LabCall, record: LabRecord): Promise<Told<La
   const { directory, signal } = call
   const plan = planOf(record.parameters)
   if (!mayDirectly()) await ensureHolder(directory, record.id, signal)
-  ensureOuterRelay(directory, record.id, plan)
+  await ensureOuterRelay(directory, record.id, plan, signal)
   const way = wayInside(directory, record)
   if (way !== undefined) return { kind: 'told', code: await runInside(directory, record.id, way, call.words) }
   // Nobody is left where the names were bound before.
@@ -86,6 +86,7 @@ async function create(
   const parameters = { ...DEFAULTS, ...asked }
   const plan = planOf(parameters)
   checkLimits(plan)
+  checkPeers(plan)
   await checkEtcd(plan, signal)
   return directory.create(randomBytes(8).toString('hex'), parameters, ownMountNamespace())
 }

@@ -1,6 +1,7 @@
-// Limits of this machine that a large lab runs into, told before it is begun.
+// What this machine can't do for a lab, told before anything is begun.
+import { accessSync, constants } from 'node:fs'
 import { readSysctl } from '../sys/sysctl.ts'
-import { LabError } from './error.ts'
+import { LabError, reasonOf } from './error.ts'
 import type { LabPlan } from './plan.ts'
 
 const NEIGHBOURS = 'net/ipv4/neigh/default/gc_thresh3'
@@ -14,6 +15,16 @@ export function checkLimits(plan: LabPlan, most = neighbourLimit()): void {
       'refused',
       `${hosts} hosts need up to ${wanted} neighbour entries, and this kernel keeps ${most}: have fewer hosts, or run sysctl -w ${NEIGHBOURS.replaceAll('/', '.')}=${2 * wanted}`,
     )
+}
+
+/** The other flannelds that hosts shall run must be there, and executable. */
+export function checkPeers(plan: LabPlan): void {
+  for (const [host, path] of Object.entries(plan.parameters.peers))
+    try {
+      accessSync(path, constants.X_OK)
+    } catch (error) {
+      throw new LabError('usage', `--peer ${host}=${path}: ${reasonOf(error)}`, { cause: error })
+    }
 }
 
 /** Told to the first network namespace only; elsewhere nobody knows. */

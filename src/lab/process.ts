@@ -27,6 +27,9 @@ export interface ProcessStart {
   readonly environment?: Readonly<Record<string, string>>
 }
 
+/** In place of its start time where a process ended before that could be read. */
+const ENDED = -1
+
 /** Starts a process that outlives this one, in its own session: a Ctrl-C at the terminal doesn't reach it. */
 export function startProcess(start: ProcessStart): ProcessRecord {
   mkdirSync(dirname(start.logFile), { recursive: true })
@@ -48,12 +51,21 @@ export function startProcess(start: ProcessStart): ProcessRecord {
     // Its exit is seen by those who wait for what it should do; a failed start is reported right here.
     child.on('error', () => undefined)
     child.unref()
-    const startTicks = child.pid === undefined ? undefined : startTicksOf(child.pid)
-    if (child.pid === undefined || startTicks === undefined)
+    if (child.pid === undefined)
       throw new LabError('failed', `${start.file} did not start; is it there, and executable?`)
-    return { pid: child.pid, startTicks }
+    return { pid: child.pid, startTicks: startTicksOf(child.pid) ?? ENDED }
   } finally {
     closeSync(log)
+  }
+}
+
+/** Whether its executable has been replaced since it started, as a new build does. */
+export function isOutdated(record: ProcessRecord): boolean {
+  try {
+    return readlinkSync(`/proc/${record.pid}/exe`).endsWith(' (deleted)')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
+    throw error
   }
 }
 

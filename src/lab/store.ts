@@ -8,9 +8,9 @@ import { CLONE_NEWNET, setns } from '../sys/libc.ts'
 import type { LabDirectory } from './directory.ts'
 import { LabError } from './error.ts'
 import { executable } from './executable.ts'
+import { isRunning, keepRunning } from './keep.ts'
 import type { LabNamespaces } from './namespaces.ts'
 import type { EtcdAddress, LabPlan } from './plan.ts'
-import { isAlive, startProcess } from './process.ts'
 import { lastLines, until } from './wait.ts'
 
 const ANSWER_MS = 20_000
@@ -28,54 +28,37 @@ const formatAddress = ({ host, port }: EtcdAddress): string =>
   host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 
 /** Where etcd is reached, which is where the person types: before anything enters the lab. */
-export function ensureOuterRelay(directory: LabDirectory, id: string, plan: LabPlan): void {
+export async function ensureOuterRelay(
+  directory: LabDirectory,
+  id: string,
+  plan: LabPlan,
+  signal: AbortSignal,
+): Promise<void> {
   if (plan.store.etcd === undefined) return
-  ensure(directory, id, 'relay', undefined, [
-    'lab',
-    'relay',
-    `unix:${directory.relaySocket}`,
-    formatAddress(plan.store.etcd),
-  ])
+  const words = ['lab', 'relay', `unix:${directory.relaySocket}`, formatAddress(plan.store.etcd)]
+  await keepRunning(directory, 'relay', { ...heddle(words), namespace: undefined, id }, signal)
 }
 
-/** The process that hosts talk to; returns whether it had to be started. */
-export function ensureStore(
+/** The process that hosts talk to. */
+export async function ensureStore(
   directory: LabDirectory,
   namespaces: LabNamespaces,
   id: string,
   plan: LabPlan,
-): boolean {
+  signal: AbortSignal,
+): Promise<void> {
   const at = `${plan.store.address}:${plan.store.port}`
-  return ensure(
-    directory,
-    id,
-    'store',
-    namespaces,
+  const words =
     plan.store.etcd === undefined
       ? ['store', '--data-dir', directory.store, '--listen', at, '--allow-plaintext']
-      : ['lab', 'relay', at, `unix:${directory.relaySocket}`],
-  )
+      : ['lab', 'relay', at, `unix:${directory.relaySocket}`]
+  await keepRunning(directory, 'store', { ...heddle(words), namespace: namespaces.get('store'), id }, signal)
 }
 
-function ensure(
-  directory: LabDirectory,
-  id: string,
-  name: string,
-  namespaces: LabNamespaces | undefined,
-  args: readonly string[],
-): boolean {
-  const before = directory.process(name)
-  if (before !== undefined && isAlive(before)) return false
-  const record = startProcess({
-    file: executable.file,
-    args: [...executable.prefix, ...args],
-    namespace: namespaces?.get('store'),
-    logFile: directory.log(name),
-    id,
-  })
-  directory.writeProcess(name, record)
-  return true
-}
+const heddle = (words: readonly string[]) => ({
+  file: executable.file,
+  args: [...executable.prefix, ...words],
+})
 
 /**
  * From here on this thread lives where the lab's store does: connections are made some time after they are asked for,
@@ -149,8 +132,7 @@ export async function configureStore(
   const log = () => `; the end of its log:${lastLines(directory.log('store'))}`
   await until(
     async () => {
-      const record = directory.process('store')
-      if (record === undefined || !isAlive(record)) throw new LabError('failed', `the store ended${log()}`)
+      if (!isRunning(directory, 'store')) throw new LabError('failed', `the store ended${log()}`)
       try {
         await client.putConfig(plan.config, signal)
         return true

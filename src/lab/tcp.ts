@@ -1,6 +1,6 @@
 // Proves TCP between network namespaces from one process: a server in each, and connections made in one and
 // answered in another. The server tells which address it sees, the kernel how long a round trip took.
-import { createServer, type AddressInfo, type Server } from 'node:net'
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ipv4ToNumber, type IPv4 } from '../model/ip.ts'
@@ -19,22 +19,27 @@ const TCPI_RTT = 68
 /** Answers every connection with the address it comes from. */
 export class EchoServer implements AsyncDisposable {
   readonly #server: Server
+  readonly #connections: ReadonlySet<Socket>
   readonly ip: IPv4
 
-  private constructor(server: Server, ip: IPv4) {
+  private constructor(server: Server, connections: ReadonlySet<Socket>, ip: IPv4) {
     this.#server = server
+    this.#connections = connections
     this.ip = ip
   }
 
   static async listen(namespace: Namespace, ip: IPv4): Promise<EchoServer> {
+    const connections = new Set<Socket>()
     const server = createServer((socket) => {
+      connections.add(socket)
+      socket.on('close', () => connections.delete(socket))
       // A client that is gone meanwhile sees for itself that it got no answer.
       socket.on('error', () => socket.destroy())
       socket.end(`${socket.remoteAddress ?? ''}\n`)
     })
     namespace.run(() => server.listen({ host: ip, port: 0 }))
     await once(server, 'listening')
-    return new EchoServer(server, ip)
+    return new EchoServer(server, connections, ip)
   }
 
   get port(): number {
@@ -42,6 +47,8 @@ export class EchoServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    // A client that can't be reached any more would keep its connection for minutes.
+    for (const connection of this.#connections) connection.destroy()
     await new Promise<void>((done) => this.#server.close(() => done()))
   }
 }

@@ -53,7 +53,7 @@ export async function bringUp(options: UpOptions): Promise<LabReport> {
   )
 
   progress.working('store', 'starting')
-  ensureStore(directory, namespaces, record.id, plan)
+  await ensureStore(directory, namespaces, record.id, plan, signal)
   enterForGood(namespaces)
   using client = new StoreClient(storeEndpoint(plan), storePrefix(plan, record.id))
   await configureStore(directory, plan, client, signal)
@@ -75,7 +75,7 @@ async function startHosts(options: UpOptions, namespaces: LabNamespaces): Promis
   let pods = 0
   const show = () => progress.working('hosts', `${ready} of ${plan.hosts.length} ready, ${pods} pods`)
   for (const host of plan.hosts) {
-    ensureDaemon(directory, namespaces, record.id, plan, host)
+    await ensureDaemon(directory, namespaces, record.id, plan, host, signal)
     writeConflist(directory, host.name)
   }
   show()

@@ -83,6 +83,11 @@ export class Lab implements AsyncDisposable {
     return JSON.parse(stdout)
   }
 
+  /** Of a process of the lab, by its name. */
+  pid(name: string): number {
+    return new LabDirectory(this.directory).process(name)?.pid ?? -1
+  }
+
   /** Starts `up` and sends it a signal as soon as `file` of the lab is there; its exit code. */
   async interrupt(file: string, signal: NodeJS.Signals, ...words: string[]): Promise<number | null> {
     const [command, args] = this.#command(['up', ...words], true)

@@ -1,5 +1,6 @@
 // What the lab's commands have in common: their flags, interruption, and telling facts or failures to people or, with
 // --json, to programs.
+import { constants } from 'node:os'
 import { type LabDirectory, labDirectory } from '../../lab/directory.ts'
 import { LabError } from '../../lab/error.ts'
 import type { Progress } from '../../lab/progress.ts'
@@ -24,6 +25,8 @@ export const COMMON_FLAGS = {
   json: { kind: 'boolean', brief: 'Print the facts as JSON', default: false, withNegated: false },
 } as const
 
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
 export interface Run {
   readonly directory: LabDirectory
   readonly progress: Progress
@@ -43,7 +46,7 @@ export async function runCommand(
     interruptedBy ??= signal
     stop.abort()
   }
-  process.on('SIGINT', interrupt).on('SIGTERM', interrupt)
+  for (const signal of SIGNALS) process.on(signal, interrupt)
   using progress = flags.json && !process.stderr.isTTY ? quiet : progressOn(process.stderr)
   try {
     context.process.exitCode = await work({
@@ -56,14 +59,12 @@ export async function runCommand(
     tell(context, flags, error)
     context.process.exitCode =
       interruptedBy !== undefined
-        ? interruptedBy === 'SIGINT'
-          ? 130
-          : 143
+        ? 128 + constants.signals[interruptedBy]
         : error instanceof LabError && error.code === 'usage'
           ? 2
           : 1
   } finally {
-    process.off('SIGINT', interrupt).off('SIGTERM', interrupt)
+    for (const signal of SIGNALS) process.off(signal, interrupt)
   }
 }
 

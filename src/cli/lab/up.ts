@@ -1,4 +1,5 @@
 // `heddle lab up`.
+import { resolve } from 'node:path'
 import { buildCommand } from '@stricli/core'
 import { BACKENDS, DEFAULTS, parsePeer, type LabParameters } from '../../lab/plan.ts'
 import type { Context } from '../context.ts'
@@ -70,7 +71,9 @@ export const upCommand = buildCommand<Flags, [], Context>({
         const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined))
         const asked: Partial<LabParameters> = {
           ...given,
-          ...(peer?.length ? { peers: Object.fromEntries(peer) } : {}),
+          ...(peer?.length
+            ? { peers: Object.fromEntries(peer.map(([host, path]) => [host, resolve(path)])) }
+            : {}),
         }
         const words = ['up', '--dir', run.directory.path, ...(json ? ['--json'] : [])]
         const told = await labUp({ ...run, words }, asked)
