@@ -147,3 +147,37 @@ test('a full disk refuses writes as etcd does, keeps reads and what there was, a
     rmSync(folder, { recursive: true })
   }
 }, 30_000)
+
+test('a file that can no longer be written ends the store, and what it acknowledged is there after that', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'heddle-test-limit-'))
+  const runner = join(import.meta.dirname, '../../../test/support/embedded-store.ts')
+  const command = (limit: string): Running => {
+    const script = `trap '' XFSZ; ulimit -f ${limit}; exec "$0" "$1" --listen 127.0.0.1:0 --data-dir "$2"`
+    return Running.start('bash', ['-c', script, process.execPath, runner, folder])
+  }
+  const connect = async (store: Running): Promise<Channel> =>
+    new Channel({ endpoints: [/http:\S+:\d+/.exec(await store.line(/serving/))?.[0] ?? ''] })
+  try {
+    let written = 0
+    {
+      await using store = command('1000')
+      using channel = await connect(store)
+      const fill = async (): Promise<void> => {
+        for (; written < 100; written++) {
+          const put = { key: bytes(`big/${written}`), value: new Uint8Array(100_000) }
+          await channel.unary(KV.method.put, put, soon())
+        }
+      }
+      expect(await failureOf(fill())).toMatchObject({ detail: expect.stringContaining('write failed') })
+      expect(await store.ended).toEqual({ code: 1, signal: null })
+      expect(store.matching(/can't write .*store\.db: .*; what was acknowledged is kept/)).toHaveLength(1)
+    }
+    await using store = command('unlimited')
+    using channel = await connect(store)
+    const big = await channel.unary(KV.method.range, { key: bytes('big/'), rangeEnd: bytes('big0') }, soon())
+    expect(big.count).toBe(BigInt(written))
+    expect(written).toBeGreaterThan(3)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}, 30_000)
