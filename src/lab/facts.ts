@@ -1,4 +1,5 @@
 // What a lab tells about itself: the same facts for people and, as JSON, for programs.
+import type { DaemonStatus } from './host.ts'
 import type { KernelFacts } from './kernel.ts'
 import type { LabParameters } from './plan.ts'
 import type { LeaseFact } from './store.ts'
@@ -24,7 +25,7 @@ export interface HostFact {
     /** heddle's own word; of another flanneld only that it has its subnet. */
     readonly ready: boolean
     /** What `GET /status` answers. */
-    readonly status: unknown
+    readonly status: DaemonStatus | undefined
   }
   readonly pods: readonly PodFact[]
   readonly kernel: KernelFacts | undefined

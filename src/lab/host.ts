@@ -71,28 +71,36 @@ export async function daemonReady(
 ): Promise<void> {
   const log = () =>
     `; the end of its log (\`heddle lab logs ${host.name}\` has all of it):${lastLines(directory.log(host.name))}`
+  let lacking = 'it has no subnet yet'
   await until(
     async () => {
       if (!isRunning(directory, host.name))
         throw new LabError('failed', `${host.name}: its flanneld ended${log()}`)
-      if (subnetOf(directory, host) === undefined) return undefined
-      return host.peer !== undefined || (await daemonStatus(directory, host))?.ready === true
+      const status = await daemonStatus(directory, host)
+      if (status?.phase !== undefined) lacking = `its flanneld is at: ${status.phase}`
+      return subnetOf(directory, host) !== undefined && (host.peer !== undefined || status?.ready === true)
         ? true
         : undefined
     },
     {
       deadlineMs: READY_MS,
       signal,
-      late: () =>
-        `${host.name} is not ready after ${READY_MS / 1000} s (${subnetOf(directory, host) === undefined ? 'it has no subnet yet' : 'its flanneld does not say that it is ready'})${log()}`,
+      late: () => `${host.name} is not ready after ${READY_MS / 1000} s: ${lacking}${log()}`,
     },
   )
 }
 
-/** What heddle's flanneld tells about itself on its socket; more than the lab needs. */
+/** What heddle's flanneld tells about itself on its socket: of that, what the lab shows. */
 export interface DaemonStatus {
   readonly ready: boolean
-  readonly [fact: string]: unknown
+  /** What it is doing or waiting for, in words. */
+  readonly phase?: string
+  readonly objects?: { readonly repairs?: number }
+  /** Leases that are not served, with the reason. */
+  readonly refused?: Readonly<Record<string, string>>
+  /** Kernel objects that can't be had. */
+  readonly failures?: Readonly<Record<string, { readonly reason?: string }>>
+  readonly rssBytes?: number
 }
 
 /** Undefined if nobody answers, as always with another flanneld. */

@@ -98,8 +98,24 @@ function kernels({ hosts }: LabFacts): string {
   )
 }
 
+/** Repairs, memory, and whatever the daemon can't do. */
+function wordsOf({ daemon }: HostFact): string {
+  const { status } = daemon
+  if (status === undefined) return ''
+  const repairs = status.objects?.repairs ?? 0
+  const words = [
+    ...(repairs > 0 ? [`${repairs} objects repaired`] : []),
+    ...(status.rssBytes === undefined ? [] : [`${(status.rssBytes / 1e6).toFixed(0)} MB`]),
+  ]
+  const troubles = [
+    ...Object.entries(status.refused ?? {}).map(([key, reason]) => `${key} is not served: ${reason}`),
+    ...Object.entries(status.failures ?? {}).map(([key, failure]) => `${key}: ${failure.reason ?? 'failed'}`),
+  ]
+  return `${words.map((word) => `, ${word}`).join('')}\n${troubles.map((trouble) => `  ${style.bad(trouble)}\n`).join('')}`
+}
+
 function kernelOf(host: HostFact): string {
-  const title = `${style.bold(host.name)}  ${host.address}, subnet ${subnetOf(host)}\n`
+  const title = `${style.bold(host.name)}  ${host.address}, subnet ${subnetOf(host)}${wordsOf(host) || '\n'}`
   if (host.kernel === undefined) return `${title}  ${style.bad('its network namespace is gone')}\n`
   const { kernel } = host
   return (
