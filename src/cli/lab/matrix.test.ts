@@ -1,3 +1,4 @@
+// The matrix of a proof, as text.
 import { describe, expect, test } from 'bun:test'
 import type { PairFact, ProofFacts } from '../../lab/facts.ts'
 import { matrix, problems } from './matrix.ts'
