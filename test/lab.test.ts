@@ -208,6 +208,17 @@ describe('an ordinary user', () => {
   })
 })
 
+test('an `up` with a new build puts it in place of the old one', async () => {
+  await using lab = new Lab({ user: true })
+  const pids = (report: LabReport) => [report.store.pid, report.hosts[0]?.daemon.pid]
+  const before = pids(lab.up('--hosts', '1', '--pods', '1'))
+  expect(pids(lab.up())).toEqual(before)
+  lab.rebuild()
+  const after = lab.up()
+  expectProven(after, 1, 1)
+  for (const pid of before) expect(pids(after)).not.toContain(pid)
+})
+
 describe("this machine's etcd", () => {
   test('serves as the store, and keeps nothing of the lab', async () => {
     await using etcd = await EtcdServer.start('etcd', { inMemory: true })

@@ -1,7 +1,16 @@
 // A lab made by the compiled executable, for one test: `await using lab = new Lab()`. It is taken down at the end, and
 // can tell what of it is left.
 import { spawn, spawnSync } from 'node:child_process'
-import { chownSync, copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
+import {
+  chownSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { DownFacts } from '../../src/lab/down.ts'
@@ -86,6 +95,12 @@ export class Lab implements AsyncDisposable {
   /** Of a process of the lab, by its name. */
   pid(name: string): number {
     return new LabDirectory(this.directory).process(name)?.pid ?? -1
+  }
+
+  /** Puts a new build of the executable in its place, as `npm run build` does. */
+  rebuild(): void {
+    copyFileSync(this.#executable, `${this.#executable}.building`)
+    renameSync(`${this.#executable}.building`, this.#executable)
   }
 
   /** Starts `up` and sends it a signal as soon as `file` of the lab is there; its exit code. */
