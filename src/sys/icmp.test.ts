@@ -1,5 +1,6 @@
 // Echoes between two namespaces over a veth pair, both families; and what is heard when nobody answers.
 import { expect, test } from 'bun:test'
+import { spawnSync } from 'node:child_process'
 import { kernel, type TestHost } from '../../test/support/kernel.ts'
 import { ip } from '../../test/support/values.ts'
 import type { Ip } from '../model/ip.ts'
@@ -92,4 +93,27 @@ test('silence, no route and a stopped wait are all no answer', async () => {
   expect(await echo(ip('2001:db8::1'), { timeoutMs: 60_000, namespace })).toBeUndefined()
   const stopped = echo(ip('10.0.0.2'), { timeoutMs: 60_000, namespace, signal: AbortSignal.timeout(10) })
   expect(await stopped).toBeUndefined()
+})
+
+test('without CAP_NET_RAW a ping socket serves, where the system lets this user have one', () => {
+  const script = `
+    import { echo } from '${import.meta.dir}/icmp.ts'
+    const try_ = (ip) => echo(ip, { timeoutMs: 5000 }).then((micros) => micros > 0, (error) => error.errnoName)
+    console.log(await try_('127.0.0.1'), await try_('::1'))`
+  const run = (range: string) =>
+    spawnSync(
+      'unshare',
+      [
+        '-n',
+        'sh',
+        '-ec',
+        `ip link set lo up; echo ${range} > /proc/sys/net/ipv4/ping_group_range
+         exec setpriv --inh-caps=-net_raw --bounding-set=-net_raw "$0" -e "$1"`,
+        process.execPath,
+        script,
+      ],
+      { encoding: 'utf8' },
+    )
+  expect([run('0 0').stderr, run('0 0').stdout]).toEqual(['', 'true true\n'])
+  expect(run('1 0').stdout).toBe('EACCES EACCES\n')
 })
