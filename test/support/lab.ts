@@ -7,6 +7,8 @@ import {
   existsSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -17,7 +19,6 @@ import type { DownFacts } from '../../src/lab/down.ts'
 import type { LabFacts, LabReport } from '../../src/lab/facts.ts'
 import { boundNamespaces } from '../../src/lab/mounts.ts'
 import { LabDirectory } from '../../src/lab/directory.ts'
-import { labProcesses } from '../../src/lab/process.ts'
 import { HEDDLE } from './executable.ts'
 
 /** nobody and nogroup, as everywhere. */
@@ -129,7 +130,7 @@ export class Lab implements AsyncDisposable {
   /** Whatever is left of the lab: nothing, after `down`. */
   remains(): readonly string[] {
     return [
-      ...labProcesses({ id: this.#id, namespaces: this.#namespaces }).map(({ pid }) => `process ${pid}`),
+      ...processesOf(this.#id ?? '', this.#namespaces).map((pid) => `process ${pid}`),
       ...boundNamespaces(this.directory).map(({ path }) => `namespace ${path}`),
       ...(existsSync(this.directory)
         ? ['', ...readdirSync(this.directory)].map((name) => `file ${name}`)
@@ -150,4 +151,22 @@ function copyFor(user: number, folder: string): string {
   copyFileSync(HEDDLE, executable)
   for (const name of ['flanneld', 'flannel']) symlinkSync('heddle', join(folder, name))
   return executable
+}
+
+/** By what the kernel says of each process, and not by the code under test. */
+function processesOf(id: string, namespaces: ReadonlySet<string>): readonly string[] {
+  return readdirSync('/proc').filter((pid) => {
+    if (!/^\d+$/.test(pid)) return false
+    try {
+      return (
+        namespaces.has(readlinkSync(`/proc/${pid}/ns/net`)) ||
+        readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`HEDDLE_LAB=${id}\0`)
+      )
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code ?? ''
+      // Gone since, or a kernel thread.
+      if (['ENOENT', 'ESRCH', 'EACCES', 'EINVAL'].includes(code)) return false
+      throw error
+    }
+  })
 }
