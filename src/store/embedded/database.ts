@@ -7,7 +7,7 @@ import { APPLICATION_ID, FILE_HEADER_BYTES, parseFileHeader, SCHEMA, SCHEMA_VERS
 import { ServeError } from './serve-error.ts'
 
 /** Primary result codes (sqlite.org/rescode.html); the low byte of an extended code. */
-export const SQLITE = { busy: 5, readonly: 8, corrupt: 11, full: 13, cantOpen: 14, notADatabase: 26 } as const
+export const SQLITE = { busy: 5, corrupt: 11, full: 13, notADatabase: 26 } as const
 
 /** The primary result code of an error thrown by SQLite; undefined for any other error. */
 export function sqliteCode(error: unknown): number | undefined {
