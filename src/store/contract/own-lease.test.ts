@@ -1,6 +1,6 @@
 // Every store passes this: this host's lease, kept through renewals, deletions, other writers and lost stores.
 import { describe, expect, test } from 'bun:test'
-import { ETCD_KINDS } from '../../../test/support/etcd.ts'
+import { ETCD_KINDS, type EtcdKind } from '../../../test/support/etcd.ts'
 import {
   attributes,
   Collector,
@@ -17,36 +17,24 @@ const IP = '1.2.3.4'
 const KEY = leaseKey('10.3.7.0-24')
 const seconds = (n: number) => n / 60
 
+/** A world with our lease 10.3.7.0/24 in it. */
+const started = async (kind: EtcdKind, options: Partial<EtcdStoreOptions> = {}) => {
+  const world = await StoreWorld.start(kind)
+  const store = world.store(options)
+  const own = await store.acquire(wishOf(IP, CONFIG, { previous: ['10.3.7.0/24'] }), world.signal)
+  const changes = new Collector(own.changes(world.signal))
+  return { world, store, own, changes, [Symbol.asyncDispose]: () => world[Symbol.asyncDispose]() }
+}
+
 for (const kind of ETCD_KINDS)
   describe(`our own lease in ${kind}`, () => {
-    /** A world with our lease 10.3.7.0/24 in it. */
-    const started = async (options: Partial<EtcdStoreOptions> = {}) => {
-      const world = await StoreWorld.start(kind)
-      const store = world.store(options)
-      const own = await store.acquire(wishOf(IP, CONFIG, { previous: ['10.3.7.0/24'] }), world.signal)
-      const changes = new Collector(own.changes(world.signal))
-      return { world, store, own, changes, [Symbol.asyncDispose]: () => world[Symbol.asyncDispose]() }
-    }
     const lostError = async (own: OwnLease, signal: AbortSignal) => {
       const error = await own.update(attributes(IP), signal).catch((e: unknown) => e)
       return error instanceof StoreError ? error.code : expect.unreachable(String(error))
     }
 
-    test('L5, L6: outlives its TTL by renewals, unchanged in the eyes of its peers', async () => {
-      await using t = await started({ ttlSeconds: 3, renewMarginMinutes: seconds(2) })
-      const before = await t.world.get(KEY)
-      const leases = new Collector(t.store.leases(t.world.signal))
-      await leases.until(({ kind }) => kind === 'snapshot')
-      await Bun.sleep(5_000)
-      expect(await t.world.get(KEY)).toEqual(before)
-      const life = await t.world.lifeOf(before?.lease ?? 0n)
-      expect(life.granted).toBe(3)
-      expect(leases.seen.length).toBe(1)
-      expect(t.changes.seen).toEqual([])
-    }, 20_000)
-
     test('stays when we let it go: disposing never revokes', async () => {
-      await using t = await started({ ttlSeconds: 60 })
+      await using t = await started(kind, { ttlSeconds: 60 })
       await t.own[Symbol.asyncDispose]()
       await t.store[Symbol.asyncDispose]()
       const kv = await t.world.get(KEY)
@@ -55,7 +43,7 @@ for (const kind of ETCD_KINDS)
     })
 
     test('is put again at once when it is deleted, and again', async () => {
-      await using t = await started()
+      await using t = await started(kind)
       for (let i = 0; i < 3; i++) {
         const revision = (await t.world.get(KEY))?.createRevision ?? 0n
         await t.world.remove(KEY)
@@ -69,7 +57,7 @@ for (const kind of ETCD_KINDS)
     })
 
     test('is lost when another host holds the key, and never written again', async () => {
-      await using t = await started()
+      await using t = await started(kind)
       await t.world.put(KEY, leaseValue('9.9.9.9'))
       expect(await t.changes.until(() => true)).toBe('lost')
       expect(await t.changes.end()).toBeUndefined()
@@ -84,7 +72,7 @@ for (const kind of ETCD_KINDS)
     })
 
     test('is lost when another host took an overlapping subnet while it was gone', async () => {
-      await using t = await started()
+      await using t = await started(kind)
       t.world.line.cut()
       await t.world.remove(KEY)
       await t.world.put(leaseKey('10.3.6.0-23'), leaseValue('9.9.9.9'))
@@ -93,22 +81,8 @@ for (const kind of ETCD_KINDS)
       expect(await t.world.leaseNames()).toEqual(['10.3.6.0-23'])
     })
 
-    test('comes back under its subnet after an outage longer than its life', async () => {
-      await using t = await started({ ttlSeconds: 2, renewMarginMinutes: seconds(1) })
-      const leases = new Collector(
-        t.world.store({ endpoints: [t.world.server.endpoint] }).leases(t.world.signal),
-      )
-      t.world.line.cut()
-      await leases.until((event) => event.kind === 'delete')
-      t.world.line.mend()
-      expect(await t.changes.until(() => true)).toMatchObject({ key: '10.3.7.0-24' })
-      expect(await leases.until((event) => event.kind === 'put')).toMatchObject({
-        lease: { key: '10.3.7.0-24' },
-      })
-    }, 30_000)
-
     test('is put again under its subnet in a wiped and in a replaced store', async () => {
-      await using t = await started()
+      await using t = await started(kind)
       for (const replaced of [false, true]) {
         await t.world.server.wipe({ replaced })
         await t.world.server.up()
@@ -119,7 +93,7 @@ for (const kind of ETCD_KINDS)
     }, 30_000)
 
     test('takes new attributes under the same subnet, also when the store is away for a while', async () => {
-      await using t = await started()
+      await using t = await started(kind)
       const before = await t.world.get(KEY)
       await t.own.update(attributes(IP, { VNI: 2 }), t.world.signal)
       expect(await t.world.get(KEY)).toMatchObject({
@@ -141,7 +115,7 @@ for (const kind of ETCD_KINDS)
     })
 
     test('is mended when somebody spoils its value', async () => {
-      await using t = await started()
+      await using t = await started(kind)
       const leases = new Collector(t.store.leases(t.world.signal))
       await leases.until(({ kind }) => kind === 'snapshot')
       for (const spoilt of ['not JSON', `{"PublicIP":"${IP}"}`]) {
@@ -153,24 +127,8 @@ for (const kind of ETCD_KINDS)
       }
     })
 
-    test('becomes a reservation when somebody takes its end away, and stays one', async () => {
-      await using t = await started({ ttlSeconds: 3, renewMarginMinutes: seconds(2) })
-      await t.world.put(KEY, leaseValue(IP))
-      await Bun.sleep(1_500)
-      expect(await t.world.get(KEY)).toMatchObject({ lease: 0n, value: leaseValue(IP) })
-      await t.own.update(attributes(IP, { VNI: 2 }), t.world.signal)
-      expect(await t.world.get(KEY)).toMatchObject({ lease: 0n, value: leaseValue(IP, { VNI: 2 }) })
-    })
-
-    test('is renewed by the etcd lease that somebody attached it to', async () => {
-      await using t = await started({ ttlSeconds: 600 })
-      await t.world.put(KEY, leaseValue(IP), 3)
-      await Bun.sleep(4_500)
-      expect((await t.world.get(KEY))?.value).toBe(leaseValue(IP))
-    }, 20_000)
-
     test('ends with its store, and with its own disposal, without a trace of failure', async () => {
-      await using t = await started()
+      await using t = await started(kind)
       await t.store[Symbol.asyncDispose]()
       expect(await t.changes.end()).toBeUndefined()
       expect(t.store.reports).toEqual([])
@@ -179,3 +137,51 @@ for (const kind of ETCD_KINDS)
       ).toBe('AbortError')
     })
   })
+
+// Together, for most of their time is waiting.
+describe.concurrent('as time goes by, our own lease', () => {
+  for (const kind of ETCD_KINDS) {
+    test(`in ${kind} L5, L6: outlives its TTL by renewals, unchanged in the eyes of its peers`, async () => {
+      await using t = await started(kind, { ttlSeconds: 3, renewMarginMinutes: seconds(2) })
+      const before = await t.world.get(KEY)
+      const leases = new Collector(t.store.leases(t.world.signal))
+      await leases.until(({ kind }) => kind === 'snapshot')
+      await Bun.sleep(5_000)
+      expect(await t.world.get(KEY)).toEqual(before)
+      const life = await t.world.lifeOf(before?.lease ?? 0n)
+      expect(life.granted).toBe(3)
+      expect(leases.seen.length).toBe(1)
+      expect(t.changes.seen).toEqual([])
+    }, 20_000)
+
+    test(`in ${kind} comes back under its subnet after an outage longer than its life`, async () => {
+      await using t = await started(kind, { ttlSeconds: 2, renewMarginMinutes: seconds(1) })
+      const leases = new Collector(
+        t.world.store({ endpoints: [t.world.server.endpoint] }).leases(t.world.signal),
+      )
+      t.world.line.cut()
+      await leases.until((event) => event.kind === 'delete')
+      t.world.line.mend()
+      expect(await t.changes.until(() => true)).toMatchObject({ key: '10.3.7.0-24' })
+      expect(await leases.until((event) => event.kind === 'put')).toMatchObject({
+        lease: { key: '10.3.7.0-24' },
+      })
+    }, 20_000)
+
+    test(`in ${kind} becomes a reservation when somebody takes its end away, and stays one`, async () => {
+      await using t = await started(kind, { ttlSeconds: 3, renewMarginMinutes: seconds(2) })
+      await t.world.put(KEY, leaseValue(IP))
+      await Bun.sleep(1_500)
+      expect(await t.world.get(KEY)).toMatchObject({ lease: 0n, value: leaseValue(IP) })
+      await t.own.update(attributes(IP, { VNI: 2 }), t.world.signal)
+      expect(await t.world.get(KEY)).toMatchObject({ lease: 0n, value: leaseValue(IP, { VNI: 2 }) })
+    }, 20_000)
+
+    test(`in ${kind} is renewed by the etcd lease that somebody attached it to`, async () => {
+      await using t = await started(kind, { ttlSeconds: 600 })
+      await t.world.put(KEY, leaseValue(IP), 3)
+      await Bun.sleep(4_500)
+      expect((await t.world.get(KEY))?.value).toBe(leaseValue(IP))
+    }, 20_000)
+  }
+})
