@@ -12,6 +12,7 @@ import { StatusServer } from '../status/server.ts'
 import { EtcdStore } from '../store/etcd/store.ts'
 import { log } from '../sys/log.ts'
 import { ConfigFollower } from './config.ts'
+import { etcdAccess } from './etcd-access.ts'
 import { macsOf, viewHost } from './host-view.ts'
 import { identify, type Identity } from './identity.ts'
 import { chooseInterface, type Chosen } from './interface.ts'
@@ -64,10 +65,7 @@ function answerStatus(parts: AsyncDisposableStack, options: Options, report: Rep
 
 function openStore(options: Options, report: Report): EtcdStore {
   return new EtcdStore({
-    endpoints: options['etcd-endpoints']
-      .split(',')
-      .map((endpoint) => endpoint.trim())
-      .filter((endpoint) => endpoint !== ''),
+    ...etcdAccess(options),
     prefix: options['etcd-prefix'],
     renewMarginMinutes: options['subnet-lease-renew-margin'],
     report: (error) => {

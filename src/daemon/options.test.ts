@@ -105,7 +105,7 @@ describe('options', () => {
 
   test.each([
     [['--kube-subnet-mgr'], 'Kubernetes'],
-    [['--etcd-cafile=/x'], 'TLS'],
+    [['--etcd-keyfile=/x'], 'go together'],
     [['--public-ipv6=::1'], 'IPv6'],
     [['--subnet-lease-renew-margin=0'], '1 to 1439'],
     [['--subnet-lease-renew-margin=1440'], '1 to 1439'],

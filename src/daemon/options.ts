@@ -11,8 +11,6 @@ interface Option extends FlagSpec {
 }
 
 const NO_KUBE = 'the Kubernetes API as a store is not built yet; use etcd (--etcd-endpoints)'
-const NO_TLS = 'TLS to etcd is not built yet; use http:// endpoints on a trusted network'
-const NO_AUTH = 'etcd users are not built yet; use an etcd without authentication'
 const NO_IPV6 = 'IPv6 is not built yet'
 
 export const OPTIONS = [
@@ -23,28 +21,25 @@ export const OPTIONS = [
     help: 'comma-separated list of etcd endpoints',
   },
   { name: 'etcd-prefix', type: 'string', default: '/coreos.com/network', help: 'etcd prefix' },
-  { name: 'etcd-keyfile', type: 'string', default: '', help: 'TLS key of the client', refused: NO_TLS },
+  { name: 'etcd-keyfile', type: 'string', default: '', help: 'TLS key of the client' },
   {
     name: 'etcd-certfile',
     type: 'string',
     default: '',
     help: 'TLS certificate of the client',
-    refused: NO_TLS,
   },
   {
     name: 'etcd-cafile',
     type: 'string',
     default: '',
     help: 'TLS certificate authority of etcd',
-    refused: NO_TLS,
   },
-  { name: 'etcd-username', type: 'string', default: '', help: 'etcd user', refused: NO_AUTH },
+  { name: 'etcd-username', type: 'string', default: '', help: 'etcd user' },
   {
     name: 'etcd-password',
     type: 'string',
     default: '',
     help: 'etcd password',
-    refused: NO_AUTH,
     secret: true,
   },
   {
@@ -225,6 +220,8 @@ function outOfRange(o: Options): string | undefined {
   const margin = o['subnet-lease-renew-margin']
   if (margin < 1 || margin > 1439)
     return `-subnet-lease-renew-margin ${margin}: a lease lives 1440 minutes; want 1 to 1439`
+  if ((o['etcd-keyfile'] === '') !== (o['etcd-certfile'] === ''))
+    return '-etcd-keyfile and -etcd-certfile go together: give both, or neither for TLS without a client certificate'
   const port = o['healthz-port']
   return port < 0 || port > 65535 ? `-healthz-port ${port}: want 0 (none) to 65535` : undefined
 }

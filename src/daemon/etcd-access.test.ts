@@ -1,0 +1,38 @@
+// How the flags become the way to etcd; that the way works is tested in store/etcd.
+import { expect, test } from 'bun:test'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { etcdAccess } from './etcd-access.ts'
+import { parseOptions } from './options.ts'
+
+const access = (...args: string[]) => {
+  const parsed = parseOptions(args, {})
+  if (parsed.kind !== 'options') throw new Error(JSON.stringify(parsed))
+  return etcdAccess(parsed.options)
+}
+
+test('endpoints are a comma list; blanks around them are forgiven', () =>
+  expect(access('--etcd-endpoints=http://a:1, http://b:2,')).toEqual({
+    endpoints: ['http://a:1', 'http://b:2'],
+  }))
+
+test('a user goes along with its password', () =>
+  expect(access('--etcd-username=u', '--etcd-password=p')).toMatchObject({
+    user: { name: 'u', password: 'p' },
+  }))
+
+test('certificates are read anew each time, a CA alone is enough', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'heddle-access-'))
+  try {
+    const file = (name: string, text: string) => (writeFileSync(join(folder, name), text), join(folder, name))
+    const caOnly = access(`--etcd-cafile=${file('ca', 'one')}`)
+    expect(await caOnly.tls?.()).toEqual({ ca: Buffer.from('one') })
+    file('ca', 'two')
+    expect(await caOnly.tls?.()).toEqual({ ca: Buffer.from('two') })
+    const mutual = access(`--etcd-keyfile=${file('key', 'k')}`, `--etcd-certfile=${file('cert', 'c')}`)
+    expect(await mutual.tls?.()).toEqual({ key: Buffer.from('k'), cert: Buffer.from('c') })
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
