@@ -359,7 +359,7 @@ export class Reconciler implements AsyncDisposable {
     for (const ledger of this.#ledgers) {
       const fresh = ledger.trouble.takeNews()
       for (const { key, reason } of fresh.slice(0, MOST_TOLD))
-        logger.warning(`${ledger.kind.name} ${key} (${ledger.sourceOf(key)}): ${reason}`)
+        logger.warning(`${ledger.kind.name} ${key} (${ledger.sourceOf(key) || 'to be removed'}): ${reason}`)
       if (fresh.length > MOST_TOLD)
         logger.warning(`${fresh.length - MOST_TOLD} more ${ledger.kind.name}s failed`, {
           key: `more ${ledger.kind.name}`,

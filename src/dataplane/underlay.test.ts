@@ -1,5 +1,6 @@
 // Which hosts are on link, as the kernel's routing has it, and when that changes.
 import { expect, test } from 'bun:test'
+import { setTimeout } from 'node:timers/promises'
 import { dataplaneHost, soon } from '../../test/support/dataplane.ts'
 import { ip } from '../../test/support/values.ts'
 import { UnderlayWatch } from './underlay.ts'
@@ -74,7 +75,7 @@ test('changes that concern no answer are not told, and neither are our own route
   await host.sh(
     'ip route add 10.9.0.0/16 via 192.168.0.9; ip route add 192.168.7.0/25 via 192.168.0.9 proto 104; ip route del 192.168.7.0/25; ip link add x0 type bridge; ip link set x0 up; ip link del x0; ip route add 192.168.0.0/17 dev eth0',
   )
-  await new Promise((resolve) => setTimeout(resolve, 120))
+  await setTimeout(120)
   stop.abort()
   await listening
   expect(told).toEqual([])
