@@ -1,3 +1,4 @@
+// Compaction of the embedded store: what goes, when, and across a kill.
 import { expect, test } from 'bun:test'
 import { EtcdServer } from '../../../test/support/etcd.ts'
 import { eventually } from '../../../test/support/process.ts'
