@@ -1,5 +1,6 @@
 // flanneld from its command line to its exit code: 0 after a signal, --help or --version; 1 where it can't go on; 2 for
 // options it doesn't understand.
+import { writeSync } from 'node:fs'
 import { VERSION } from '../model/version.ts'
 import { log } from '../sys/log.ts'
 import { describeOptions, helpText, parseOptions } from './options.ts'
@@ -13,17 +14,17 @@ export async function flanneldMain(args: readonly string[]): Promise<number> {
   const parsed = parseOptions(args, process.env)
   switch (parsed.kind) {
     case 'help':
-      process.stderr.write(helpText())
+      writeSync(2, helpText())
       return 0
     case 'refused':
-      process.stderr.write(`flanneld: ${parsed.reason}\n`)
+      writeSync(2, `flanneld: ${parsed.reason}\n`)
       return 2
     case 'options':
       break
   }
   const { options, notes } = parsed
   if (options.version) {
-    process.stderr.write(`heddle ${VERSION}, in place of flannel v0.28\n`)
+    writeSync(2, `heddle ${VERSION}, in place of flannel v0.28\n`)
     return 0
   }
   log.configure({ level: options.v > 0 ? 'debug' : 'info' })
