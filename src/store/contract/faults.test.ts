@@ -1,8 +1,10 @@
 // Every store passes this: nothing is missed and nothing invented when the line is cut, and the server compacted,
 // restarted, killed, frozen, wiped or replaced.
 import { describe, expect, test } from 'bun:test'
+import * as fc from 'fast-check'
 import { ETCD_KINDS, type EtcdKind } from '../../../test/support/etcd.ts'
 import { Collector, CONFIG_KEY, leaseKey, leaseValue, StoreWorld } from '../../../test/support/store-world.ts'
+import { parseLease } from '../../model/lease.ts'
 import { Channel } from '../etcd/channel.ts'
 import { keysUnder } from '../etcd/kv.ts'
 import { watch } from '../etcd/watch.ts'
@@ -188,6 +190,75 @@ for (const kind of ETCD_KINDS)
       expect(keysOf(again)).toEqual([subnet(5)])
       expect(again.history).not.toBe(first.history)
     }, 30_000)
+
+    test('whatever is written and whatever breaks, add up to what the store holds', async () => {
+      await using t = await started(kind)
+      const keys = [
+        subnet(2),
+        subnet(3),
+        '10.3.2.0-23',
+        '10.3.4.0-24&fd00::-64',
+        '10.3.4.0-24&fd00:0::-64',
+        'stray',
+        '',
+      ]
+      const values = [
+        leaseValue('1.1.1.2'),
+        leaseValue('1.1.1.3', { VNI: 2 }),
+        '',
+        '{',
+        '{"PublicIP":"\u0000"}',
+        '[]',
+      ]
+      const step = fc.oneof(
+        {
+          weight: 6,
+          arbitrary: fc.record({ key: fc.constantFrom(...keys), value: fc.constantFrom(...values) }),
+        },
+        { weight: 3, arbitrary: fc.record({ key: fc.constantFrom(...keys) }) },
+        { weight: 1, arbitrary: fc.constantFrom('cut' as const, 'mend' as const, 'compact' as const) },
+      )
+      const held = new Map<string, string>()
+      const shown = (l: object) =>
+        JSON.stringify(l, (_, v: unknown) => (typeof v === 'bigint' ? Number(v) : v))
+      const fold = (event: LeaseEvent) => {
+        if (event.kind === 'snapshot') {
+          held.clear()
+          for (const lease of event.leases) held.set(lease.key, shown(lease))
+          for (const { key } of event.rejected) held.set(key, 'rejected')
+        } else if (event.kind === 'put') held.set(event.lease.key, shown(event.lease))
+        else if (event.kind === 'rejected') held.set(event.key, 'rejected')
+        else held.delete(event.subnet)
+      }
+      let folded = 0
+      let round = 100
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 12 }), async (steps) => {
+          for (const s of steps)
+            if (s === 'cut') t.world.line.cut()
+            else if (s === 'mend') t.world.line.mend()
+            else if (s === 'compact') await t.world.compact()
+            else if ('value' in s) await t.world.put(leaseKey(s.key), s.value)
+            else await t.world.remove(leaseKey(s.key))
+          t.world.line.mend()
+          const last = leaseKey(subnet(++round))
+          const revision = await t.world.put(last, leaseValue('1.1.1.1'))
+          await t.leases.until(
+            (event) =>
+              (event.kind === 'put' && event.lease.createRevision === revision) ||
+              (isSnapshot(event) && event.leases.some(({ createRevision }) => createRevision === revision)),
+          )
+          for (; folded < t.leases.seen.length; folded++) fold(t.leases.seen[folded] ?? expect.unreachable())
+          const expected = (await t.world.leases()).map((kv): [string, string] => {
+            const name = kv.key.slice(leaseKey('').length)
+            const lease = parseLease(name, kv.value, kv.createRevision)
+            return [name, typeof lease === 'string' ? 'rejected' : shown(lease)]
+          })
+          expect(held).toEqual(new Map(expected))
+        }),
+        { numRuns: 15 },
+      )
+    }, 60_000)
 
     test('go on from another endpoint when one is gone', async () => {
       await using world = await StoreWorld.start(kind)

@@ -2,58 +2,34 @@
 import { afterEach, describe, expect, test } from 'bun:test'
 import * as fc from 'fast-check'
 import { create, toBinary } from '@bufbuild/protobuf'
-import { createServer as createHttp2, type Http2Server, type ServerHttp2Stream } from 'node:http2'
-import { createServer as createTcp, type AddressInfo, type Server, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
+import {
+  GRPC,
+  nobodyListens,
+  refuse,
+  respond,
+  serveBytes,
+  serveGrpc,
+  type Served,
+} from '../../../test/support/grpc-server.ts'
 import { Channel, type ChannelOptions } from './channel.ts'
 import { EtcdError } from './error.ts'
 import { encodeFrame } from './frame.ts'
 import { KV, LeaseGrantResponseSchema, RangeResponseSchema, Watch } from './gen/etcdserverpb/rpc_pb.ts'
 
-const opened: (Disposable | AsyncDisposable)[] = []
-afterEach(async () => {
-  for (const one of opened.splice(0).reverse())
-    if (Symbol.dispose in one) one[Symbol.dispose]()
-    else await one[Symbol.asyncDispose]()
+const opened: Disposable[] = []
+afterEach(() => {
+  for (const one of opened.splice(0).reverse()) one[Symbol.dispose]()
 })
 
-type Behaviour = (stream: ServerHttp2Stream, path: string) => void
-/** A gRPC server of one behaviour; its address, and how many connections it had. */
-async function serve(behaviour: Behaviour): Promise<{ endpoint: string; connections: () => number }> {
-  const server = createHttp2()
-  let connections = 0
-  server.on('session', (session) => {
-    connections++
-    session.on('error', () => undefined)
-    opened.push({ [Symbol.dispose]: () => session.destroy() })
-  })
-  server.on('stream', (stream, headers) => {
-    stream.on('error', () => undefined)
-    behaviour(stream, String(headers[':path']))
-  })
-  return { endpoint: await listen(server), connections: () => connections }
+type Behaviour = Parameters<typeof serveGrpc>[0]
+const kept = <T extends Disposable>(one: T): T => {
+  opened.push(one)
+  return one
 }
-/** A server of bytes. */
-async function serveBytes(behaviour: (socket: Socket) => void): Promise<string> {
-  const server = createTcp((socket) => {
-    socket.on('error', () => undefined)
-    opened.push({ [Symbol.dispose]: () => socket.destroy() })
-    behaviour(socket)
-  })
-  return listen(server)
-}
-async function listen(server: Http2Server | Server): Promise<string> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()))
-  opened.push({ [Symbol.dispose]: () => void server.close() })
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-}
-/** An address where nobody listens. */
-async function nobody(): Promise<string> {
-  const server = createTcp()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return `http://127.0.0.1:${port}`
-}
+const serve = async (behaviour: Behaviour): Promise<Served> => kept(await serveGrpc(behaviour))
+const serveRaw = async (behaviour: Parameters<typeof serveBytes>[0]): Promise<string> =>
+  kept(await serveBytes(behaviour)).endpoint
 
 const channel = (endpoints: string | string[], more: Partial<ChannelOptions> = {}): Channel => {
   const one = new Channel({ endpoints: [endpoints].flat(), deadlineMs: 2_000, ...more })
@@ -73,22 +49,8 @@ const failure = async (promise: Promise<unknown>): Promise<EtcdError> => {
   return error instanceof EtcdError ? error : expect.unreachable(`not an EtcdError: ${String(error)}`)
 }
 
-const GRPC = { ':status': 200, 'content-type': 'application/grpc' }
 const revision = (n: bigint) => create(RangeResponseSchema, { header: { clusterId: 7n, revision: n } })
 const answer = encodeFrame(toBinary(RangeResponseSchema, revision(42n)))
-const respond = (
-  stream: ServerHttp2Stream,
-  chunks: readonly Uint8Array[],
-  trailers: object = { 'grpc-status': '0' },
-) => {
-  stream.respond(GRPC, { waitForTrailers: true })
-  stream.on('wantTrailers', () => stream.sendTrailers({ ...trailers }))
-  for (const chunk of chunks) stream.write(chunk)
-  stream.end()
-}
-const refuse = (stream: ServerHttp2Stream, status: number | string, message = '') =>
-  stream.respond({ ...GRPC, 'grpc-status': String(status), 'grpc-message': message }, { endStream: true })
-
 describe('a call', () => {
   test('gets its answer, however the bytes are cut', async () => {
     const { endpoint } = await serve((stream) =>
@@ -188,7 +150,7 @@ describe('a call', () => {
 
   test('ends at once with its signal, and so does connecting', async () => {
     const { endpoint } = await serve(() => undefined)
-    const mute = await serveBytes(() => undefined)
+    const mute = await serveRaw(() => undefined)
     for (const address of [endpoint, mute]) {
       const stop = new AbortController()
       const asked = ask(channel(address, { deadlineMs: 60_000 }), stop.signal)
@@ -202,7 +164,7 @@ describe('a call', () => {
 
   test('takes whatever bytes come without anything worse than a failure', async () => {
     let bytes: readonly Uint8Array[] = []
-    let headers: Record<string, string> = {}
+    let headers: Readonly<Record<string, string>> = {}
     const { endpoint } = await serve((stream) => respond(stream, bytes, headers))
     const c = channel(endpoint)
     const noise = fc.oneof(
@@ -231,14 +193,14 @@ describe('a call', () => {
 
 describe('connecting', () => {
   test('to a port where nobody listens says so', async () => {
-    const endpoint = await nobody()
+    const endpoint = await nobodyListens()
     const error = await failure(ask(channel(endpoint)))
     expect(error.message).toContain(`etcd at ${endpoint}: connecting: `)
     expect(error.message).toContain('ECONNREFUSED')
   })
 
   test('to a server that accepts and says nothing has an end', async () => {
-    const endpoint = await serveBytes(() => undefined)
+    const endpoint = await serveRaw(() => undefined)
     expect((await failure(ask(channel(endpoint, { deadlineMs: 300 })))).message).toContain(
       'no HTTP/2 answer within 0.3 s',
     )
@@ -250,30 +212,30 @@ describe('connecting', () => {
       (socket: Socket) => socket.write(Buffer.alloc(200, 0xee)),
       (socket: Socket) => socket.destroy(),
     ]) {
-      const endpoint = await serveBytes(behaviour)
+      const endpoint = await serveRaw(behaviour)
       expect((await failure(ask(channel(endpoint, { deadlineMs: 500 })))).code).toBe('unavailable')
     }
   })
 
   test('is shared by callers that come together', async () => {
-    const { endpoint, connections } = await serve((stream) => respond(stream, [answer]))
-    const c = channel(endpoint)
+    const server = await serve((stream) => respond(stream, [answer]))
+    const c = channel(server.endpoint)
     await Promise.all(Array.from({ length: 20 }, () => ask(c)))
     await ask(c)
-    expect(connections()).toBe(1)
+    expect(server.connections).toBe(1)
   })
 
   test('goes on to the next endpoint, and stays there', async () => {
     const good = await serve((stream) => respond(stream, [answer]))
-    const c = channel([await nobody(), good.endpoint])
+    const c = channel([await nobodyListens(), good.endpoint])
     await ask(c)
     await ask(c)
     expect(c.endpoint).toBe(good.endpoint)
-    expect(good.connections()).toBe(1)
+    expect(good.connections).toBe(1)
   })
 
   test('names every endpoint when none answers, and what each said', async () => {
-    const [a, b] = [await nobody(), await nobody()]
+    const [a, b] = [await nobodyListens(), await nobodyListens()]
     const { message } = await failure(ask(channel([a, b])))
     expect(message).toContain(`no endpoint answers: ${a} (`)
     expect(message).toContain(`${b} (`)
@@ -292,10 +254,10 @@ describe('connecting', () => {
     expect((await failure(ask(c))).detail).toContain('no leader')
     lame = false
     await ask(c)
-    expect([first.connections(), second.connections()]).toEqual([1, 1])
+    expect([first.connections, second.connections]).toEqual([1, 1])
     await Bun.sleep(50)
     await ask(c)
-    expect(first.connections()).toBe(2)
+    expect(first.connections).toBe(2)
   })
 
   test('reads the certificates anew each time, and says which can’t be read', async () => {
