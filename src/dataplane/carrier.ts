@@ -40,8 +40,11 @@ export interface Carrier<T> {
   dump(signal: AbortSignal): Promise<readonly T[]>
   /** One result for each change, in order. Already there, or already gone, is `done`. */
   apply(changes: readonly Change<T>[], signal: AbortSignal): Promise<readonly Result[]>
-  /** Changes that others made, and such of our own as can't be told apart. Ends with the signal. */
-  hints(signal: AbortSignal): AsyncIterable<Hint<T>>
-  /** The hints that wait already, without waiting: a dump begun afterwards answers them all. */
+  /** True once there may be something to take by `heard`; false when the signal has ended it. */
+  ready(signal: AbortSignal): Promise<boolean>
+  /**
+   * Takes the hints so far, without waiting: changes that others made, and such of our own as can't be told apart. A
+   * dump begun afterwards answers them all, so none may be under way anywhere else.
+   */
   heard(): readonly Hint<T>[]
 }

@@ -27,6 +27,16 @@ async function programmed(host: DataplaneHost): Promise<Reconciler> {
   return reconciler
 }
 
+/** A route as host-gw has it. */
+const direct = (n: number) =>
+  route({
+    to: prefix(`10.3.${n}.0/24`),
+    via: ip(`192.168.2.${n}`),
+    link: 'eth0',
+    onLink: false,
+    through: 'plain',
+  })
+
 const repairsOf = (reconciler: Reconciler) =>
   Object.fromEntries(
     Object.entries(reconciler.report().kinds)
@@ -140,18 +150,33 @@ describe('healed and counted:', () => {
     })
 })
 
-test('heals come by themselves: nobody has to ask', async () => {
-  await using host = await dataplaneHost()
-  await using reconciler = await programmed(host)
-  await host.sh('ip link del flannel.1')
-  while (reconciler.report().repairs < 5) await setTimeout(5)
-  await reconciler.settled(soon())
-  expect(await reconciler.drift()).toEqual([])
+describe('heals come by themselves, nobody has to ask, when', () => {
+  for (const [what, command, repairs] of [
+    ['the device is deleted', 'ip link del flannel.1', 1 + 1 + 3 * PEERS + PEERS - PLAIN],
+    ['a route is deleted', 'ip route del 10.2.5.0/24', 1],
+    ['the underlay link goes down and up', 'ip link set eth0 down; ip link set eth0 up', 1],
+    [
+      'the underlay link loses its address for a moment',
+      'ip addr del 192.168.0.1/16 dev eth0; ip addr add 192.168.0.1/16 dev eth0',
+      1,
+    ],
+  ] as const)
+    test(what, async () => {
+      await using host = await dataplaneHost()
+      await using reconciler = await programmed(host)
+      reconciler.want('direct', [direct(1)])
+      await reconciler.settled(soon())
+      host.shAtOnce(command)
+      while (reconciler.report().repairs < repairs) await setTimeout(5)
+      expect(await reconciler.drift()).toEqual([])
+    })
 })
 
 test('what follows from a change of our own is no repair', async () => {
   await using host = await dataplaneHost()
   await using reconciler = await programmed(host)
+  reconciler.want('device', ownObjects(device({ mac: mac('02:00:00:00:00:44') })))
+  await reconciler.settled(soon())
   const changed = device({ mac: mac('02:00:00:00:00:55'), vxlan: { gbp: true } })
   reconciler.want('device', ownObjects(changed))
   await reconciler.settled(soon())
@@ -162,20 +187,25 @@ test('what follows from a change of our own is no repair', async () => {
   expect(repairsOf(reconciler)).toEqual({})
 })
 
+test('a change of our device that costs neighbours has just those looked at again', async () => {
+  await using host = await dataplaneHost()
+  await using reconciler = await programmed(host)
+  const dumps = () =>
+    Object.fromEntries(Object.entries(reconciler.report().kinds).map(([kind, { dumps }]) => [kind, dumps]))
+  const before = dumps()
+  reconciler.want('device', ownObjects(device({ mac: mac('02:00:00:00:00:55') })))
+  await reconciler.settled(soon())
+  expect(await reconciler.drift()).toEqual([])
+  expect(dumps()).toEqual({ ...before, neighbour: (before['neighbour'] ?? NaN) + 1 })
+})
+
 test('while a link is missing, what lives on it is blocked and no failure; then it is put', async () => {
   await using host = await dataplaneHost()
   await host.sh('ip link set eth0 name later0')
   await using reconciler = host.reconciler()
-  const direct = route({
-    to: prefix('10.3.1.0/24'),
-    via: ip('192.168.2.1'),
-    link: 'eth0',
-    onLink: false,
-    through: 'plain',
-  })
   reconciler.want('device', ownObjects())
   reconciler.want('lease 1', peer(1))
-  reconciler.want('lease 2', [direct])
+  reconciler.want('lease 2', [direct(1)])
   reconciler.complete()
   await reconciler.settled(soon())
   expect([...reconciler.failures]).toEqual([])
@@ -206,16 +236,7 @@ describe('plain routes over the underlay heal when it', () => {
     test(what, async () => {
       await using host = await dataplaneHost()
       await using reconciler = host.reconciler()
-      for (let n = 1; n <= 3; n++)
-        reconciler.want(`lease ${n}`, [
-          route({
-            to: prefix(`10.3.${n}.0/24`),
-            via: ip(`192.168.2.${n}`),
-            link: 'eth0',
-            onLink: false,
-            through: 'plain',
-          }),
-        ])
+      for (let n = 1; n <= 3; n++) reconciler.want(`lease ${n}`, [direct(n)])
       reconciler.complete()
       await reconciler.settled(soon())
       await host.sh(command)
@@ -229,15 +250,7 @@ describe('plain routes over the underlay heal when it', () => {
 test('a link that stays down blocks its routes; they come back with it', async () => {
   await using host = await dataplaneHost()
   await using reconciler = host.reconciler()
-  reconciler.want('lease', [
-    route({
-      to: prefix('10.3.1.0/24'),
-      via: ip('192.168.2.1'),
-      link: 'eth0',
-      onLink: false,
-      through: 'plain',
-    }),
-  ])
+  reconciler.want('lease', [direct(1)])
   await reconciler.settled(soon())
   await host.sh('ip link set eth0 down')
   await reconciler.settled(soon())

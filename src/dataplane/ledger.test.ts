@@ -36,12 +36,10 @@ class Shelf<T extends KernelObject> implements Carrier<T> {
       return result
     })
   }
-  async *hints(signal: AbortSignal): AsyncGenerator<Hint<T>> {
-    if (signal.aborted) return
-    const { promise, resolve } = Promise.withResolvers<void>()
-    signal.addEventListener('abort', () => resolve())
-    await promise
-    yield* []
+  async ready(signal: AbortSignal): Promise<boolean> {
+    const { promise, resolve } = Promise.withResolvers<boolean>()
+    signal.addEventListener('abort', () => resolve(false))
+    return promise
   }
   heard(): readonly Hint<T>[] {
     return this.told.splice(0)
@@ -125,8 +123,9 @@ test('what is wanted again while a round is under way is not removed at its end'
 
 test('an outcome that is unknown is looked at before anything is tried again', async () => {
   const { shelf, ledger } = await withNexthop()
-  const other = find(2, 'nexthop')
+  const [other, third] = [find(2, 'nexthop'), find(3, 'nexthop')]
   ledger.claim(source, other)
+  ledger.claim(source, third)
   shelf.answer = () => {
     throw new Error('replies were lost')
   }
@@ -136,13 +135,13 @@ test('an outcome that is unknown is looked at before anything is tried again', a
   )
   expect(outcome).toBe('Error: replies were lost')
   expect(ledger.isDirty).toBe(true)
-  // It had been carried out after all.
+  // One of them had been carried out after all.
   shelf.objects.set(nexthopKind.key(other), other)
   shelf.answer = () => done
   shelf.applied.length = 0
   await ledger.look(soon())
   await ledger.put(soon())
-  expect(shelf.applied).toEqual([])
+  expect(shelf.applied).toEqual([{ op: 'put', want: third, have: undefined }])
 })
 
 describe('the reconciler', () => {

@@ -1,27 +1,15 @@
 // One kind's books: what is wanted, what the kernel has as far as we know, what must be looked at, and what failed.
 import { setImmediate } from 'node:timers/promises'
 import type { KernelObject, KindName } from '../model/kernel.ts'
-import { Actual, sort } from './actual.ts'
+import { Actual } from './actual.ts'
 import type { Carrier, Change, Hint, Result } from './carrier.ts'
 import { type Conflict, Desired, type Source } from './desired.ts'
 import { changeFor } from './diff.ts'
-import type { Drift, KindReport } from './report.ts'
+import { driftOf } from './drift.ts'
 import type { Kind, Ownership } from './kind.ts'
+import type { Drift, Failure, KindReport } from './report.ts'
+import { type Cause, type Ripple, ripple } from './ripple.ts'
 import { Trouble } from './trouble.ts'
-
-/** Whose doing it is that something must be looked at: only what others changed counts as a repair. */
-export type Cause = 'ours' | 'theirs'
-
-/** What a change of one kind means for others. */
-export interface Ripple {
-  /** Kinds of which the kernel may have dropped objects by itself. */
-  readonly kinds: Set<KindName>
-  /** Links of which that is true whatever the kind. */
-  readonly links: Set<string>
-  /** Links and nexthops that have been put, and for which others may have waited. */
-  readonly put: Set<string>
-}
-export const ripple = (): Ripple => ({ kinds: new Set(), links: new Set(), put: new Set() })
 
 /** As many changes as are sent before notifications are read and others get their turn. */
 const SLICE = 512
@@ -103,8 +91,8 @@ export class Ledger<T extends KernelObject> {
     return false
   }
 
-  hints(signal: AbortSignal): AsyncIterable<Hint<T>> {
-    return this.#carrier.hints(signal)
+  ready(signal: AbortSignal): Promise<boolean> {
+    return this.#carrier.ready(signal)
   }
   /** Heeds all that has been heard until now. */
   hear(): Ripple {
@@ -130,6 +118,10 @@ export class Ledger<T extends KernelObject> {
       return believed !== undefined && (was === undefined || this.kind.same(believed, was))
     if (believed !== undefined) return !this.kind.same(believed, have)
     return this.#desired.winner(key, undefined) !== undefined || this.kind.ours(have, this.#scope) === 'ours'
+  }
+
+  #disturbedBy(change: Change<T>): readonly KindName[] {
+    return this.kind.disturbs(change.have, change.op === 'put' ? change.want : undefined)
   }
 
   #disturb(before: T | undefined, after: T | undefined, out: Ripple): void {
@@ -160,8 +152,8 @@ export class Ledger<T extends KernelObject> {
     return { out, cause }
   }
 
-  /** Puts what is wanted and not there. */
-  async put(signal: AbortSignal): Promise<Ripple> {
+  /** Puts what is wanted and not there. `ahead` is told what the kernel may drop by itself with it, before it is done. */
+  async put(signal: AbortSignal, ahead: (kinds: Iterable<KindName>) => void = ignore): Promise<Ripple> {
     this.#due = this.#touched
     this.#touched = new Set()
     const changes: Keyed<T>[] = []
@@ -169,7 +161,7 @@ export class Ledger<T extends KernelObject> {
       const change = this.#putFor(key)
       if (change !== undefined) changes.push({ key, change })
     }
-    return this.#apply(changes, signal)
+    return this.#apply(changes, signal, ahead)
   }
 
   #putFor(key: string): Change<T> | undefined {
@@ -189,8 +181,8 @@ export class Ledger<T extends KernelObject> {
     return undefined
   }
 
-  /** Removes what is there and not wanted, of the keys of this round. */
-  async remove(signal: AbortSignal): Promise<Ripple> {
+  /** Removes what is there and not wanted, of the keys of this round. `ahead` as with `put`. */
+  async remove(signal: AbortSignal, ahead: (kinds: Iterable<KindName>) => void = ignore): Promise<Ripple> {
     const changes: Keyed<T>[] = []
     for (const have of this.#actual.extras)
       changes.push({ key: this.kind.key(have), change: { op: 'remove', have } })
@@ -203,7 +195,7 @@ export class Ledger<T extends KernelObject> {
       else changes.push({ key, change: { op: 'remove', have } })
     }
     this.#due = new Set()
-    return this.#apply(changes, signal)
+    return this.#apply(changes, signal, ahead)
   }
 
   #fine(key: string): void {
@@ -211,12 +203,17 @@ export class Ledger<T extends KernelObject> {
     this.#broken.delete(key)
   }
 
-  async #apply(changes: readonly Keyed<T>[], signal: AbortSignal): Promise<Ripple> {
+  async #apply(
+    changes: readonly Keyed<T>[],
+    signal: AbortSignal,
+    ahead: (kinds: Iterable<KindName>) => void,
+  ): Promise<Ripple> {
     const out = ripple()
     for (let from = 0; from < changes.length; from += SLICE) {
       if (from > 0) await setImmediate()
       signal.throwIfAborted()
       const slice = changes.slice(from, from + SLICE)
+      for (const { change } of slice) ahead(this.#disturbedBy(change))
       try {
         const results = await this.#carrier.apply(
           slice.map(({ change }) => change),
@@ -245,12 +242,10 @@ export class Ledger<T extends KernelObject> {
       if (change.op === 'put') {
         this.#actual.set(key, change.want)
         this.count.puts++
-        this.#disturb(change.have, change.want, out)
         out.put.add(key)
       } else {
         if (this.#actual.get(key) === change.have) this.#actual.delete(key)
         this.count.removes++
-        this.#disturb(change.have, undefined, out)
       }
       if (this.#broken.has(key)) this.count.repairs++
       this.trouble.clear(key)
@@ -259,29 +254,24 @@ export class Ledger<T extends KernelObject> {
 
   /** Desired against a fresh dump. Changes nothing, not even what we believe. */
   async drift(signal: AbortSignal): Promise<Drift[]> {
-    const { have, extras, strays } = sort(
-      this.kind,
-      await this.#carrier.dump(signal),
-      this.#desired,
-      this.#scope,
-    )
-    const drift: Drift[] = []
-    const note = (what: Drift['what'], key: string) => drift.push({ kind: this.kind.name, key, what })
-    for (const key of this.#desired.keys()) {
-      const there = have.get(key)
-      const claim = this.#desired.winner(key, there)
-      if (there === undefined) note('missing', key)
-      else if (claim !== undefined && !this.kind.same(claim.object, there)) note('different', key)
-    }
-    for (const key of have.keys())
-      if (this.#desired.winner(key, undefined) === undefined) note('unwanted', key)
-    for (const extra of extras) note('unwanted', this.kind.key(extra))
-    for (const key of strays.keys()) note('stray', key)
-    return drift
+    return driftOf(this.kind, await this.#carrier.dump(signal), this.#desired, this.#scope)
   }
 
-  /** Wishes that lose against another source's under the same key. */
-  conflicts(): Conflict[] {
+  /** What failed, and wishes that lose against another source's under the same key. */
+  failures(): Failure[] {
+    const kind = this.kind.name
+    const failed = [...this.trouble.entries()].flatMap(([key, { reason, tries, nextTryMs }]) => {
+      if (nextTryMs === undefined) return []
+      const nextTry = new Date(Date.now() + nextTryMs - performance.now())
+      return [{ kind, key, source: this.sourceOf(key), reason, tries, nextTry }]
+    })
+    const denied = this.#denied().map(({ key, source, winner }) => {
+      const reason = `${winner} has it already, with other content: two hosts must not share it`
+      return { kind, key, source, reason, tries: 0, nextTry: undefined }
+    })
+    return [...failed, ...denied]
+  }
+  #denied(): Conflict[] {
     return [...this.#conflicts.values()].flat()
   }
   /** Names of those who want the object under this key. */
@@ -293,8 +283,10 @@ export class Ledger<T extends KernelObject> {
     return {
       wanted: this.#desired.size,
       ...this.count,
-      failing: this.trouble.failing + this.conflicts().length,
+      failing: this.trouble.failing + this.#denied().length,
       blocked: this.trouble.blocked,
     }
   }
 }
+
+const ignore = (): void => undefined

@@ -1,4 +1,4 @@
-// Hints that wait for the reconciler: taken without waiting, or streamed as they come.
+// Hints that wait to be taken by the reconciler.
 import type { Hint } from '../carrier.ts'
 
 /** Beyond this one hint to look at everything says the same. */
@@ -16,7 +16,7 @@ export class HintQueue<T> {
     this.#wake?.()
   }
 
-  /** Ends the stream with an error: nothing will be heard any more. */
+  /** Nothing will be heard any more, for this reason. */
   fail(error: unknown): void {
     this.#failure = error
     this.#wake?.()
@@ -29,18 +29,19 @@ export class HintQueue<T> {
     return taken
   }
 
-  async *stream(signal: AbortSignal): AsyncGenerator<Hint<T>, void, undefined> {
-    while (!signal.aborted) {
-      yield* this.take()
-      if (this.#waiting.length > 0) continue
+  /** True once something waits, false when `signal` has ended it; throws what ended the hearing. */
+  async ready(signal: AbortSignal): Promise<boolean> {
+    while (this.#waiting.length === 0) {
+      if (signal.aborted) return false
       if (this.#failure !== undefined) throw this.#failure
       const { promise, resolve } = Promise.withResolvers<void>()
       const wake = () => resolve()
       this.#wake = wake
       signal.addEventListener('abort', wake, { once: true })
-      if (!signal.aborted) await promise
+      await promise
       signal.removeEventListener('abort', wake)
       this.#wake = undefined
     }
+    return !signal.aborted
   }
 }

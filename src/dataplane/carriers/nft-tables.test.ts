@@ -71,10 +71,10 @@ describe('the nf_tables carrier', () => {
     await using host = await kernel()
     using carrier = new NftTables(NAMES, host.namespace)
     const stop = new AbortController()
-    const hints = carrier.hints(AbortSignal.any([stop.signal, AbortSignal.timeout(10_000)]))
+    const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(10_000)])
     const next = async (): Promise<(NftTable | undefined)[]> => {
-      const pair: Hint<NftTable>[] = []
-      for (let i = 0; i < 2; i++) pair.push((await hints.next()).value as Hint<NftTable>)
+      expect(await carrier.ready(signal)).toBe(true)
+      const pair = carrier.heard()
       expect(pair.map((hint) => hint.kind === 'seen' && hint.key)).toEqual(KEYS)
       return pair.map((hint) => (hint.kind === 'seen' ? hint.have : undefined))
     }
@@ -88,19 +88,17 @@ describe('the nf_tables carrier', () => {
     await host.sh('nft flush ruleset')
     expect(await next()).toEqual([undefined, undefined])
     stop.abort()
-    expect((await hints.next()).done).toBe(true)
+    expect(await carrier.ready(signal)).toBe(false)
   })
 
   test('looks once after a burst, and misses nothing of it', async () => {
     await using host = await kernel()
     using carrier = new NftTables(NAMES, host.namespace)
     await host.sh('for i in 1 2 3 4 5 6 7 8; do nft add table ip t$i; done; nft add table ip flannel-ipv4')
-    const hints = carrier.hints(AbortSignal.timeout(10_000))
-    const seen: (NftTable | undefined)[] = []
-    while (seen.at(-2) === undefined) {
-      const { value } = await hints.next()
-      if (value?.kind !== 'seen') throw new Error('a hint wanted')
-      seen.push(value.have)
+    const seen: Hint<NftTable>[] = []
+    for (let last = seen.at(-2); !(last?.kind === 'seen' && last.have); last = seen.at(-2)) {
+      expect(await carrier.ready(AbortSignal.timeout(10_000))).toBe(true)
+      seen.push(...carrier.heard())
     }
     expect(seen.length).toBeLessThanOrEqual(6)
   })

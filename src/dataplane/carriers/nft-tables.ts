@@ -19,6 +19,7 @@ export class NftTables implements Carrier<NftTable>, Disposable {
   readonly #names: readonly TableName[]
   readonly #socket: NetlinkSocket
   readonly #generations: Monitor
+  #hasLooked = false
 
   /** For the tables of these names only; what others are there doesn't matter and isn't read. */
   constructor(names: readonly TableName[], namespace?: Namespace) {
@@ -44,16 +45,16 @@ export class NftTables implements Carrier<NftTable>, Disposable {
     })
   }
 
-  async *hints(signal: AbortSignal): AsyncGenerator<Hint<NftTable>, void, undefined> {
-    while ((await this.#generations.batch(signal)) !== undefined) {
-      yield* this.#look()
-      if (!(await quiet(signal))) return
-    }
+  async ready(signal: AbortSignal): Promise<boolean> {
+    if (this.#hasLooked && !(await quiet(signal))) return false
+    return this.#generations.ready(signal)
   }
 
-  /** A generation number tells nothing that waits: what changed is read when it is asked for. */
+  /** A generation number doesn't tell what changed: it is read when it is asked for. */
   heard(): readonly Hint<NftTable>[] {
-    return []
+    if (this.#generations.take().length === 0) return []
+    this.#hasLooked = true
+    return this.#look()
   }
 
   #look(): Hint<NftTable>[] {

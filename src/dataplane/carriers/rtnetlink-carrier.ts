@@ -27,8 +27,8 @@ export abstract class RtnetlinkCarrier<T> implements Carrier<T>, Ear {
   fail(error: unknown): void {
     this.queue.fail(error)
   }
-  hints(signal: AbortSignal): AsyncIterable<Hint<T>> {
-    return this.queue.stream(signal)
+  ready(signal: AbortSignal): Promise<boolean> {
+    return this.queue.ready(signal)
   }
   heard(): readonly Hint<T>[] {
     this.session.hear()

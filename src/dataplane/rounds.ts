@@ -1,0 +1,184 @@
+// Rounds over all kinds: dumps where something may have changed, puts in order, removals backwards; and what one
+// kind's change means for others. One kind's trouble with the kernel is no other's.
+import type { KernelObject, KindName } from '../model/kernel.ts'
+import { log } from '../sys/log.ts'
+import type { Ledger } from './ledger.ts'
+import type { Failure } from './report.ts'
+import type { Cause, Ripple } from './ripple.ts'
+
+const logger = log.from('reconciler.ts')
+
+const FIRST_PAUSE_MS = 100
+const LONGEST_PAUSE_MS = 30_000
+/** Failures of one kind that are told apart in the log in one round. */
+const MOST_TOLD = 3
+
+/** A ledger whatever its kind: its own sort of object only matters inside it. */
+export type AnyLedger = Omit<Ledger<KernelObject>, 'heed'> & {
+  readonly kind: { readonly name: KindName; readonly after: readonly KindName[] }
+}
+
+/** A kind that couldn't be read or whose changes had an unknown outcome. */
+interface Blind {
+  readonly tries: number
+  readonly reason: string
+  readonly nextTryMs: number
+}
+
+export class Rounds {
+  /** Each kind behind those it comes after. */
+  readonly ledgers: readonly AnyLedger[]
+  readonly #byKind: ReadonlyMap<KindName, AnyLedger>
+  readonly #blind = new Map<KindName, Blind>()
+
+  constructor(ledgers: readonly AnyLedger[]) {
+    this.ledgers = inOrder(ledgers)
+    this.#byKind = new Map(ledgers.map((ledger) => [ledger.kind.name, ledger]))
+  }
+
+  ledger(kind: KindName): AnyLedger {
+    const ledger = this.#byKind.get(kind)
+    if (ledger === undefined) throw new RangeError(`nobody carries objects of kind ${kind} here`)
+    return ledger
+  }
+
+  /** Whether every kind could be read when it was tried last. */
+  get canSee(): boolean {
+    return this.#blind.size === 0
+  }
+  get isDirty(): boolean {
+    return this.ledgers.some((ledger) => ledger.isDirty)
+  }
+  isBusy(nowMs: number): boolean {
+    return this.ledgers.some((ledger) => ledger.isBusy && this.#mayTry(ledger, nowMs))
+  }
+  #mayTry(ledger: AnyLedger, nowMs: number): boolean {
+    return (this.#blind.get(ledger.kind.name)?.nextTryMs ?? 0) <= nowMs
+  }
+  repairs(): number {
+    return this.ledgers.reduce((sum, ledger) => sum + ledger.count.repairs, 0)
+  }
+
+  /** Heeds all notifications that wait. */
+  hear(): void {
+    for (const ledger of this.ledgers) this.spread(ledger.hear(), 'theirs')
+  }
+
+  /** Touches what failed and is due again; false if there is nothing. */
+  wakeDue(nowMs: number): boolean {
+    let some = false
+    for (const ledger of this.ledgers) {
+      const due = ledger.trouble.due(nowMs)
+      ledger.touch(due)
+      some ||= due.length > 0
+    }
+    return some
+  }
+  /** When something that failed is due again, by performance.now(). */
+  nextTryMs(): number {
+    const times = this.ledgers.map((ledger) => ledger.trouble.nextTryMs() ?? Infinity)
+    return Math.min(...times, ...[...this.#blind.values()].map(({ nextTryMs }) => nextTryMs))
+  }
+
+  #markOurs(kinds: Iterable<KindName>): void {
+    for (const kind of kinds) this.#byKind.get(kind)?.mark('ours')
+  }
+
+  spread({ kinds, links, put }: Ripple, cause: Cause): void {
+    for (const kind of kinds) this.#byKind.get(kind)?.mark(cause)
+    for (const link of links) for (const ledger of this.ledgers) if (ledger.isOn(link)) ledger.mark(cause)
+    if (put.size === 0) return
+    for (const ledger of this.ledgers)
+      if (ledger.trouble.blocked > 0) for (const on of put) ledger.touch(ledger.trouble.freed(on))
+  }
+
+  /** All puts in order, each acknowledged; then the removals backwards: nothing goes before its successor is in. */
+  async round(mayRemove: boolean, signal: AbortSignal): Promise<void> {
+    const repairs = this.repairs()
+    for (const ledger of this.ledgers) await this.#attempt(ledger, signal, () => this.#put(ledger, signal))
+    if (mayRemove)
+      for (const ledger of this.ledgers.toReversed())
+        // Who can't read a kind doesn't know what is unwanted in it.
+        if (!this.#blind.has(ledger.kind.name))
+          await this.#attempt(ledger, signal, () => this.#remove(ledger, signal))
+    this.#tell(this.repairs() - repairs)
+  }
+
+  async #put(ledger: AnyLedger, signal: AbortSignal): Promise<void> {
+    if (!this.#mayTry(ledger, performance.now())) return
+    if (ledger.isDirty) {
+      const { out, cause } = await ledger.look(signal)
+      this.spread(out, cause)
+    }
+    this.#blind.delete(ledger.kind.name)
+    // Told before the notifications of it come in, which would look like others' doing.
+    const ahead = (kinds: Iterable<KindName>) => this.#markOurs(kinds)
+    this.spread(await ledger.put(signal, ahead), 'ours')
+  }
+
+  async #remove(ledger: AnyLedger, signal: AbortSignal): Promise<void> {
+    // Routes went before their nexthops, unless one could not be moved away from its own.
+    const isSafe = ledger.kind.name === 'nexthop' && this.#byKind.get('route')?.trouble.size === 0
+    const ahead = (kinds: Iterable<KindName>) => this.#markOurs(isSafe ? [] : kinds)
+    this.spread(await ledger.remove(signal, ahead), 'ours')
+  }
+
+  async #attempt(ledger: AnyLedger, signal: AbortSignal, act: () => Promise<void>): Promise<void> {
+    try {
+      signal.throwIfAborted()
+      await act()
+    } catch (error) {
+      if (signal.aborted) return
+      const kind = ledger.kind.name
+      const reason = error instanceof Error ? error.message : String(error)
+      const tries = (this.#blind.get(kind)?.tries ?? 0) + 1
+      const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** (tries - 1), LONGEST_PAUSE_MS)
+      this.#blind.set(kind, { tries, reason, nextTryMs: performance.now() + pauseMs })
+      ledger.mark('theirs')
+      logger.warning(`${kind}s are in an unknown state (${reason}); looking again in ${pauseMs} ms`, {
+        key: `blind ${kind}`,
+      })
+    }
+  }
+
+  #tell(repaired: number): void {
+    if (repaired > 0) {
+      const objects = repaired === 1 ? 'one kernel object' : `${repaired} kernel objects`
+      logger.info(`repaired ${objects} that others had changed or removed`, { key: 'repaired' })
+    }
+    for (const ledger of this.ledgers) {
+      const { name } = ledger.kind
+      const fresh = ledger.trouble.takeNews()
+      for (const { key, reason } of fresh.slice(0, MOST_TOLD))
+        logger.warning(`${name} ${key} (${ledger.sourceOf(key) || 'to be removed'}): ${reason}`)
+      if (fresh.length > MOST_TOLD)
+        logger.warning(`${fresh.length - MOST_TOLD} more ${name}s failed`, { key: `more ${name}` })
+    }
+  }
+
+  failures(): ReadonlyMap<string, Failure> {
+    const failures = new Map<string, Failure>()
+    for (const ledger of this.ledgers)
+      for (const failure of ledger.failures()) {
+        const { kind, key, source, nextTry } = failure
+        // Of one key several sources may be denied their wish; the one that stands may fail besides.
+        failures.set(nextTry === undefined ? `${kind} ${key} (${source})` : `${kind} ${key}`, failure)
+      }
+    for (const [kind, { reason, tries, nextTryMs }] of this.#blind) {
+      const nextTry = new Date(Date.now() + nextTryMs - performance.now())
+      failures.set(`${kind} *`, { kind, key: '*', source: '', reason, tries, nextTry })
+    }
+    return failures
+  }
+}
+
+function inOrder(ledgers: readonly AnyLedger[]): AnyLedger[] {
+  const ordered: AnyLedger[] = []
+  const visit = (ledger: AnyLedger): void => {
+    if (ordered.includes(ledger)) return
+    for (const before of ledgers) if (ledger.kind.after.includes(before.kind.name)) visit(before)
+    ordered.push(ledger)
+  }
+  for (const ledger of ledgers) visit(ledger)
+  return ordered
+}
