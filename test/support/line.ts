@@ -1,4 +1,5 @@
-// A line to a TCP server that a test can cut and mend: `await using line = await Line.to(port)`.
+// A line to a TCP server that a test can cut and mend, or hold what goes to the server and let it go:
+// `await using line = await Line.to(port)`.
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 
 export class Line implements AsyncDisposable {
@@ -6,6 +7,8 @@ export class Line implements AsyncDisposable {
   readonly #port: number
   readonly #sockets = new Set<Socket>()
   #cut = false
+  /** What waits to go to the server; undefined when it goes at once. */
+  #held: (() => void)[] | undefined
 
   private constructor(port: number) {
     this.#port = port
@@ -32,6 +35,17 @@ export class Line implements AsyncDisposable {
     this.#cut = false
   }
 
+  /** The server hears nothing more until `release`. */
+  hold(): void {
+    this.#held ??= []
+  }
+
+  release(): void {
+    const held = this.#held ?? []
+    this.#held = undefined
+    for (const write of held) write()
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.cut()
     await new Promise((resolve) => this.#server.close(resolve))
@@ -53,7 +67,11 @@ export class Line implements AsyncDisposable {
         this.#sockets.delete(from)
         to.destroy()
       })
-      from.pipe(to)
+      from.on('data', (chunk: Buffer) => {
+        if (from === near && this.#held !== undefined) this.#held.push(() => to.write(chunk))
+        else to.write(chunk)
+      })
+      from.on('end', () => to.end())
     }
   }
 }

@@ -253,6 +253,78 @@ for (const kind of ETCD_KINDS)
         else expect((one.reason as StoreError).code).toBe('full')
     }, 60_000)
 
+    describe('and meanwhile another host', () => {
+      /** Acquires; what `meanwhile` does happens after the store was looked at, and before anything is written. */
+      const raced = async (world: StoreWorld, config: object, meanwhile: () => Promise<unknown>) => {
+        const wish = wishOf('1.2.3.4', config)
+        let asked = 0
+        const held = Promise.withResolvers<void>()
+        const attributesOf = (existing: Lease | undefined) => {
+          if (asked++ === 0) {
+            world.line.hold()
+            held.resolve()
+          }
+          return wish.attributes(existing)
+        }
+        const acquiring = world.store().acquire({ ...wish, attributes: attributesOf }, world.signal)
+        const settled = acquiring.catch((e: unknown) => e as StoreError)
+        await held.promise
+        await meanwhile()
+        world.line.release()
+        return { own: await settled, attempts: asked }
+      }
+
+      test('takes the key of our old lease: it stays theirs', async () => {
+        await using world = await StoreWorld.start(kind)
+        await world.put(leaseKey('10.3.7.0-24'), '{"PublicIP":"1.2.3.4"}', 600)
+        const { own } = await raced(world, CONFIG, () =>
+          world.put(leaseKey('10.3.7.0-24'), leaseValue('9.9.9.9'), 600),
+        )
+        if (own instanceof StoreError) return expect.unreachable(own.message)
+        expect(own.lease.key as string).not.toBe('10.3.7.0-24')
+        expect((await world.get(leaseKey('10.3.7.0-24')))?.value).toBe(leaseValue('9.9.9.9'))
+        return own[Symbol.asyncDispose]()
+      })
+
+      test('takes the key of a lease that we would give up: it stays theirs', async () => {
+        await using world = await StoreWorld.start(kind)
+        await world.put(leaseKey('10.9.9.0-24'), '{"PublicIP":"1.2.3.4"}', 600)
+        const { own } = await raced(world, CONFIG, () =>
+          world.put(leaseKey('10.9.9.0-24'), leaseValue('9.9.9.9'), 600),
+        )
+        if (own instanceof StoreError) return expect.unreachable(own.message)
+        expect((await world.get(leaseKey('10.9.9.0-24')))?.value).toBe(leaseValue('9.9.9.9'))
+        expect(await world.leaseNames()).toEqual([own.lease.key, '10.9.9.0-24'].sort())
+        return own[Symbol.asyncDispose]()
+      })
+
+      test.each([
+        '10.3.1.0-24',
+        '10.3.1.0-24&fd00:3:0:1::-64',
+        '10.3.0.0-23',
+        '10.3.1.128-25',
+        '0.0.0.0-0',
+        '10.0.0.0-8',
+      ])('takes %s, which is or overlaps the only subnet there was: we get none', async (name) => {
+        await using world = await StoreWorld.start(kind)
+        const one = { ...CONFIG, SubnetMin: '10.3.1.0', SubnetMax: '10.3.1.0' }
+        const { own: error } = await raced(world, one, () => world.put(leaseKey(name), leaseValue('9.9.9.9')))
+        expect(error).toMatchObject({ code: 'full' })
+        expect(await world.leaseNames()).toEqual([name])
+      })
+
+      test('takes another subnet: we are not disturbed', async () => {
+        await using world = await StoreWorld.start(kind)
+        const one = { ...CONFIG, SubnetMin: '10.3.1.0', SubnetMax: '10.3.1.0' }
+        const { own, attempts } = await raced(world, one, () =>
+          world.put(leaseKey('10.3.2.0-24'), leaseValue('9.9.9.9')),
+        )
+        if (own instanceof StoreError) return expect.unreachable(own.message)
+        expect([own.lease.key as string, attempts]).toEqual(['10.3.1.0-24', 1])
+        return own[Symbol.asyncDispose]()
+      })
+    })
+
     test('waits for a store that is away, tells it once, and ends with its signal', async () => {
       await using world = await StoreWorld.start(kind)
       world.line.cut()
