@@ -7,9 +7,10 @@ import {
   device,
   ownObjects,
   peer,
+  SCOPE,
   soon,
 } from '../../test/support/dataplane.ts'
-import { route } from '../model/kernel.ts'
+import { type NftTable, route } from '../model/kernel.ts'
 import { ip, mac, prefix } from '../../test/support/values.ts'
 import type { Reconciler } from './reconciler.ts'
 
@@ -259,6 +260,40 @@ test('a link that stays down blocks its routes; they come back with it', async (
   do await reconciler.settled(soon())
   while (reconciler.failures.size > 0 && (await setTimeout(20, true)))
   expect(await reconciler.drift()).toEqual([])
+})
+
+test('a flushed nf_tables ruleset and a rule too many are healed; tables of others stay', async () => {
+  await using host = await dataplaneHost()
+  const key = 'ipv4 flannel-ipv4'
+  await using reconciler = host.reconciler({ scope: { ...SCOPE, tables: new Set([key]) } })
+  const masquerade: NftTable = {
+    kind: 'nft-table',
+    family: 'ipv4',
+    name: 'flannel-ipv4',
+    chains: [
+      {
+        name: 'postrtg',
+        hook: { type: 'nat', at: 'postrouting', priority: 100 },
+        rules: [{ matches: [], verdict: { verdict: 'masquerade', fullyRandom: true } }],
+      },
+    ],
+  }
+  reconciler.want('firewall', [masquerade])
+  reconciler.complete()
+  await reconciler.settled(soon())
+  for (const [repairs, command] of [
+    [1, 'nft flush ruleset; nft add table ip somebody'],
+    [2, 'nft add rule ip flannel-ipv4 postrtg accept'],
+    [3, 'nft add chain ip flannel-ipv4 more'],
+  ] as const) {
+    host.shAtOnce(command)
+    await reconciler.settled(soon())
+    expect(await reconciler.drift()).toEqual([])
+    expect(repairsOf(reconciler)).toEqual({ 'nft-table': repairs })
+  }
+  reconciler.forget('firewall')
+  await reconciler.settled(soon())
+  expect(await host.sh('nft list tables')).toBe('table ip somebody\n')
 })
 
 test('an audit finds what nobody announced', async () => {

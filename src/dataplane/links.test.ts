@@ -85,6 +85,15 @@ test('a device of our name and tunnel with a remote of its own is made anew', as
   expect(await reconciler.drift()).toEqual([])
 })
 
+test('a device takes no router advertisements from the overlay', async () => {
+  await using host = await dataplaneHost()
+  await host.sh('sysctl -qw net.ipv6.conf.default.accept_ra=1')
+  await using reconciler = host.reconciler()
+  reconciler.want('device', [device()])
+  await reconciler.settled(soon())
+  expect(await host.sh('cat /proc/sys/net/ipv6/conf/flannel.1/accept_ra')).toBe('0\n')
+})
+
 test('an MTU that the underlay can’t carry is told, not clipped in silence', async () => {
   await using host = await dataplaneHost()
   await using reconciler = host.reconciler()

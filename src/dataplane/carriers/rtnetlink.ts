@@ -37,6 +37,7 @@ type LinkListener = (link: string) => void
 
 export class Rtnetlink implements Disposable {
   readonly scope: Ownership
+  readonly namespace: Namespace | undefined
   readonly socket: NetlinkSocket
   readonly links = new LinkTable()
   /** Whether this kernel has nexthop objects (Linux ≥ 5.3). */
@@ -54,6 +55,7 @@ export class Rtnetlink implements Disposable {
 
   private constructor(scope: Ownership, socket: NetlinkSocket, namespace: Namespace | undefined) {
     this.scope = scope
+    this.namespace = namespace
     this.socket = socket
     this.#used = new Set(scope.links)
     this.families = [...new Set(scope.networks.map(familyOfPrefix))]
