@@ -92,6 +92,19 @@ for (const kind of ETCD_KINDS)
       }
     }, 30_000)
 
+    test('is lost to another host in a wiped store, though its key has the revision that ours had', async () => {
+      await using t = await started(kind)
+      const before = await t.world.get(KEY)
+      t.world.line.cut()
+      await t.world.server.wipe()
+      await t.world.server.up()
+      await t.world.put(KEY, leaseValue('9.9.9.9'))
+      expect((await t.world.get(KEY))?.modRevision).toBe(before?.modRevision ?? 0n)
+      t.world.line.mend()
+      expect(await t.changes.until(() => true)).toBe('lost')
+      expect((await t.world.get(KEY))?.value).toBe(leaseValue('9.9.9.9'))
+    }, 30_000)
+
     test('takes new attributes under the same subnet, also when the store is away for a while', async () => {
       await using t = await started(kind)
       const before = await t.world.get(KEY)
@@ -123,7 +136,8 @@ for (const kind of ETCD_KINDS)
         await leases.until(
           (e) => e.kind === 'put' && JSON.stringify(e.lease.ipv4?.backendData) === '{"VNI":1}',
         )
-        expect((await t.world.get(KEY))?.value).toBe(leaseValue(IP))
+        // Whoever wrote it gave it no end: that is left as it is.
+        expect(await t.world.get(KEY)).toMatchObject({ value: leaseValue(IP), lease: 0n })
       }
     })
 
