@@ -96,7 +96,7 @@ describe('the command line', () => {
   for (const args of [
     ['--kube-subnet-mgr'],
     ['--ip-blackhole-route'],
-    ['--etcd-cafile=/ca.pem'],
+    ['--etcd-keyfile=/key.pem'],
     ['--iface-regex', 'eth.*'],
     ['--no-such-flag'],
     ['--healthz-port=banana'],
