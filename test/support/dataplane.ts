@@ -1,6 +1,7 @@
 // A host for tests of the data plane: an underlay link in a fresh namespace, reconcilers on it, an ear on all that
 // changes in its kernel.
 import { execFileSync } from 'node:child_process'
+import { setTimeout } from 'node:timers/promises'
 import { type DataplaneOptions, openDataplane } from '../../src/dataplane/open.ts'
 import type { Ownership } from '../../src/dataplane/kind.ts'
 import type { Reconciler } from '../../src/dataplane/reconciler.ts'
@@ -105,8 +106,11 @@ export async function dataplaneHost(): Promise<DataplaneHost> {
      ip link add eth0 type veth peer name eth0-peer
      ip addr add ${UNDERLAY_IP}/16 dev eth0; ip link set eth0-peer up; ip link set eth0 up`,
   )
+  // The kernel finds out a little later that both ends are up.
+  while (!['eth0', 'eth0-peer'].every((name) => host.link(name).operState === IF_OPER_UP)) await setTimeout(1)
   return host
 }
+const IF_OPER_UP = 6
 
 const WORDS = new Map<number, string>(
   Object.entries({
