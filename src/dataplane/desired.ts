@@ -111,6 +111,11 @@ export class Desired<T> {
     return claims.find((c) => this.#kind.same(c.object, have))
   }
 
+  /** Whether several sources want something under this key. */
+  isShared(key: string): boolean {
+    return Array.isArray(this.#claims.get(key))
+  }
+
   /** The wishes under this key that the winner leaves unfulfilled. */
   conflicts(key: string, have: T | undefined): Conflict[] {
     const claims = this.#claims.get(key)

@@ -11,6 +11,8 @@ import type { Drift, Failure, KindReport } from './report.ts'
 import { type Cause, type Ripple, ripple } from './ripple.ts'
 import { Trouble } from './trouble.ts'
 
+/** Kinds whose objects others may wait for. */
+const AWAITED: ReadonlySet<KindName> = new Set(['link', 'nexthop'])
 /** As many changes as are sent before notifications are read and others get their turn. */
 const SLICE = 512
 
@@ -167,8 +169,7 @@ export class Ledger<T extends KernelObject> {
   #putFor(key: string): Change<T> | undefined {
     const have = this.#actual.get(key)
     const claim = this.#desired.winner(key, have)
-    const conflicts = this.#desired.conflicts(key, have)
-    if (conflicts.length > 0) this.#conflicts.set(key, conflicts)
+    if (this.#desired.isShared(key)) this.#conflicts.set(key, this.#desired.conflicts(key, have))
     else this.#conflicts.delete(key)
     if (claim === undefined) return undefined
     this.#due.delete(key)
@@ -213,7 +214,10 @@ export class Ledger<T extends KernelObject> {
       if (from > 0) await setImmediate()
       signal.throwIfAborted()
       const slice = changes.slice(from, from + SLICE)
-      for (const { change } of slice) ahead(this.#disturbedBy(change))
+      for (const { change } of slice) {
+        const kinds = this.#disturbedBy(change)
+        if (kinds.length > 0) ahead(kinds)
+      }
       try {
         const results = await this.#carrier.apply(
           slice.map(({ change }) => change),
@@ -242,7 +246,7 @@ export class Ledger<T extends KernelObject> {
       if (change.op === 'put') {
         this.#actual.set(key, change.want)
         this.count.puts++
-        out.put.add(key)
+        if (AWAITED.has(this.kind.name)) out.put.add(key)
       } else {
         if (this.#actual.get(key) === change.have) this.#actual.delete(key)
         this.count.removes++

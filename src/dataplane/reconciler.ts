@@ -63,13 +63,14 @@ export class Reconciler implements AsyncDisposable {
   want(source: string, objects: readonly KernelObject[], since = 0n): void {
     const before = this.#wishes.get(source)
     const who = { name: source, since }
-    const kept = new Set<string>()
-    for (const object of objects)
-      kept.add(`${object.kind} ${this.#rounds.ledger(object.kind).claim(who, object)}`)
+    const keys = objects.map((object) => this.#rounds.ledger(object.kind).claim(who, object))
     this.#wishes.set(source, { source: who, objects })
-    for (const object of before?.objects ?? []) {
-      const ledger = this.#rounds.ledger(object.kind)
-      if (!kept.has(`${object.kind} ${ledger.keyOf(object)}`)) ledger.release(source, object)
+    if (before !== undefined) {
+      const kept = new Set(objects.map((object, index) => `${object.kind} ${keys[index]}`))
+      for (const object of before.objects) {
+        const ledger = this.#rounds.ledger(object.kind)
+        if (!kept.has(`${object.kind} ${ledger.keyOf(object)}`)) ledger.release(source, object)
+      }
     }
     this.#hurry()
   }
