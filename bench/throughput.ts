@@ -8,8 +8,8 @@ import { networkConfig, TestStore } from '../test/support/stores.ts'
 import { rounds, type Bench, type Figure } from './measure.ts'
 import { pause } from './peers.ts'
 
-const ROUNDS = 8
-const SECONDS = 3
+const ROUNDS = 24
+const SECONDS = 1
 type Type = 'vxlan' | 'host-gw'
 
 export const throughput: Bench = {
