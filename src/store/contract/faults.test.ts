@@ -54,19 +54,34 @@ for (const kind of ETCD_KINDS)
   describe(`when ${kind} fails, the leases`, () => {
     test('go on where they were after a cut line, without a new snapshot', async () => {
       await using t = await started(kind)
+      await t.put(9)
+      await t.arrival(9)
       t.world.line.cut()
       await t.put(2)
       await t.world.remove(leaseKey(subnet(1)))
       await t.put(3)
       t.world.line.mend()
       await t.arrival(3)
-      expect(t.leases.seen.map(({ kind }) => kind)).toEqual(['snapshot', 'put', 'delete', 'put'])
+      expect(t.leases.seen.map(({ kind }) => kind)).toEqual(['snapshot', 'put', 'put', 'delete', 'put'])
       await t.put(4)
       await t.arrival(4)
       expect(t.configs.seen.length).toBe(1)
       // One line in the log for what went wrong, one when all is well.
       await t.healthy()
       expect(t.store.reports.map((error) => error?.code)).toStrictEqual(['unavailable', undefined])
+    })
+
+    test('are known again when the newest was deleted before the line was cut', async () => {
+      await using t = await started(kind)
+      await t.put(2)
+      await t.arrival(2)
+      await t.world.remove(leaseKey(subnet(2)))
+      await t.leases.until(({ kind }) => kind === 'delete')
+      t.world.line.cut()
+      await t.put(3)
+      t.world.line.mend()
+      const event = await t.leases.until((e) => e.kind === 'put' || isSnapshot(e))
+      if (isSnapshot(event)) expect(event.history).toBe(t.first.history)
     })
 
     test('come whole and once when what was missed takes many messages', async () => {

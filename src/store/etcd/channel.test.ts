@@ -294,6 +294,19 @@ describe('a stream', () => {
     expect(count).toBe(2)
   })
 
+  test('is reset when it’s left without being read', async () => {
+    const closed = Promise.withResolvers<void>()
+    const { endpoint } = await serve((stream) => {
+      stream.respond(GRPC)
+      stream.on('close', () => closed.resolve())
+    })
+    {
+      using call = await channel(endpoint).stream(Watch.method.watch, {}, never())
+      call.send({})
+    }
+    await closed.promise
+  })
+
   test('fails with the signal’s reason, with what we say, and with the connection', async () => {
     const { endpoint } = await serve((stream, path) => {
       stream.respond(GRPC)

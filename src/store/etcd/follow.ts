@@ -46,13 +46,14 @@ export async function* follow(
           trouble(undefined)
           backoff.reset()
           if (batch.events.length === 0) continue
-          place = advanced(place, range, batch.events)
+          place = advanced(place, batch.events)
           history.seen(place.revision)
           yield { kind: 'events', events: batch.events }
         }
       } catch (error) {
         signal.throwIfAborted()
         if (!(error instanceof StoreError)) throw error
+        // That revision is compacted, or yet to come: the list that follows shows which.
         if (error.code === 'compacted') place = undefined
         else trouble(error)
       }
@@ -85,7 +86,7 @@ async function list(
 
 /**
  * Whether the store is still the one that brought us to `place`. An etcd watch from a revision that a wiped store
- * hasn't reached is silent for ever, so we ask what it held at that revision.
+ * hasn't reached is silent for ever, so we ask what it held at that revision. Throws code `compacted` if it can't say.
  */
 async function continues(
   channel: Channel,
@@ -97,28 +98,21 @@ async function continues(
   const { witness } = place
   if (witness === 'unknown' || place.history !== history.name) return false
   const mark = history.mark()
-  try {
-    const question = witness === 'empty' ? range : oneKey(witness.key)
-    const { keys, at } = await read(channel, question, signal, place.revision)
-    const remembers = witness === 'empty' ? keys.length === 0 : isSame(keys[0], witness)
-    return history.answered(mark, at, !remembers) && place.history === history.name
-  } catch (error) {
-    // That revision is compacted, or yet to come: the list that follows shows which.
-    if (error instanceof StoreError && error.code === 'compacted') return false
-    throw error
-  }
+  const question = witness === 'empty' ? range : oneKey(witness.key)
+  const { keys, at } = await read(channel, question, signal, place.revision)
+  const remembers = witness === 'empty' ? keys.length === 0 : isSame(keys[0], witness)
+  return history.answered(mark, at, !remembers) && place.history === history.name
 }
 
 const isSame = (a: KeyValue | undefined, b: KeyValue): boolean =>
   a?.modRevision === b.modRevision && a.lease === b.lease && a.value === b.value
 
-function advanced(place: Place, range: KeyRange, events: readonly KeyEvent[]): Place {
+function advanced(place: Place, events: readonly KeyEvent[]): Place {
   let { revision, witness } = place
   for (const event of events) {
     const modRevision = event.kind === 'put' ? event.kv.modRevision : event.modRevision
     if (modRevision > revision) revision = modRevision
     if (event.kind === 'put') witness = event.kv
-    else if (range.end.length === 0) witness = 'empty'
     else if (typeof witness !== 'string' && witness.key === event.key) witness = 'unknown'
   }
   return { ...place, revision, witness }

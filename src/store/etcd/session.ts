@@ -39,9 +39,6 @@ export class Session implements Disposable {
   private constructor(endpoint: string, http: ClientHttp2Session) {
     this.endpoint = endpoint
     this.#http = http
-    http.on('goaway', () => {
-      this.#leaving = true
-    })
     http.on('error', (cause: Error) => this.#fail(cause.message, cause))
     http.on('close', () => this.#fail('the connection was closed'))
   }
@@ -79,6 +76,7 @@ export class Session implements Disposable {
   }
 
   get usable(): boolean {
+    // `closed` says that the server has sent GOAWAY.
     return !this.#leaving && this.#end === undefined && !this.#http.closed && !this.#http.destroyed
   }
 
