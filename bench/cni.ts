@@ -78,7 +78,7 @@ class Side implements Disposable {
     this.#plugin = plugin
     writeFileSync(
       join(this.#folder, 'subnet.env'),
-      'FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.7.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=false\n',
+      'FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.7.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n',
     )
     this.#config = JSON.stringify(config(this.#folder))
   }
