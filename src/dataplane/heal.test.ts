@@ -173,6 +173,16 @@ describe('heals come by themselves, nobody has to ask, when', () => {
     })
 })
 
+test('without a device of ours, too', async () => {
+  await using host = await dataplaneHost()
+  await using reconciler = host.reconciler()
+  reconciler.want('lease', [direct(1)])
+  await reconciler.settled(soon())
+  host.shAtOnce('ip link set eth0 down; ip link set eth0 up')
+  while (reconciler.report().repairs < 1) await setTimeout(5)
+  expect(await reconciler.drift()).toEqual([])
+})
+
 test('what follows from a change of our own is no repair', async () => {
   await using host = await dataplaneHost()
   await using reconciler = await programmed(host)

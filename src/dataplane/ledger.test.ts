@@ -144,6 +144,21 @@ test('an outcome that is unknown is looked at before anything is tried again', a
   expect(shelf.applied).toEqual([{ op: 'put', want: third, have: undefined }])
 })
 
+test('what was to be removed is not forgotten when the round breaks off before', async () => {
+  const { shelf, ledger, object } = await withNexthop()
+  ledger.release('lease', object)
+  ledger.claim(source, find(2, 'nexthop'))
+  shelf.answer = () => {
+    throw new Error('replies were lost')
+  }
+  await ledger.put(soon()).catch(() => undefined)
+  shelf.answer = () => done
+  await ledger.look(soon())
+  await ledger.put(soon())
+  await ledger.remove(soon())
+  expect([...shelf.objects.values()]).toEqual([find(2, 'nexthop')])
+})
+
 describe('the reconciler', () => {
   test('frees what waited for a nexthop as soon as a retry has put it', async () => {
     const shelf = new Shelf<Nexthop>(nexthopKind)
@@ -187,6 +202,42 @@ describe('the reconciler', () => {
     await waiting
     expect([...blind.objects.values()]).toEqual([find(1, 'nexthop')])
     expect(reconciler.failures.size).toBe(0)
+  })
+
+  test('a failed wish that is taken back before all is known leaves nothing to try', async () => {
+    const shelf = new Shelf<Neighbour>(neighbourKind)
+    shelf.answer = () => failed('no')
+    await using reconciler = new Reconciler([new Ledger(neighbourKind, shelf, SCOPE)])
+    reconciler.want('lease', [find(1, 'neighbour')])
+    await reconciler.settled(soon())
+    reconciler.forget('lease')
+    await reconciler.settled(soon())
+    expect(reconciler.failures.size).toBe(0)
+    const { rounds } = reconciler.report()
+    await setTimeout(150)
+    expect(reconciler.report().rounds).toBe(rounds)
+  })
+
+  test('does not hurry for what failed of a kind that can’t be read now, and removes its leftovers later', async () => {
+    const shelf = new Shelf<Neighbour>(neighbourKind)
+    shelf.answer = ({ op }) => (op === 'put' ? failed('no') : done)
+    await using reconciler = new Reconciler([new Ledger(neighbourKind, shelf, SCOPE)], { auditMs: 60 })
+    const leftover = find(2, 'neighbour')
+    shelf.objects.set(neighbourKind.key(leftover), leftover)
+    reconciler.want('lease', [find(1, 'neighbour')])
+    reconciler.want('other', [leftover])
+    reconciler.complete()
+    await reconciler.settled(soon())
+    shelf.dumpFails = 'busy'
+    while (!reconciler.failures.has('neighbour *')) await setTimeout(5)
+    const { rounds } = reconciler.report()
+    reconciler.forget('other')
+    await setTimeout(250)
+    expect(reconciler.report().rounds - rounds).toBeLessThan(12)
+    expect(shelf.objects.size).toBe(1)
+    shelf.dumpFails = undefined
+    await reconciler.settled(soon())
+    expect(shelf.objects.size).toBe(0)
   })
 
   test('removals that fail are tried again like puts', async () => {

@@ -156,7 +156,8 @@ export class Ledger<T extends KernelObject> {
 
   /** Puts what is wanted and not there. `ahead` is told what the kernel may drop by itself with it, before it is done. */
   async put(signal: AbortSignal, ahead: (kinds: Iterable<KindName>) => void = ignore): Promise<Ripple> {
-    this.#due = this.#touched
+    // With what an earlier round could not come to.
+    this.#due = this.#due.union(this.#touched)
     this.#touched = new Set()
     const changes: Keyed<T>[] = []
     for (const key of this.#due) {
@@ -180,6 +181,12 @@ export class Ledger<T extends KernelObject> {
     this.#actual.set(key, claim.object)
     this.#fine(key)
     return undefined
+  }
+
+  /** Instead of `remove` before all is known that is wanted: unwanted keys come up again then. */
+  holdRemovals(): void {
+    for (const key of this.#due) this.trouble.clear(key)
+    this.#due = new Set()
   }
 
   /** Removes what is there and not wanted, of the keys of this round. `ahead` as with `put`. */

@@ -68,7 +68,7 @@ export class Rounds {
   wakeDue(nowMs: number): boolean {
     let some = false
     for (const ledger of this.ledgers) {
-      const due = ledger.trouble.due(nowMs)
+      const due = this.#mayTry(ledger, nowMs) ? ledger.trouble.due(nowMs) : []
       ledger.touch(due)
       some ||= due.length > 0
     }
@@ -76,8 +76,10 @@ export class Rounds {
   }
   /** When something that failed is due again, by performance.now(). */
   nextTryMs(): number {
-    const times = this.ledgers.map((ledger) => ledger.trouble.nextTryMs() ?? Infinity)
-    return Math.min(...times, ...[...this.#blind.values()].map(({ nextTryMs }) => nextTryMs))
+    const times = this.ledgers.map(
+      (ledger) => this.#blind.get(ledger.kind.name)?.nextTryMs ?? ledger.trouble.nextTryMs() ?? Infinity,
+    )
+    return Math.min(...times)
   }
 
   #markOurs(kinds: Iterable<KindName>): void {
@@ -96,11 +98,11 @@ export class Rounds {
   async round(mayRemove: boolean, signal: AbortSignal): Promise<void> {
     const repairs = this.repairs()
     for (const ledger of this.ledgers) await this.#attempt(ledger, signal, () => this.#put(ledger, signal))
-    if (mayRemove)
-      for (const ledger of this.ledgers.toReversed())
-        // Who can't read a kind doesn't know what is unwanted in it.
-        if (!this.#blind.has(ledger.kind.name))
-          await this.#attempt(ledger, signal, () => this.#remove(ledger, signal))
+    for (const ledger of this.ledgers.toReversed())
+      if (!mayRemove) ledger.holdRemovals()
+      // Who can't read a kind doesn't know what is unwanted in it.
+      else if (!this.#blind.has(ledger.kind.name))
+        await this.#attempt(ledger, signal, () => this.#remove(ledger, signal))
     this.#tell(this.repairs() - repairs)
   }
 

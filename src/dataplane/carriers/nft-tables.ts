@@ -52,9 +52,18 @@ export class NftTables implements Carrier<NftTable>, Disposable {
 
   /** A generation number doesn't tell what changed: it is read when it is asked for. */
   heard(): readonly Hint<NftTable>[] {
-    if (this.#generations.take().length === 0) return []
+    if (!this.#hasNews()) return []
     this.#hasLooked = true
     return this.#look()
+  }
+
+  #hasNews(): boolean {
+    try {
+      return this.#generations.take().length > 0
+    } catch {
+      // `ready` tells it: nothing will be heard any more.
+      return false
+    }
   }
 
   #look(): Hint<NftTable>[] {

@@ -1,6 +1,7 @@
 // One session with the kernel's rtnetlink that the carriers of links, addresses, routes, neighbours, FDB entries and
 // nexthops share: a socket for requests, a monitor, and the table of links by name and index.
 import { RTM_ADDRESS } from '../../netlink/address.ts'
+import { NetlinkError } from '../../netlink/error.ts'
 import { addressesOf, exceptOwn, type FilterRule, neighboursOf, routesOf } from '../../netlink/filter.ts'
 import { type LinkInfo, listLinks, parseLink } from '../../netlink/link.ts'
 import { GROUP, Monitor, type MonitorEvent } from '../../netlink/monitor.ts'
@@ -52,6 +53,7 @@ export class Rtnetlink implements Disposable {
   readonly #used: Set<string>
   #linkListener: LinkListener | undefined
   #filter = ''
+  #isDeaf = false
 
   private constructor(scope: Ownership, socket: NetlinkSocket, namespace: Namespace | undefined) {
     this.scope = scope
@@ -67,16 +69,13 @@ export class Rtnetlink implements Disposable {
   }
 
   static open(scope: Ownership, namespace?: Namespace): Rtnetlink {
-    const socket = NetlinkSocket.open('route', namespace)
-    try {
-      const session = new Rtnetlink(scope, socket, namespace)
-      session.loadLinks()
-      void session.#pump()
-      return session
-    } catch (error) {
-      socket[Symbol.dispose]()
-      throw error
-    }
+    using parts = new DisposableStack()
+    const socket = parts.use(NetlinkSocket.open('route', namespace))
+    const session = parts.use(new Rtnetlink(scope, socket, namespace))
+    session.loadLinks()
+    void session.#pump()
+    parts.move()
+    return session
   }
 
   listen(ear: Ear): void {
@@ -129,15 +128,25 @@ export class Rtnetlink implements Disposable {
 
   /** Hands what has come in until now to the carriers' ears, without waiting. */
   hear(): void {
-    for (const event of this.#monitor.take()) this.#dispatch(event)
+    if (this.#isDeaf) return
+    try {
+      for (const event of this.#monitor.take()) this.#dispatch(event)
+    } catch (error) {
+      this.#deafen(error)
+    }
   }
 
   async #pump(): Promise<void> {
     try {
       while (await this.#monitor.ready(this.#stop.signal)) this.hear()
     } catch (error) {
-      for (const ear of this.#all) ear.fail(error)
+      this.#deafen(error)
     }
+  }
+
+  #deafen(error: unknown): void {
+    this.#isDeaf = true
+    for (const ear of this.#all) ear.fail(error)
   }
 
   #dispatch(event: MonitorEvent): void {
@@ -145,7 +154,14 @@ export class Rtnetlink implements Disposable {
       for (const ear of this.#all) ear.overrun()
       return
     }
-    for (const ear of this.#ears.get(event.type) ?? []) ear.hear(event.type, event.body)
+    for (const ear of this.#ears.get(event.type) ?? [])
+      try {
+        ear.hear(event.type, event.body)
+      } catch (error) {
+        // A notification that can't be read is one that was lost.
+        if (!(error instanceof NetlinkError)) throw error
+        ear.overrun()
+      }
   }
 
   /** Tells the kernel which links' notifications to let through. */
