@@ -192,6 +192,21 @@ describe('a call', () => {
 })
 
 describe('connecting', () => {
+  test.each([
+    [['127.0.0.1:2379'], undefined, 'http://127.0.0.1:2379'],
+    [['127.0.0.1:2379'], () => Promise.resolve({}), 'https://127.0.0.1:2379'],
+    [['http://etcd.example:2379/'], undefined, 'http://etcd.example:2379'],
+    [['https://[fd00::1]:2379'], undefined, 'https://[fd00::1]:2379'],
+    [['etcd'], undefined, 'http://etcd'],
+  ])('to %p begins at %p', (endpoints, tls, origin) => {
+    expect(channel(endpoints, tls && { tls }).endpoint).toBe(origin)
+  })
+
+  test.each([[[]], [['']], [['http://']], [['unix:///run/etcd.sock']], [['http://a', 'not an endpoint']]])(
+    'to %p is refused with a sentence',
+    (endpoints) => expect(() => channel(endpoints)).toThrow(/etcd .*endpoint.*: write http:\/\/host:port/),
+  )
+
   test('to a port where nobody listens says so', async () => {
     const endpoint = await nobodyListens()
     const error = await failure(ask(channel(endpoint)))

@@ -2,6 +2,7 @@
 import type { DescMessage, MessageInitShape, MessageShape } from '@bufbuild/protobuf'
 import { Call, type Method } from './call.ts'
 import { EtcdError, Status, unavailable, wantsLogin } from './error.ts'
+import { StoreError } from '../store.ts'
 import { Auth } from './gen/etcdserverpb/rpc_pb.ts'
 import { Session, type TlsMaterial } from './session.ts'
 import { untilAborted } from './wait.ts'
@@ -10,7 +11,7 @@ const DEADLINE_MS = 10_000
 const DIAL_MS = 5_000
 
 export interface ChannelOptions {
-  /** `http://host:port` or `https://host:port`. */
+  /** `http://host:port` or `https://host:port`; `host:port` is one of those, by whether there is `tls`. */
   readonly endpoints: readonly string[]
   readonly user?: { readonly name: string; readonly password: string }
   /** Read anew for each connection. */
@@ -21,6 +22,7 @@ export interface ChannelOptions {
 
 export class Channel implements Disposable {
   readonly #options: ChannelOptions
+  readonly #endpoints: readonly string[]
   readonly #life = new AbortController()
   #session: Session | undefined
   #dialling: Promise<Session> | undefined
@@ -28,9 +30,12 @@ export class Channel implements Disposable {
   #next = 0
   #token: Promise<string> | undefined
 
+  /** Throws StoreError for endpoints that are none. */
   constructor(options: ChannelOptions) {
-    if (options.endpoints.length === 0) throw new RangeError('etcd needs at least one endpoint')
     this.#options = options
+    this.#endpoints = options.endpoints.map((text) => originOf(text, options.tls ? 'https' : 'http'))
+    if (this.#endpoints.length === 0)
+      throw new StoreError('invalid', 'etcd needs at least one endpoint: write http://host:port')
   }
 
   /** Who answers now, or would be asked first. */
@@ -121,7 +126,7 @@ export class Channel implements Disposable {
   async #dial(): Promise<Session> {
     const signal = this.#life.signal
     const failures: EtcdError[] = []
-    const count = this.#options.endpoints.length
+    const count = this.#endpoints.length
     // The one we had is gone or leaving: any other is the better guess.
     if (this.#session !== undefined) this.#next = (this.#next + 1) % count
     this.#session = undefined
@@ -144,7 +149,7 @@ export class Channel implements Disposable {
     const details = failures.map((f, i) => `${this.#endpointAt(this.#next + i)} (${f.detail})`).join(', ')
     throw new EtcdError(
       Status.unavailable,
-      this.#options.endpoints.join(','),
+      this.#endpoints.join(','),
       'connecting',
       `no endpoint answers: ${details}`,
       { cause: new AggregateError(failures) },
@@ -165,6 +170,12 @@ export class Channel implements Disposable {
   }
 
   #endpointAt(index: number): string {
-    return this.#options.endpoints[index % this.#options.endpoints.length] ?? ''
+    return this.#endpoints[index % this.#endpoints.length] ?? ''
   }
+}
+
+function originOf(endpoint: string, scheme: 'http' | 'https'): string {
+  const url = URL.parse(endpoint.includes('://') ? endpoint : `${scheme}://${endpoint}`)
+  if (url !== null && /^https?:$/.test(url.protocol) && url.hostname !== '') return url.origin
+  throw new StoreError('invalid', `${JSON.stringify(endpoint)} is no etcd endpoint: write http://host:port`)
 }
