@@ -250,7 +250,7 @@ describe('plain routes over the underlay heal when it', () => {
       for (let n = 1; n <= 3; n++) reconciler.want(`lease ${n}`, [direct(n)])
       reconciler.complete()
       await reconciler.settled(soon())
-      await host.sh(command)
+      host.shAtOnce(command)
       do await reconciler.settled(soon())
       while (reconciler.failures.size > 0 && (await setTimeout(20, true)))
       expect(await reconciler.drift()).toEqual([])
