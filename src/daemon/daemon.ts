@@ -6,6 +6,7 @@ import type { ConfiguredBackend } from '../backend/list.ts'
 import type { Ownership } from '../dataplane/kind.ts'
 import { tableName } from '../firewall/rules.ts'
 import type { NetworkConfig } from '../model/net-config.ts'
+import type { Prefix } from '../model/prefix.ts'
 import { hasNexthops } from '../dataplane/carriers/nexthop-table.ts'
 import { NetlinkSocket } from '../netlink/socket.ts'
 import { StatusServer } from '../status/server.ts'
@@ -17,9 +18,10 @@ import { macsOf, viewHost } from './host-view.ts'
 import { identify, type Identity } from './identity.ts'
 import { chooseInterface, type Chosen } from './interface.ts'
 import type { Options } from './options.ts'
-import { readPreviousSubnets } from './subnet-file.ts'
+import { readSubnetFile } from './subnet-file.ts'
+import { Tenancy } from './tenancy.ts'
 import { Report } from './report.ts'
-import { acquire, serve } from './serve.ts'
+import { serve } from './serve.ts'
 
 const logger = log.from('daemon.ts')
 
@@ -40,17 +42,13 @@ export async function runDaemon(options: Options, signal: AbortSignal): Promise<
     const identity = identify(chosen, macsOf(netlink), hasNexthops(netlink))
     const refusal = backend.refuses(identity.self([]))
     if (refusal !== undefined) throw new Error(`the ${backend.type} back end can't run here: ${refusal}`)
-    report.phase = 'waiting for a lease'
-    const previous = readPreviousSubnets(options['subnet-file'])
-    const own = parts.use(await acquire({ store, config, backend, identity, report }, previous, signal))
+    const previous = readSubnetFile(options['subnet-file'])
+    const landlord = { options, report, store, config, backend, identity }
+    const tenancy = parts.use(await Tenancy.begin(landlord, previous.subnets, signal))
     report.phase = 'programming'
     const underlay = parts.use(UnderlayWatch.open())
-    const reconciler = parts.use(openDataplane(scopeOf(config, backend, identity)))
-    await serve(
-      { options, report, store, configs, config, backend, identity, reconciler, underlay },
-      own,
-      signal,
-    )
+    const reconciler = parts.use(openDataplane(scopeOf(config, backend, identity, previous.networks)))
+    await serve({ ...landlord, configs, tenancy, reconciler, underlay }, signal)
   } catch (error) {
     if (!signal.aborted) throw error
   }
@@ -90,12 +88,20 @@ function chooseHost(netlink: NetlinkSocket, options: Options): Chosen {
   return chosen
 }
 
-/** What is ours in the kernel: the back end's devices, routes into the cluster's networks, and our tables. */
-function scopeOf(config: NetworkConfig, backend: ConfiguredBackend, identity: Identity): Ownership {
+/** What is ours in the kernel: the back end's devices, our tables, routes into the cluster's networks, former ones too. */
+function scopeOf(
+  config: NetworkConfig,
+  backend: ConfiguredBackend,
+  identity: Identity,
+  former: readonly Prefix[],
+): Ownership {
   const devices = backend.devices(identity.self([])).filter((object) => object.kind === 'link')
   return {
     links: new Set(devices.map((device) => device.name)),
-    networks: [config.ipv4, config.ipv6].flatMap((range) => (range === undefined ? [] : [range.network])),
+    networks: [
+      ...[config.ipv4, config.ipv6].flatMap((range) => (range === undefined ? [] : [range.network])),
+      ...former,
+    ],
     tables: new Set((['ipv4', 'ipv6'] as const).map((family) => `${family} ${tableName(family)}`)),
   }
 }

@@ -10,6 +10,8 @@ import type { LeaseChange, LeaseTable } from '../store/lease-table.ts'
 import { log } from '../sys/log.ts'
 
 const logger = log.from('fabric.ts')
+/** Refusals that are named one by one. */
+const MOST_TOLD = 10
 
 export interface FabricParts {
   readonly reconciler: Reconciler
@@ -25,6 +27,8 @@ export class Fabric {
   #self: Self
   /** Peers that this host's back end can't reach, and why. */
   readonly #unreachable = new Map<SubnetKey, string>()
+  /** Refusals that the log has told, by key. */
+  readonly #told = new Map<string, string>()
 
   constructor(parts: FabricParts, self: Self) {
     this.#parts = parts
@@ -46,19 +50,20 @@ export class Fabric {
     for (const change of changes)
       if (change.kind === 'put') this.#want(change.lease)
       else this.#drop(change.key)
+    this.#complain()
   }
 
-  /** Our own lease is another now: new subnets, new addresses, new rules. */
+  /** Our own lease is another now: new subnets, new addresses, new rules; other peers may be refused. */
   move(lease: Lease): void {
     this.#self = { ...this.#self, subnets: subnetsOf(lease) }
     this.#wantOwn()
     this.apply(this.#parts.table.reconfigure(this.#parts.config, lease))
-    this.replan()
   }
 
   /** The underlay's routes or links changed: which peers are on link is decided again. */
   replan(): void {
     for (const lease of this.#parts.table.peers.values()) this.#want(lease)
+    this.#complain()
   }
 
   #wantOwn(): void {
@@ -77,16 +82,26 @@ export class Fabric {
   #want(lease: Lease): void {
     const reach = this.#parts.backend.reach(lease, this.#self, this.#parts.underlay)
     if (reach.kind === 'unreachable') {
-      if (this.#unreachable.get(lease.key) !== reach.reason)
-        logger.warning(`lease ${lease.key} is not programmed: ${reach.reason}`, {
-          key: `unreachable ${lease.key}`,
-        })
       this.#parts.reconciler.forget(sourceOf(lease.key))
       this.#unreachable.set(lease.key, reach.reason)
       return
     }
     this.#unreachable.delete(lease.key)
     this.#parts.reconciler.want(sourceOf(lease.key), reach.objects, lease.createRevision)
+  }
+
+  /** Each refusal once, and again when its reason is another; a store full of them is one line more. */
+  #complain(): void {
+    const refused = this.refused()
+    const fresh = [...refused].filter(([key, reason]) => this.#told.get(key) !== reason)
+    for (const [key, reason] of fresh.slice(0, MOST_TOLD))
+      logger.warning(`lease ${key} is refused, and nothing else changes: ${reason}`)
+    if (fresh.length > MOST_TOLD)
+      logger.warning(`${fresh.length - MOST_TOLD} more leases are refused; /status names them`, {
+        key: 'more',
+      })
+    for (const key of this.#told.keys()) if (!refused.has(key)) this.#told.delete(key)
+    for (const [key, reason] of fresh) this.#told.set(key, reason)
   }
 
   #drop(key: SubnetKey): void {

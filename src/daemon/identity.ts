@@ -22,32 +22,36 @@ export function identify(
   nexthopObjects: boolean,
 ): Identity {
   const machine = machineId()
-  const macs = new Map<string, Mac>()
+  const fixed = new Map<string, Mac>()
   let leased: Lease | undefined
-  /** The same answer for ever: peers must not see it change. */
-  const macOf = (device: string): Mac => {
+  const choose = (device: string): Mac => {
     const [, v6, vni] = /^flannel(-v6)?\.(\d+)$/.exec(device) ?? []
     const half = v6 === undefined ? leased?.ipv4 : leased?.ipv6
-    const mac =
-      macs.get(device) ??
-      vtepMac({
-        device: devices.get(device),
-        lease: vtepMacIn(half?.backendData),
-        machineId: machine,
-        address: chosen.ipv4,
-        vni: Number(vni ?? 0),
-        family: v6 === undefined ? 'ipv4' : 'ipv6',
-      })
-    macs.set(device, mac)
-    return mac
+    return vtepMac({
+      device: devices.get(device),
+      lease: vtepMacIn(half?.backendData),
+      machineId: machine,
+      address: chosen.ipv4,
+      vni: Number(vni ?? 0),
+      family: v6 === undefined ? 'ipv4' : 'ipv6',
+    })
   }
+  const macOf = (device: string): Mac => fixed.get(device) ?? choose(device)
   const self = (subnets: readonly Prefix[]): Self => ({ ...chosen, macOf, subnets, nexthopObjects })
   return {
     publicIp: chosen.publicIp,
     self,
     attributes(backend, existing) {
-      leased = existing
-      const data = backend.publish(self([]))
+      leased ??= existing
+      const data = backend.publish({
+        ...self([]),
+        macOf(device) {
+          // Published once, it stays: peers must not see it change.
+          const mac = macOf(device)
+          fixed.set(device, mac)
+          return mac
+        },
+      })
       return {
         publicIp: chosen.publicIp,
         publicIpv6: undefined,

@@ -29,8 +29,8 @@ export async function flanneldMain(args: readonly string[]): Promise<number> {
   }
   log.configure({ level: options.v > 0 ? 'debug' : 'info' })
   for (const note of notes) logger.error(note)
-  logger.info(`heddle ${VERSION}, options: ${describeOptions(options)}`)
   const stop = stopOnSignal()
+  logger.info(`heddle ${VERSION}, options: ${describeOptions(options)}`)
   using _ = log
   try {
     const { runDaemon } = await import('./daemon.ts')

@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parsePrefix, type Prefix } from '../model/prefix.ts'
-import { formatSubnetFile, previousSubnets, readPreviousSubnets, writeSubnetFile } from './subnet-file.ts'
+import { formatSubnetFile, parseSubnetFile, readSubnetFile, writeSubnetFile } from './subnet-file.ts'
 
 const prefix = (text: string): Prefix => {
   const parsed = parsePrefix(text)
@@ -44,7 +44,10 @@ describe('subnet.env', () => {
       expect(readFileSync(path, 'utf8')).toBe(formatSubnetFile(file))
       expect(statSync(path).mode & 0o777).toBe(0o644)
       expect(readdirSync(join(folder, 'new'))).toEqual(['subnet.env'])
-      expect(readPreviousSubnets(path)).toEqual([prefix('10.42.0.0/24')])
+      expect(readSubnetFile(path)).toEqual({
+        subnets: [prefix('10.42.0.0/24')],
+        networks: [prefix('10.42.0.0/16')],
+      })
     } finally {
       process.umask(before)
       rmSync(folder, { recursive: true })
@@ -52,7 +55,7 @@ describe('subnet.env', () => {
   })
 
   test('a missing file tells no previous subnet', () =>
-    expect(readPreviousSubnets('/nonexistent/subnet.env')).toEqual([]))
+    expect(readSubnetFile('/nonexistent/subnet.env')).toEqual({ subnets: [], networks: [] }))
 
   test.each([
     ['FLANNEL_SUBNET=10.244.1.1/24\n', ['10.244.1.0/24']],
@@ -63,5 +66,5 @@ describe('subnet.env', () => {
     ['FLANNEL_SUBNET=\n', []],
     ['FLANNEL_SUBNET=10.1.1.1/24\nFLANNEL_IPV6_SUBNET=fd00::1/64\n', ['10.1.1.0/24', 'fd00::/64']],
     ['FLANNEL_IPV6_SUBNET=10.1.1.1/24\n', []],
-  ])('%j', (text, subnets) => expect(previousSubnets(text)).toEqual(subnets.map(prefix)))
+  ])('%j', (text, subnets) => expect(parseSubnetFile(text).subnets).toEqual(subnets.map(prefix)))
 })

@@ -1,6 +1,7 @@
 // /run/flannel/subnet.env: what CNI plugins and Docker read of the lease, upstream's format to the byte
 // (flannel-compat 5.1).
 import { readFileSync } from 'node:fs'
+import type { Family } from '../model/ip.ts'
 import { familyOfPrefix, addressAt, lengthOf, parsePrefix, type Prefix } from '../model/prefix.ts'
 import { writeFileAtomically } from '../sys/files.ts'
 
@@ -30,36 +31,37 @@ export function formatSubnetFile(file: SubnetFile): string {
 export const writeSubnetFile = (path: string, file: SubnetFile): void =>
   writeFileAtomically(path, formatSubnetFile(file), 0o644)
 
-/** The subnets a previous run wrote: exactly one valid CIDR a family counts, as upstream has it. A missing file tells none. */
-export function readPreviousSubnets(path: string): readonly Prefix[] {
+export interface Previous {
+  /** At most one a family. */
+  readonly subnets: readonly Prefix[]
+  readonly networks: readonly Prefix[]
+}
+
+/** What a previous run wrote: of a value that isn't exactly one valid CIDR of its family nothing, as upstream has it. A missing file tells nothing. */
+export function readSubnetFile(path: string): Previous {
   let text: string
   try {
     text = readFileSync(path, 'utf8')
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { subnets: [], networks: [] }
     throw error
   }
-  return previousSubnets(text)
+  return parseSubnetFile(text)
 }
 
-export function previousSubnets(text: string): readonly Prefix[] {
-  const found: Prefix[] = []
-  for (const [name, family] of [
-    ['FLANNEL_SUBNET', 'ipv4'],
-    ['FLANNEL_IPV6_SUBNET', 'ipv6'],
-  ] as const) {
+export function parseSubnetFile(text: string): Previous {
+  const read = (name: string, family: Family): Prefix[] => {
     const line = text.split('\n').findLast((l) => l.startsWith(`${name}=`))
     const value =
       line
         ?.slice(name.length + 1)
         .trim()
         .replace(/^(["'])(.*)\1$/, '$2') ?? ''
-    const prefixes = value
-      .split(',')
-      .map((cidr) => parsePrefix(cidr.trim()))
-      .filter((p) => p !== undefined)
-    if (prefixes.length === 1 && prefixes[0] && familyOfPrefix(prefixes[0]) === family)
-      found.push(prefixes[0])
+    const [only, ...more] = value.split(',').flatMap((cidr) => parsePrefix(cidr.trim()) ?? [])
+    return only !== undefined && more.length === 0 && familyOfPrefix(only) === family ? [only] : []
   }
-  return found
+  return {
+    subnets: [...read('FLANNEL_SUBNET', 'ipv4'), ...read('FLANNEL_IPV6_SUBNET', 'ipv6')],
+    networks: [...read('FLANNEL_NETWORK', 'ipv4'), ...read('FLANNEL_IPV6_NETWORK', 'ipv6')],
+  }
 }

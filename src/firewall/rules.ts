@@ -10,7 +10,7 @@ export interface FirewallOptions {
   readonly masquerade: boolean
   /** `--iptables-forward-rules`. */
   readonly forward: boolean
-  /** Off with `--iptables-random-fully=false`: ports of masqueraded connections are chosen at random. */
+  /** Off with `--ip-masq-fully-random-disable`: ports of masqueraded connections are chosen at random. */
   readonly fullyRandom: boolean
 }
 

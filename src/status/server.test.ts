@@ -52,7 +52,7 @@ describe('the status server', () => {
     source.ready = false
     const status = await ask('/status', place)
     expect(JSON.parse(status.body)).toEqual({ phase: 'testing' })
-    expect((await ask('/other', place)).code).toBe(404)
+    for (const path of ['/other', '//', '/%']) expect((await ask(path, place)).code).toBe(404)
     expect(await ask('/healthz', place, 'HEAD')).toEqual({ code: 200, body: '' })
   })
 

@@ -68,7 +68,7 @@ export class StatusServer implements AsyncDisposable {
 const answer =
   (source: StatusSource): RequestListener =>
   (request, response) => {
-    const path = new URL(request.url ?? '/', 'http://localhost').pathname
+    const [path] = (request.url ?? '/').split('?')
     const say = (code: number, type: string, body: string) =>
       response.writeHead(code, { 'content-type': type }).end(request.method === 'HEAD' ? undefined : body)
     if (path === '/healthz') say(200, 'text/plain', 'flanneld is running')

@@ -27,6 +27,7 @@ const { symbols: c } = dlopen('libc.so.6', {
   umount2: { args: ['ptr', 'i32'], returns: 'i32' },
   kill: { args: ['i32', 'i32'], returns: 'i32' },
   madvise: { args: ['u64', 'u64', 'i32'], returns: 'i32' },
+  poll: { args: ['ptr', 'u64', 'i32'], returns: 'i32' },
 })
 
 const errnoAddress = c.__errno_location()
@@ -246,4 +247,13 @@ const MADV_DONTNEED = 4
 /** Drops the pages of a mapping; of a clean file mapping they come back from the file. */
 export function madviseDontNeed(address: number, bytes: number): void {
   check(c.madvise(address, bytes, MADV_DONTNEED), 'madvise', `${bytes} bytes at 0x${address.toString(16)}`)
+}
+
+const POLLOUT = 4
+/** Whether a write of up to PIPE_BUF (4,096) bytes would not block. Never waits. */
+export function isWritable(fd: number): boolean {
+  scratch.view.setInt32(0, fd, true)
+  scratch.view.setInt16(4, POLLOUT, true)
+  scratch.view.setInt16(6, 0, true)
+  return (transfer('poll', `fd ${fd}`, () => c.poll(scratch.address, 1, 0)) ?? 0) > 0
 }

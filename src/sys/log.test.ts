@@ -118,3 +118,21 @@ for (let i = 0; i < 3; i++) log.from('a.ts').info('line ' + i); console.log('ali
   })
   expect(run.stdout).toBe('alive\n')
 })
+
+test('a reader of stderr that reads nothing does not hold the process up', () => {
+  const script = `import { log } from '${import.meta.dir}/log.ts'
+const l = log.from('a.ts'); for (let i = 0; i < 100; i++) l.info('x'.repeat(9000) + i)`
+  const shell = `d=$(mktemp -d); mkfifo $d/f; exec 3<>$d/f; rm -r $d; head -c 65536 /dev/zero >&3; exec "$0" -e "$1" 2>&3`
+  const run = spawnSync('bash', ['-c', shell, process.execPath, script], { timeout: 20_000 })
+  expect({ status: run.status, signal: run.signal }).toEqual({ status: 0, signal: null })
+})
+
+test('a line too long for one write is cut', () => {
+  const script = `import { log } from '${import.meta.dir}/log.ts'
+log.from('a.ts').info('ä'.repeat(5000)); log.from('a.ts').info('next')`
+  const lines = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8' }).stderr.split('\n')
+  expect(lines.length).toBe(3)
+  expect(Buffer.byteLength(lines[0] ?? '')).toBeLessThanOrEqual(4096)
+  expect(lines[0]).toEndWith(' …')
+  expect(tail(lines[1] ?? '')).toBe('next')
+})

@@ -1,6 +1,7 @@
 // The log: lines on stderr in klog's form or as JSON, written before the call returns. A message that repeats is
 // written once and then counted, so that a fault that lasts is one line a minute and not a flood.
 import { writeSync } from 'node:fs'
+import { isWritable } from './libc.ts'
 
 export type Level = 'debug' | 'info' | 'warning' | 'error'
 const ORDER: readonly Level[] = ['debug', 'info', 'warning', 'error']
@@ -138,12 +139,25 @@ function jsonLine(level: Level, file: string, message: string, fields: Fields): 
   return `${JSON.stringify({ ...fields, time, level, pid: process.pid, file, message })}\n`
 }
 
+const PIPE_BUF = 4096
+const CUT = Buffer.from(' …\n')
+
 let lost = 0
-/** A full pipe must not stop the daemon, and a reader that left must not end it: lines are lost then, and counted. */
+/** A reader that doesn't read must not stop the daemon, and one that left must not end it: lines are lost then, and counted. */
 function writeStderr(line: string): void {
   try {
-    writeSync(2, lost === 0 ? line : `${line.trimEnd()} (${lost} lines before this one were lost)\n`)
-    lost = 0
+    // Also a pipe that blocks takes PIPE_BUF bytes at once where poll(2) says that it takes any.
+    if (!isWritable(2)) lost++
+    else {
+      const bytes = Buffer.from(
+        lost === 0 ? line : `${line.trimEnd()} (${lost} lines before this one were lost)\n`,
+      )
+      writeSync(
+        2,
+        bytes.length <= PIPE_BUF ? bytes : Buffer.concat([bytes.subarray(0, PIPE_BUF - CUT.length), CUT]),
+      )
+      lost = 0
+    }
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined
     if (code !== 'EAGAIN' && code !== 'EPIPE') throw error

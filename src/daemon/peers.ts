@@ -1,0 +1,73 @@
+// Follows the leases of all hosts into the fabric; peers that a wiped store hasn't got back in time go.
+import type { LeaseTable } from '../store/lease-table.ts'
+import type { LeaseEvent, Store } from '../store/store.ts'
+import { log } from '../sys/log.ts'
+import type { Fabric } from './fabric.ts'
+
+const logger = log.from('peers.ts')
+/** The longest wait of a timer; a longer one would end at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1
+
+export class Peers implements Disposable {
+  readonly #table: LeaseTable
+  readonly #fabric: Fabric
+  readonly #first = Promise.withResolvers<void>()
+  #history: string | undefined
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(table: LeaseTable, fabric: Fabric) {
+    this.#table = table
+    this.#fabric = fabric
+  }
+
+  /** Resolves once the first snapshot has become wishes. */
+  get known(): Promise<void> {
+    return this.#first.promise
+  }
+
+  async follow(store: Store, signal: AbortSignal): Promise<never> {
+    for await (const event of store.leases(signal)) {
+      const before = this.#table.peers.size
+      this.#fabric.apply(this.#table.apply(event, performance.now()))
+      if (event.kind === 'snapshot') this.#opened(event, before)
+      this.#arm()
+    }
+    throw new Error('the store ended its leases')
+  }
+
+  /** Whether the store has a network config: while it has none, peers of a wiped store stay. */
+  configIs(present: boolean): void {
+    this.#table.configIs(present, performance.now())
+    this.#arm()
+  }
+
+  #opened({ history }: LeaseEvent & { kind: 'snapshot' }, before: number): void {
+    if (this.#history !== undefined && this.#history !== history)
+      logger.warning(
+        `the store was wiped or replaced: ${before} peers of before are kept until they come back or their time is over`,
+      )
+    this.#history = history
+    this.#first.resolve()
+  }
+
+  /** One timer for the table's deadline. */
+  #arm(): void {
+    clearTimeout(this.#timer)
+    const { deadlineMs } = this.#table
+    if (deadlineMs === undefined) return
+    const wait = Math.min(Math.max(1, deadlineMs - performance.now()), LONGEST_TIMER_MS)
+    this.#timer = setTimeout(() => this.#expire(), wait)
+  }
+
+  #expire(): void {
+    const gone = this.#table.expire(performance.now())
+    if (gone.length > 0)
+      logger.warning(`${gone.length} peers have not come back since the store was wiped or replaced: removed`)
+    this.#fabric.apply(gone)
+    this.#arm()
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer)
+  }
+}

@@ -1,0 +1,143 @@
+// This host's lease: taken, followed, taken anew when another host holds it; and told to the host in subnet.env, once
+// there is something to tell.
+import { setTimeout as delay } from 'node:timers/promises'
+import type { ConfiguredBackend } from '../backend/list.ts'
+import { subnetsOf, type Lease } from '../model/lease.ts'
+import type { NetworkConfig } from '../model/net-config.ts'
+import { isV4Prefix, type Prefix } from '../model/prefix.ts'
+import { StoreError, type OwnLease, type Store } from '../store/store.ts'
+import { log } from '../sys/log.ts'
+import type { Identity } from './identity.ts'
+import type { Options } from './options.ts'
+import type { Report } from './report.ts'
+import { writeSubnetFile } from './subnet-file.ts'
+
+const logger = log.from('tenancy.ts')
+const FIRST_RETRY_MS = 500
+const LONGEST_RETRY_MS = 30_000
+
+export interface Landlord {
+  readonly options: Options
+  readonly report: Report
+  readonly store: Store
+  readonly config: NetworkConfig
+  readonly backend: ConfiguredBackend
+  readonly identity: Identity
+}
+
+export class Tenancy implements AsyncDisposable {
+  readonly #from: Landlord
+  #own: OwnLease
+  /** From the first `tell` on, a new lease is told at once. */
+  #isTold = false
+
+  private constructor(from: Landlord, own: OwnLease) {
+    this.#from = from
+    this.#own = own
+  }
+
+  /** `previous`: the subnets of subnet.env as it was found. */
+  static async begin(from: Landlord, previous: readonly Prefix[], signal: AbortSignal): Promise<Tenancy> {
+    return new Tenancy(from, await acquire(from, previous, signal))
+  }
+
+  get lease(): Lease {
+    return this.#own.lease
+  }
+
+  /** Tells `moved` of every change of the lease. When another host holds our subnet now, this one takes a new one. */
+  async follow(moved: (lease: Lease) => void, signal: AbortSignal): Promise<never> {
+    for (;;) {
+      let isLost = false
+      for await (const change of this.#own.changes(signal)) {
+        isLost = change === 'lost'
+        if (change === 'lost') break
+        this.#from.report.own = change
+        moved(change)
+      }
+      signal.throwIfAborted()
+      if (!isLost) throw new Error('this host’s lease is no longer kept')
+      const { report } = this.#from
+      report.ready = false
+      logger.error(
+        `the lease ${this.lease.key} belongs to another host now; taking a new one: restart the pods of this host`,
+      )
+      await this.#own[Symbol.asyncDispose]()
+      this.#own = await acquire(this.#from, [], signal)
+      moved(this.lease)
+      if (this.#isTold) await this.tell(signal)
+    }
+  }
+
+  /** Writes subnet.env, and again until it works: ready from then on. */
+  async tell(signal: AbortSignal): Promise<void> {
+    const { options, report } = this.#from
+    const path = options['subnet-file']
+    this.#isTold = true
+    for (let pause = FIRST_RETRY_MS; ; pause = Math.min(pause * 2, LONGEST_RETRY_MS)) {
+      try {
+        this.#write(path)
+        break
+      } catch (error) {
+        report.phase = `can't write ${path}: ${error instanceof Error ? error.message : String(error)}`
+        logger.error(`${report.phase}; pods can't be started until it is written, trying again`)
+      }
+      await delay(pause, undefined, { signal })
+    }
+    logger.info(`Wrote subnet file to ${path}`)
+    report.ready = true
+    report.phase = 'running'
+  }
+
+  #write(path: string): void {
+    const { options, config, backend, identity } = this.#from
+    const subnets = subnetsOf(this.lease)
+    const subnet = subnets.find(isV4Prefix)
+    writeSubnetFile(path, {
+      ipv4: config.ipv4 && subnet && { network: config.ipv4.network, subnet },
+      ipv6: undefined,
+      mtuBytes: backend.podMtuBytes(identity.self(subnets), 'ipv4'),
+      ipMasq: options['ip-masq'],
+    })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#own[Symbol.asyncDispose]()
+  }
+}
+
+/** A lease as soon as the store has one for us: where all subnets are taken, once one becomes free. */
+async function acquire(from: Landlord, previous: readonly Prefix[], signal: AbortSignal): Promise<OwnLease> {
+  const { store, config, backend, identity, report } = from
+  const attributes = (existing: Lease | undefined) => identity.attributes(backend, existing)
+  const attempt = () => store.acquire({ config, attributes, publicIp: identity.publicIp, previous }, signal)
+  report.phase = 'waiting for a lease'
+  const own = (await unlessFull(attempt, report)) ?? (await onceFree(attempt, from, signal))
+  report.own = own.lease
+  logger.info(`Lease acquired: ${subnetsOf(own.lease).join(' and ')}`)
+  return own
+}
+
+async function onceFree(
+  attempt: () => Promise<OwnLease>,
+  { store, report }: Landlord,
+  signal: AbortSignal,
+): Promise<OwnLease> {
+  for await (const event of store.leases(signal)) {
+    if (event.kind !== 'snapshot' && event.kind !== 'delete') continue
+    const own = await unlessFull(attempt, report)
+    if (own !== undefined) return own
+  }
+  throw new Error('the store ended its leases')
+}
+
+async function unlessFull(attempt: () => Promise<OwnLease>, report: Report): Promise<OwnLease | undefined> {
+  try {
+    return await attempt()
+  } catch (error) {
+    if (!(error instanceof StoreError && error.code === 'full')) throw error
+    report.phase = `waiting for a lease: ${error.message}`
+    logger.error(`${error.message}; waiting until one is free`)
+    return undefined
+  }
+}
