@@ -96,7 +96,7 @@ async function healing(type: string, harms: readonly Harm[]): Promise<void> {
   if (!(await net.pods[0].reaches(net.pods[1].ip))) failed.push(`${type}: pods apart after the heals`)
 }
 
-/** By SIGKILL or SIGTERM, as the seed has it, with a pause of up to a second before the next start. */
+/** By SIGKILL or SIGTERM, as the seed has it, with up to a second before the next start, and some starts cut short. */
 async function restarting(): Promise<void> {
   await using net = await network('vxlan')
   const host = net.segment.host(1)
@@ -107,7 +107,12 @@ async function restarting(): Promise<void> {
   const readyMs: number[] = []
   for (let round = 0; round < restarts; round++) {
     await flanneld.end(random() < 0.5 ? 'SIGKILL' : 'SIGTERM')
-    await new Promise((resolve) => setTimeout(resolve, random() * 1000))
+    await pause(random())
+    if (random() < 0.3) {
+      await using halfway = Flanneld.launch(host, net.store, { args: ['--ip-masq'] })
+      await pause(random() * 0.2)
+      await halfway.end('SIGKILL')
+    }
     const begun = performance.now()
     flanneld = await Flanneld.start(host, net.store, { args: ['--ip-masq'] })
     readyMs.push(performance.now() - begun)
@@ -127,6 +132,8 @@ async function killing(): Promise<void> {
   summary.push(`store kills: ${rounds}, ${acknowledged} writes acknowledged, ${losses.length} lost`)
   failed.push(...losses.map((loss) => `store kills: ${loss}`))
 }
+
+const pause = (seconds: number) => new Promise((resolve) => setTimeout(resolve, seconds * 1000))
 
 function shuffled<T>(list: readonly T[]): T[] {
   const mixed = [...list]

@@ -111,6 +111,16 @@ describe.concurrent('a store that', () => {
       )
     })
 
+  test('loses our lease: it is put again under the same subnet', async () => {
+    await using scene = await Scene.set('etcd')
+    using changes = new Changes(scene.host)
+    const own = leaseKey(scene.host.subnet)
+    const before = scene.store.leases().get(own)
+    scene.store.delete(own)
+    await eventually('it is back', () => scene.store.leases().get(own) === before || undefined)
+    expect(await changes.take()).toEqual([])
+  })
+
   for (const [how, kind, replaced] of [
     ['is wiped, its cluster id the same', 'etcd', false],
     ['is replaced by another cluster', 'etcd', true],

@@ -77,9 +77,9 @@ export class TestStore implements AsyncDisposable {
   delete(key: string): void {
     this.etcdctl('del', '--', key)
   }
-  /** Key and value of all leases. */
+  /** Key and value of all that upstream takes for leases: whatever begins so, without a slash. */
   leases(): ReadonlyMap<string, string> {
-    const lines = this.etcdctl('get', '--prefix', '--', `${PREFIX}/subnets/`).split('\n')
+    const lines = this.etcdctl('get', '--prefix', '--', `${PREFIX}/subnets`).split('\n')
     const found = new Map<string, string>()
     for (let i = 0; i + 1 < lines.length; i += 2) found.set(lines[i] ?? '', lines[i + 1] ?? '')
     return found
