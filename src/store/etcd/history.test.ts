@@ -1,3 +1,4 @@
+// When a store is another one: histories by themselves.
 import { describe, expect, test } from 'bun:test'
 import { History } from './history.ts'
 
