@@ -142,6 +142,13 @@ function jsonLine(level: Level, file: string, message: string, fields: Fields): 
 const PIPE_BUF = 4096
 const CUT = Buffer.from(' …\n')
 
+/** As much as one write takes, whole characters. */
+function cut(line: Buffer): Buffer {
+  let end = PIPE_BUF - CUT.length
+  while (((line[end] ?? 0) & 0xc0) === 0x80) end--
+  return Buffer.concat([line.subarray(0, end), CUT])
+}
+
 let lost = 0
 /** A reader that doesn't read must not stop the daemon, and one that left must not end it: lines are lost then, and counted. */
 function writeStderr(line: string): void {
@@ -152,10 +159,7 @@ function writeStderr(line: string): void {
       const bytes = Buffer.from(
         lost === 0 ? line : `${line.trimEnd()} (${lost} lines before this one were lost)\n`,
       )
-      writeSync(
-        2,
-        bytes.length <= PIPE_BUF ? bytes : Buffer.concat([bytes.subarray(0, PIPE_BUF - CUT.length), CUT]),
-      )
+      writeSync(2, bytes.length <= PIPE_BUF ? bytes : cut(bytes))
       lost = 0
     }
   } catch (error) {
