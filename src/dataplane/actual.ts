@@ -59,7 +59,7 @@ interface Sorted<T> {
   readonly strays: Map<string, T>
 }
 
-/** Sorts a dump into ours and nearly ours; the rest is foreign and forgotten. Fulfilled wishes stand for their objects. */
+/** Sorts a dump into ours and nearly ours; the rest is forgotten. Fulfilled wishes stand for their objects. */
 export function sort<T>(kind: Kind<T>, dump: readonly T[], desired: Desired<T>, scope: Ownership): Sorted<T> {
   const have = new Map<string, T>()
   const extras: T[] = []

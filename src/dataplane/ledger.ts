@@ -154,7 +154,7 @@ export class Ledger<T extends KernelObject> {
     return { out, cause }
   }
 
-  /** Puts what is wanted and not there. `ahead` is told what the kernel may drop by itself with it, before it is done. */
+  /** Puts what is wanted and not there. `ahead` is told before what the kernel may drop by itself with it. */
   async put(signal: AbortSignal, ahead: (kinds: Iterable<KindName>) => void = ignore): Promise<Ripple> {
     // With what an earlier round could not come to.
     this.#due = this.#due.union(this.#touched)

@@ -27,7 +27,10 @@ export interface DataplaneOptions {
   readonly auditMs?: number
 }
 
-/** Throws NetlinkError or SysError where the kernel lets us in nowhere (no CAP_NET_ADMIN). Tables need nf_tables only if the scope names any. */
+/**
+ * Nothing is written to the kernel before something is wanted, and nothing removed before `complete()`. nf_tables is
+ * needed only if the scope names tables. Throws NetlinkError or SysError where the kernel can't be spoken to.
+ */
 export function openDataplane(scope: Ownership, options: DataplaneOptions = {}): Reconciler {
   using resources = new DisposableStack()
   const session = resources.use(Rtnetlink.open(scope, options.namespace))

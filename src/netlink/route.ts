@@ -68,7 +68,10 @@ export const putRoute = (r: RouteMessage): Message =>
 export const addRoute = (r: RouteMessage): Message =>
   write(RTM_ROUTE.put, NLM_F.create | NLM_F.exclusive, 'add', r)
 
-/** Adds the route behind those of the same prefix, metric and table, which stay in force; EEXIST if an equal one is there. IPv4 only: IPv6 would make them one route of two ways. */
+/**
+ * Adds the route behind those of the same prefix, metric and table, which stay in force; EEXIST if an equal one is
+ * there. IPv4 only: IPv6 would make them one route of two ways.
+ */
 export const appendRoute = (r: RouteMessage): Message =>
   write(RTM_ROUTE.put, NLM_F.create | NLM_F.append, 'append', r)
 
