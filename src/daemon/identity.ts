@@ -8,9 +8,14 @@ import type { Prefix } from '../model/prefix.ts'
 import { machineId } from './host-view.ts'
 import type { Chosen } from './interface.ts'
 
+/** Names of the VXLAN devices: the family and the VNI. */
+const DEVICE = /^flannel(-v6)?\.(\d+)$/
+
 export interface Identity {
   readonly publicIp: Chosen['publicIp']
   self(subnets: readonly Prefix[]): Self
+  /** Whether a lease tells the MAC of a device that exists here: it is ours, though our address was another. */
+  owns(lease: Lease): boolean
   /** What to publish; the MAC of the lease that is ours already is kept from then on. */
   attributes(backend: ConfiguredBackend, existing: Lease | undefined): LeaseAttributes
 }
@@ -25,7 +30,7 @@ export function identify(
   const fixed = new Map<string, Mac>()
   let leased: Lease | undefined
   const choose = (device: string): Mac => {
-    const [, v6, vni] = /^flannel(-v6)?\.(\d+)$/.exec(device) ?? []
+    const [, v6, vni] = DEVICE.exec(device) ?? []
     const half = v6 === undefined ? leased?.ipv4 : leased?.ipv6
     return vtepMac({
       device: devices.get(device),
@@ -41,6 +46,10 @@ export function identify(
   return {
     publicIp: chosen.publicIp,
     self,
+    owns(lease) {
+      const mac = vtepMacIn(lease.ipv4?.backendData)
+      return mac !== undefined && [...devices].some(([name, has]) => DEVICE.test(name) && has === mac)
+    },
     attributes(backend, existing) {
       leased ??= existing
       const data = backend.publish({

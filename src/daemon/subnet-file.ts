@@ -43,8 +43,11 @@ export function readSubnetFile(path: string): Previous {
   try {
     text = readFileSync(path, 'utf8')
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { subnets: [], networks: [] }
-    throw error
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' || code === 'ENOTDIR') return { subnets: [], networks: [] }
+    throw new Error(`can't read which subnet this host had: ${message}; mend or remove the file`, {
+      cause: error,
+    })
   }
   return parseSubnetFile(text)
 }

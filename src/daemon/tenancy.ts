@@ -110,7 +110,8 @@ export class Tenancy implements AsyncDisposable {
 async function acquire(from: Landlord, previous: readonly Prefix[], signal: AbortSignal): Promise<OwnLease> {
   const { store, config, backend, identity, report } = from
   const attributes = (existing: Lease | undefined) => identity.attributes(backend, existing)
-  const attempt = () => store.acquire({ config, attributes, publicIp: identity.publicIp, previous }, signal)
+  const { publicIp, owns } = identity
+  const attempt = () => store.acquire({ config, attributes, publicIp, owns, previous }, signal)
   report.phase = 'waiting for a lease'
   const own = (await unlessFull(attempt, report)) ?? (await onceFree(attempt, from, signal))
   report.own = own.lease

@@ -43,6 +43,8 @@ export interface LeaseWish {
   readonly attributes: (existing: Lease | undefined) => LeaseAttributes
   /** Proves ownership of a lease that exists already. */
   readonly publicIp: IPv4
+  /** Further proof: the lease tells what only this host can have, though its address was another. */
+  readonly owns?: (lease: Lease) => boolean
   /** The subnets of subnet.env, if any: used again if free and allowed by the config. */
   readonly previous: readonly Prefix[]
 }

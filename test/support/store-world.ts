@@ -33,6 +33,7 @@ export const leaseValue = (publicIp: string, backendData: Json = { VNI: 1 }): st
   `{"PublicIP":"${publicIp}","PublicIPv6":null,"BackendType":"vxlan","BackendData":${JSON.stringify(backendData)}}`
 
 export interface WishOptions {
+  readonly owns?: LeaseWish['owns']
   readonly backendData?: Json
   readonly previous?: readonly string[]
 }
@@ -41,6 +42,7 @@ export const wishOf = (publicIp: string, config: object, options: WishOptions = 
   config: parseNetworkConfig(JSON.stringify(config)),
   attributes: () => attributes(publicIp, options.backendData),
   publicIp: ip4(publicIp),
+  ...(options.owns && { owns: options.owns }),
   previous: (options.previous ?? []).map((text) => parsePrefix(text)).filter((p) => p !== undefined),
 })
 

@@ -57,6 +57,26 @@ for (const kind of ETCD_KINDS)
       expect(second.lease).toEqual(first.lease)
     })
 
+    test('gives a host its lease again at another address, if it can prove that it is its own', async () => {
+      await using world = await populated()
+      const store = world.store()
+      const MAC = { VNI: 1, VtepMAC: '02:00:00:00:00:01' }
+      const owns = (lease: Lease) => JSON.stringify(lease.ipv4?.backendData) === JSON.stringify(MAC)
+      await using before = await store.acquire(wishOf('1.2.3.4', CONFIG, { backendData: MAC }), world.signal)
+      await before[Symbol.asyncDispose]()
+      await using after = await store.acquire(
+        wishOf('1.2.3.99', CONFIG, { backendData: MAC, owns }),
+        world.signal,
+      )
+      expect(after.lease).toMatchObject({
+        key: before.lease.key,
+        createRevision: before.lease.createRevision,
+      })
+      expect(after.lease.ipv4?.publicIp as string).toBe('1.2.3.99')
+      await using other = await store.acquire(wishOf('1.2.3.4', CONFIG, { backendData: MAC }), world.signal)
+      expect(other.lease.key).not.toBe(after.lease.key)
+    })
+
     test('L1: takes the previous subnet if it is free and allowed', async () => {
       await using world = await populated()
       const acquire = async (ip: string, previous: string) => {

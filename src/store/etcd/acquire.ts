@@ -32,7 +32,7 @@ interface Found {
 /** The leases at one moment. */
 interface View {
   readonly at: Position
-  /** Those with our PublicIP, in the order of our liking: reservations first, then the oldest. */
+  /** Those with our PublicIP or other proof that they are ours, in the order of our liking: reservations first, then the oldest. */
   readonly own: readonly Found[]
   /** Every subnet that a key names, with that key; readable value or not. */
   readonly taken: readonly { readonly key: string; readonly subnets: readonly Prefix[] }[]
@@ -82,7 +82,8 @@ async function look(client: Client, wish: LeaseWish, signal: AbortSignal): Promi
     if (place === undefined) continue
     taken.push({ key: kv.key, subnets: place.ipv6 === undefined ? [place.ipv4] : [place.ipv4, place.ipv6] })
     const lease = parseLease(name, kv.value, kv.createRevision)
-    if (typeof lease !== 'string' && lease.ipv4?.publicIp === wish.publicIp) own.push({ kv, lease })
+    if (typeof lease === 'string') continue
+    if (lease.ipv4?.publicIp === wish.publicIp || wish.owns?.(lease) === true) own.push({ kv, lease })
   }
   const isLease = ({ kv }: Found) => (kv.lease === 0n ? 0 : 1)
   own.sort((a, b) => isLease(a) - isLease(b) || Number(a.kv.createRevision - b.kv.createRevision))
