@@ -32,6 +32,7 @@ export async function runDaemon(options: Options, signal: AbortSignal): Promise<
   answerStatus(parts, options, report)
   try {
     const store = parts.use(openStore(options, report))
+    report.store = store
     logger.info(`Created subnet manager: ${store.name}`)
     report.phase = 'waiting for the network config'
     const configs = parts.use(new ConfigFollower(store, signal))
@@ -67,9 +68,11 @@ function openStore(options: Options, report: Report): EtcdStore {
     prefix: options['etcd-prefix'],
     renewMarginMinutes: options['subnet-lease-renew-margin'],
     report: (error) => {
-      report.store = error?.message ?? 'ok'
       if (error === undefined) logger.info('the store answers again')
-      else logger.error(`${error.message}; the data plane stays as it is`)
+      else {
+        report.storeTroubles.increment({ code: error.code })
+        logger.error(`${error.message}; the data plane stays as it is`)
+      }
     },
   })
 }

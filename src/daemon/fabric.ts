@@ -46,6 +46,11 @@ export class Fabric {
     return new Map([...this.#parts.table.refused, ...this.#unreachable])
   }
 
+  /** Peers in use that share their PublicIP with another: at most one of them can be right. */
+  doubtful(): ReadonlyMap<string, string> {
+    return this.#parts.table.doubtful
+  }
+
   apply(changes: readonly LeaseChange[]): void {
     for (const change of changes)
       if (change.kind === 'put') this.#want(change.lease)

@@ -3,6 +3,7 @@ import type { LeaseTable } from '../store/lease-table.ts'
 import type { LeaseEvent, Store } from '../store/store.ts'
 import { log } from '../sys/log.ts'
 import type { Fabric } from './fabric.ts'
+import type { Report } from './report.ts'
 
 const logger = log.from('peers.ts')
 /** The longest wait of a timer; a longer one would end at once. */
@@ -15,7 +16,11 @@ export class Peers implements Disposable {
   #history: string | undefined
   #timer: NodeJS.Timeout | undefined
 
-  constructor(table: LeaseTable, fabric: Fabric) {
+  readonly #events: Report['leaseEvents']
+
+  /** `events` counts what the store tells. */
+  constructor(table: LeaseTable, fabric: Fabric, events: Report['leaseEvents']) {
+    this.#events = events
     this.#table = table
     this.#fabric = fabric
   }
@@ -27,6 +32,7 @@ export class Peers implements Disposable {
 
   async follow(store: Store, signal: AbortSignal): Promise<never> {
     for await (const event of store.leases(signal)) {
+      this.#events.increment({ kind: event.kind })
       const before = this.#table.peers.size
       this.#fabric.apply(this.#table.apply(event, performance.now()))
       if (event.kind === 'snapshot') this.#opened(event, before)

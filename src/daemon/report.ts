@@ -1,8 +1,10 @@
-// What /status tells: the lease, the peers and why some are refused, the reconciler's work. Plain JSON.
+// What /status tells: the lease, the peers and why some are refused, the store, the reconciler's work. Plain JSON.
+import type { Reconciler } from '../dataplane/reconciler.ts'
 import type { Lease } from '../model/lease.ts'
 import { VERSION } from '../model/version.ts'
-import type { Reconciler } from '../dataplane/reconciler.ts'
 import type { StatusSource } from '../status/server.ts'
+import type { EtcdStore } from '../store/etcd/store.ts'
+import { Counters } from '../sys/counters.ts'
 import type { Fabric } from './fabric.ts'
 
 /** Filled in as the daemon comes up; what isn't there yet is absent from the report. */
@@ -11,24 +13,40 @@ export class Report implements StatusSource {
   ready = false
   /** What the daemon is doing or waiting for, in words. */
   phase = 'starting'
-  store: string | undefined
+  store: EtcdStore | undefined
   own: Lease | undefined
   fabric: Fabric | undefined
   reconciler: Reconciler | undefined
+  readonly counters = new Counters()
+  readonly leaseEvents = this.counters.counter('heddle_lease_events_total', 'What the store told of leases', [
+    'kind',
+  ])
+  readonly storeTroubles = this.counters.counter('heddle_store_troubles_total', 'Times the store failed us', [
+    'code',
+  ])
+  readonly leasesLost = this.counters.counter(
+    'heddle_leases_lost_total',
+    'Leases of ours that another host took',
+  )
 
   report(): unknown {
-    const own = this.own
+    const { own, fabric, reconciler, store } = this
     return {
       version: VERSION,
       pid: process.pid,
       ready: this.ready,
       phase: this.phase,
-      store: this.store,
+      store: store && {
+        name: store.name,
+        troubles: Object.fromEntries([...store.troubles].map(([who, e]) => [who, e.message])),
+      },
       lease: own && describe(own),
-      peers: this.fabric?.peers().map(describe),
-      refused: this.fabric && Object.fromEntries(this.fabric.refused()),
-      objects: this.reconciler?.report(),
-      failures: this.reconciler && Object.fromEntries(this.reconciler.failures),
+      peers: fabric?.peers().map(describe),
+      refused: fabric && Object.fromEntries(fabric.refused()),
+      doubtful: fabric && Object.fromEntries(fabric.doubtful()),
+      objects: reconciler?.report(),
+      failures: reconciler && Object.fromEntries(reconciler.failures),
+      counters: this.counters.snapshot(),
       rssBytes: process.memoryUsage.rss(),
     }
   }

@@ -33,7 +33,7 @@ export async function serve(work: Work, signal: AbortSignal): Promise<never> {
   const fabric = new Fabric({ reconciler, backend, underlay, table, config, firewall }, self)
   report.fabric = fabric
   report.reconciler = reconciler
-  using peers = new Peers(table, fabric)
+  using peers = new Peers(table, fabric, report.leaseEvents)
   const failed = Promise.race([
     peers.follow(store, signal),
     configs.follow(config, (present) => peers.configIs(present)),

@@ -59,6 +59,7 @@ export class Tenancy implements AsyncDisposable {
       if (!isLost) throw new Error('this host’s lease is no longer kept')
       const { report } = this.#from
       report.ready = false
+      report.leasesLost.increment()
       logger.error(
         `the lease ${this.lease.key} belongs to another host now; taking a new one: restart the pods of this host`,
       )
@@ -110,7 +111,8 @@ export class Tenancy implements AsyncDisposable {
 async function acquire(from: Landlord, previous: readonly Prefix[], signal: AbortSignal): Promise<OwnLease> {
   const { store, config, backend, identity, report } = from
   const attributes = (existing: Lease | undefined) => identity.attributes(backend, existing)
-  const { publicIp, owns } = identity
+  const owns = (lease: Lease) => identity.owns(lease)
+  const { publicIp } = identity
   const attempt = () => store.acquire({ config, attributes, publicIp, owns, previous }, signal)
   report.phase = 'waiting for a lease'
   const own = (await unlessFull(attempt, report)) ?? (await onceFree(attempt, from, signal))

@@ -5,7 +5,6 @@ import { ipv4FromNumber, ipv6FromBigInt, parseIPv4, parseIPv6 } from './ip.ts'
 import {
   formatLeaseAttributes,
   formatSubnetKey,
-  isV4Only,
   leaseOf,
   parseLease,
   parseLeaseAttributes,
@@ -220,8 +219,6 @@ describe('a lease', () => {
   test('lists its subnets', () => {
     const [v4, v6] = [prefix('10.1.2.0/24'), prefix('fd00::/64')]
     expect(subnetsOf(leaseOf(v4, v6, attributes({}), 1n))).toEqual([v4, v6])
-    expect(isV4Only(leaseOf(v4, v6, attributes({}), 1n))).toBe(false)
-    expect(isV4Only(leaseOf(v4, undefined, attributes({}), 1n))).toBe(true)
   })
 
   test.each([

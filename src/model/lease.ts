@@ -1,7 +1,7 @@
 // A lease: one host's slice of the network, each family by itself, and its text form in the store (upstream's,
 // to the byte; flannel-compat 3.1 and 3.2.2). Pure.
 import { parseIPv4, parseIPv4OrMapped, parseIPv6, parseIPv6OrIPv4, type IPv4, type IPv6 } from './ip.ts'
-import { baseOf, isV4Prefix, lengthOf, prefixOf, type Prefix } from './prefix.ts'
+import { baseOf, lengthOf, prefixOf, type Prefix } from './prefix.ts'
 
 /** Name of a lease in its store as it is written there, e.g. `10.5.52.0-24` or `10.5.52.0-24&fd00:10:5:34::-64`. */
 declare const subnetKey: unique symbol
@@ -135,5 +135,3 @@ export function leaseOf(
 /** The subnets of a lease, IPv4 first. */
 export const subnetsOf = (lease: Lease): readonly Prefix[] =>
   [lease.ipv4?.subnet, lease.ipv6?.subnet].filter((p) => p !== undefined)
-
-export const isV4Only = (lease: Lease): boolean => subnetsOf(lease).every(isV4Prefix)
