@@ -1,6 +1,7 @@
 // VXLAN devices: changed in place where the kernel takes it, made anew only where it doesn't, never at the cost of a
 // device that isn't ours.
 import { describe, expect, test } from 'bun:test'
+import { setTimeout } from 'node:timers/promises'
 import { dataplaneHost, device, ownObjects, peer, soon } from '../../test/support/dataplane.ts'
 import { ip, mac } from '../../test/support/values.ts'
 import type { Link } from '../model/kernel.ts'
@@ -59,6 +60,44 @@ test('a device of our tunnel under another name gets its name back', async () =>
   expect(host.index('flannel.1')).toBe(index)
   expect(await reconciler.drift()).toEqual([])
 })
+
+test('a device of ours keeps its index when it has been renamed and given another MAC', async () => {
+  await using host = await dataplaneHost()
+  await using reconciler = host.reconciler()
+  reconciler.want('device', ownObjects())
+  await reconciler.settled(soon())
+  const index = host.index('flannel.1')
+  host.shAtOnce('ip link set flannel.1 name odd0; ip link set odd0 address 02:00:00:00:00:fe')
+  await reconciler.settled(soon())
+  expect(host.index('flannel.1')).toBe(index)
+  expect(await reconciler.drift()).toEqual([])
+})
+
+for (const [what, more] of [
+  ['', ''],
+  [' and MAC, with a remote', 'address 02:00:00:00:00:01 type vxlan remote 192.168.0.9'],
+] as const)
+  test(`a stranger's device with our VNI and port${what} is a failure, and stays as it is`, async () => {
+    await using host = await dataplaneHost()
+    const [link, remote] = more.split(' type vxlan ')
+    await host.sh(
+      `ip link add vx0 ${link} type vxlan id 1 dstport 8472 dev eth0 local 192.168.0.1 ${remote ?? ''}
+       ip addr add 10.50.0.1/24 dev vx0; ip link set vx0 up`,
+    )
+    const state = () => host.sh('ip -d -o link show vx0; ip -o address show vx0; ip route show dev vx0')
+    const before = await state()
+    await using reconciler = host.reconciler()
+    reconciler.want('device', ownObjects())
+    reconciler.complete()
+    await reconciler.settled(soon())
+    expect(reconciler.failures.get('link flannel.1')?.reason).toBe(
+      "VNI 1, port 8472 is in use by vx0, which is not heddle's: remove it, or use another VNI or Port",
+    )
+    expect(await state()).toBe(before)
+    await host.sh('ip link del vx0')
+    while (reconciler.failures.size > 0) await setTimeout(20)
+    expect(await reconciler.drift()).toEqual([])
+  })
 
 test('a device of our name but another type is a failure, and stays', async () => {
   await using host = await dataplaneHost()

@@ -13,16 +13,22 @@ import {
   renameLink,
   RTM_LINK,
 } from '../../netlink/link.ts'
+import { log } from '../../sys/log.ts'
 import { writeSysctl } from '../../sys/sysctl.ts'
 import { type Change, done, failed, type Result } from '../carrier.ts'
 import { isSameTunnel, linkKind } from '../kinds/link.ts'
 import { noLink, RtnetlinkCarrier } from './rtnetlink-carrier.ts'
 import type { Rtnetlink } from './rtnetlink.ts'
 
+const logger = log.from('link.ts')
+
 const AF_UNSPEC = 0
 const ANY = '0.0.0.0' as IPv4
 
 export class LinkCarrier extends RtnetlinkCarrier<Link> {
+  /** Of the devices that we have put, whatever they are called now. */
+  readonly #indexes = new Map<string, number>()
+
   constructor(session: Rtnetlink) {
     super(session, [RTM_LINK.put, RTM_LINK.remove])
     session.onLink((name) => this.queue.push({ kind: 'link', link: name }))
@@ -87,7 +93,7 @@ export class LinkCarrier extends RtnetlinkCarrier<Link> {
   }
 
   #put(want: Link): Result {
-    const { socket, links } = this.session
+    const { links } = this.session
     this.session.loadLinks()
     const underlay = this.session.indexOf(want.vxlan.underlay)
     if (underlay === undefined) return noLink(want.vxlan.underlay)
@@ -96,34 +102,60 @@ export class LinkCarrier extends RtnetlinkCarrier<Link> {
       return failed(
         `${want.name} is ${named.type === undefined ? 'another device' : `a ${named.type} device`}, not VXLAN, and not heddle's to remove: rename or delete it (ip link del ${want.name}), or use another VNI`,
       )
-    const existing = named ?? this.#renamed(want)
+    const rival = this.#rival(want, named)
+    const isRenamed = named === undefined && rival !== undefined && this.#isOurs(want, rival)
+    if (rival !== undefined && !isRenamed) {
+      const { vni, port } = want.vxlan
+      return failed(
+        `VNI ${vni}, port ${port} is in use by ${rival.name}, which is not heddle's: remove it, or use another VNI or Port`,
+      )
+    }
+    const existing = isRenamed ? this.#rename(rival, want.name) : named
     const have = existing === undefined ? undefined : this.#read(existing)
     if (existing === undefined) this.#create(want, underlay)
-    else if (have === undefined || have.unrecognised !== undefined || !isSameTunnel(want, have)) {
-      socket.request(removeLink(existing.index))
-      this.#create(want, underlay)
-    } else this.#change(existing.index, want, have, underlay)
+    else if (have === undefined || have.unrecognised !== undefined || !isSameTunnel(want, have))
+      this.#replace(existing, want, underlay)
+    else this.#change(existing, want, have, underlay)
     return this.#verify(want)
   }
 
-  /** A device of our tunnel under another name gets its name back: the kernel would refuse a second one. */
-  #renamed(want: Link): LinkInfo | undefined {
+  /** Another device with our tunnel: the kernel would refuse a second one. */
+  #rival(want: Link, named: LinkInfo | undefined): LinkInfo | undefined {
+    return [...this.session.links.values()].find((info) => {
+      const found = info === named ? undefined : this.#read(info)
+      return found !== undefined && isSameTunnel(want, found)
+    })
+  }
+
+  /** Whether a device of another name is ours, renamed: no more than its tunnel could be anybody's. */
+  #isOurs(want: Link, info: LinkInfo): boolean {
+    const found = this.#read(info)
+    if (found === undefined || found.unrecognised !== undefined) return false
+    return found.mac === want.mac || this.#indexes.get(want.name) === info.index
+  }
+
+  #rename({ index }: LinkInfo, name: string): LinkInfo | undefined {
     const { socket, links } = this.session
-    for (const info of links.values()) {
-      const found = this.#read(info)
-      if (found === undefined || !isSameTunnel(want, found)) continue
-      try {
-        socket.request(renameLink(info.index, want.name))
-      } catch (error) {
-        // Before Linux 6.2 a link that is up keeps its name.
-        if (!isRefused(error, 'EBUSY')) throw error
-        socket.request(changeLink(info.index, { up: false }))
-        socket.request(renameLink(info.index, want.name))
-      }
-      this.session.loadLinks()
-      return links.get(want.name)
+    try {
+      socket.request(renameLink(index, name))
+    } catch (error) {
+      // Before Linux 6.2 a link that is up keeps its name.
+      if (!isRefused(error, 'EBUSY')) throw error
+      socket.request(changeLink(index, { up: false }))
+      socket.request(renameLink(index, name))
     }
-    return undefined
+    this.session.loadLinks()
+    return links.get(name)
+  }
+
+  /** What others had put on the device goes with it. */
+  #replace(existing: LinkInfo, want: Link, underlay: number): void {
+    const have = this.#read(existing)
+    logger.warning(
+      `${want.name} is deleted and made anew, for the kernel can't change it in place: wanted ${describe(want)}; was ${have === undefined ? 'something else' : describe(have)}`,
+    )
+    this.session.socket.request(removeLink(existing.index))
+    this.#create(want, underlay)
   }
 
   #create(want: Link, underlay: number): void {
@@ -150,8 +182,9 @@ export class LinkCarrier extends RtnetlinkCarrier<Link> {
     }
   }
 
-  #change(index: number, want: Link, have: Link, underlay: number): void {
+  #change(existing: LinkInfo, want: Link, have: Link, underlay: number): void {
     const { socket } = this.session
+    const { index } = existing
     const { local, learning } = want.vxlan
     const tunnel = {
       ...(local === have.vxlan.local ? {} : { local }),
@@ -163,8 +196,7 @@ export class LinkCarrier extends RtnetlinkCarrier<Link> {
     } catch (error) {
       // Older kernels take some of these only when a device is made.
       if (!isRefused(error, 'EOPNOTSUPP')) throw error
-      socket.request(removeLink(index))
-      this.#create(want, underlay)
+      this.#replace(existing, want, underlay)
       return
     }
     const settings = {
@@ -182,6 +214,7 @@ export class LinkCarrier extends RtnetlinkCarrier<Link> {
     if (reply === undefined) return failed(`the kernel says nothing about ${want.name}`)
     const info = parseLink(reply.body)
     this.session.noteLink(info.index, info)
+    this.#indexes.set(want.name, info.index)
     const have = this.#read(info)
     if (have !== undefined && linkKind.same(want, have)) return done
     return failed(
