@@ -3,6 +3,7 @@
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { percentile } from '../bench/measure.ts'
+import { pause } from '../bench/peers.ts'
 import { Changes } from '../test/support/changes.ts'
 import { flannelPart } from '../test/support/data-plane.ts'
 import { Flanneld } from '../test/support/flanneld.ts'
@@ -132,8 +133,6 @@ async function killing(): Promise<void> {
   summary.push(`store kills: ${rounds}, ${acknowledged} writes acknowledged, ${losses.length} lost`)
   failed.push(...losses.map((loss) => `store kills: ${loss}`))
 }
-
-const pause = (seconds: number) => new Promise((resolve) => setTimeout(resolve, seconds * 1000))
 
 function shuffled<T>(list: readonly T[]): T[] {
   const mixed = [...list]

@@ -26,6 +26,7 @@ const RTM: Readonly<Record<number, string>> = {
   105: 'delnexthop',
 }
 const NUD_PERMANENT = 0x80
+const AF_BRIDGE = 7
 
 /** Collects the notifications of some groups in the socket's buffer (32 MiB) until they are taken. */
 export class Recorder implements Disposable {
@@ -65,7 +66,7 @@ export class Changes implements Disposable {
 
   /**
    * Every change since the last call, in words such as `newroute`, `newlink eth0` or `nft 0xa06`. Left out is what the kernel does
-   * by itself all the time: resolving and learning neighbours on links that aren't flannel's.
+   * by itself all the time, on links that aren't flannel's: resolving and learning neighbours, the state of bridge ports.
    */
   async take(): Promise<string[]> {
     const links = new Map(
@@ -102,5 +103,6 @@ function routeChange({ type, body }: Reply, links: ReadonlyMap<number, string>):
   const view = new DataView(body.buffer, body.byteOffset)
   const link = links.get(view.getInt32(4, true)) ?? 'a link that is gone'
   const passing = name.endsWith('neigh') && (view.getUint16(8, true) & NUD_PERMANENT) === 0
-  return passing && !link.startsWith('flannel') ? undefined : `${name} ${link}`
+  const ofPort = name.endsWith('link') && body[0] === AF_BRIDGE
+  return (passing || ofPort) && !link.startsWith('flannel') ? undefined : `${name} ${link}`
 }
