@@ -20,9 +20,14 @@ export interface NexthopMessage {
   readonly protocol: number
 }
 
-/** Creates or replaces in place: routes that use it follow. ENODEV for an unknown link, ENETDOWN for one that is down. */
-export const putNexthop = (n: NexthopMessage): Message =>
-  Writer.message(RTM_NEXTHOP.put, NLM_F.create | NLM_F.replace, `put nexthop ${n.id} via ${n.via}`, (w) => {
+/** Replaces in place, and creates: routes that use it follow. ENODEV for an unknown link, ENETDOWN for one that is down. */
+export const putNexthop = (n: NexthopMessage): Message => write(NLM_F.create | NLM_F.replace, 'put', n)
+
+/** EEXIST if the id is in use. */
+export const addNexthop = (n: NexthopMessage): Message => write(NLM_F.create | NLM_F.exclusive, 'add', n)
+
+const write = (flags: number, verb: string, n: NexthopMessage): Message =>
+  Writer.message(RTM_NEXTHOP.put, flags, `${verb} nexthop ${n.id} via ${n.via}`, (w) => {
     w.u8(AF[familyOf(n.via)])
       .u8(0)
       .u8(n.protocol)

@@ -1,4 +1,4 @@
-// Ids of our nexthop objects by what they are, and back. Ids belong here and to the kernel; nobody else knows them.
+// Ids of marked nexthop objects by what they are, and back. Ids belong here and to the kernel; nobody else knows them.
 import { NEXTHOP_IDS, type Nexthop } from '../../model/kernel.ts'
 import { isRefused } from '../../netlink/error.ts'
 import { listNexthops } from '../../netlink/nexthop.ts'
@@ -14,18 +14,18 @@ export class NexthopTable {
   /** Ids of objects that are there a second time. */
   #doubles = new Map<Nexthop, number>()
 
-  /** Takes a full dump for the truth: ours by id, and all ids in use. Returns ours, doubles among them. */
-  load(ours: ReadonlyMap<number, Nexthop>, taken: Set<number>): readonly Nexthop[] {
+  /** Takes a full dump for the truth: the marked ones by id, and all ids in use. Returns the former, doubles among them. */
+  load(marked: ReadonlyMap<number, Nexthop>, taken: Set<number>): readonly Nexthop[] {
     this.#ids = new Map()
-    this.#byId = new Map(ours)
+    this.#byId = new Map(marked)
     this.#taken = taken
     this.#doubles = new Map()
-    for (const [id, object] of ours) {
+    for (const [id, object] of marked) {
       const key = nexthopKey(object)
       if (this.#ids.has(key)) this.#doubles.set(object, id)
       else this.#ids.set(key, id)
     }
-    return [...ours.values()]
+    return [...marked.values()]
   }
 
   idOf(nexthop: Pick<Nexthop, 'via' | 'link'>): number | undefined {
@@ -50,6 +50,11 @@ export class NexthopTable {
       if (!this.#taken.has(id)) return id
     }
     throw new RangeError(`all ${size} nexthop ids are in use`)
+  }
+
+  /** These ids are in use, whoever's they are. */
+  take(ids: Iterable<number>): void {
+    for (const id of ids) this.#taken.add(id)
   }
 
   put(id: number, nexthop: Nexthop): void {

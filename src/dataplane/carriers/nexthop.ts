@@ -1,6 +1,9 @@
-// Carries nexthop objects: those with an id of our range and our protocol. It gives out the ids.
+// Carries nexthop objects with an id of our range and our protocol: ours, and those of another instance on this host.
+// It gives out the ids.
 import { nexthop, type Nexthop, NEXTHOP_IDS, ROUTE_PROTOCOL } from '../../model/kernel.ts'
+import { isExists } from '../../netlink/error.ts'
 import {
+  addNexthop,
   listNexthops,
   type NexthopInfo,
   parseNexthop,
@@ -15,6 +18,9 @@ import type { NexthopTable } from './nexthop-table.ts'
 import { noLink, putResult, removeResult, RtnetlinkCarrier } from './rtnetlink-carrier.ts'
 import type { Rtnetlink } from './rtnetlink.ts'
 
+/** How often ids that were taken meanwhile are exchanged for others. */
+const MOST_TRIES = 3
+
 export class NexthopCarrier extends RtnetlinkCarrier<Nexthop> {
   readonly #table: NexthopTable
 
@@ -25,17 +31,20 @@ export class NexthopCarrier extends RtnetlinkCarrier<Nexthop> {
 
   async dump(): Promise<readonly Nexthop[]> {
     if (!this.session.nexthopObjects) return []
-    const ours = new Map<number, Nexthop>()
-    const taken = new Set<number>()
-    this.session.socket.dump(listNexthops(), ({ body }) => {
-      const info = parseNexthop(body)
-      if (!isInRange(info.id)) return undefined
-      taken.add(info.id)
+    const all = this.#inRange()
+    const marked = new Map<number, Nexthop>()
+    for (const info of all) {
       const object = this.#read(info)
-      if (object !== undefined) ours.set(info.id, object)
-      return undefined
+      if (object !== undefined) marked.set(info.id, object)
+    }
+    return this.#table.load(marked, new Set(all.map(({ id }) => id)))
+  }
+
+  #inRange(): NexthopInfo[] {
+    return this.session.socket.dump(listNexthops(), ({ body }) => {
+      const info = parseNexthop(body)
+      return isInRange(info.id) ? info : undefined
     })
-    return this.#table.load(ours, taken)
   }
 
   #read(info: NexthopInfo): Nexthop | undefined {
@@ -51,24 +60,40 @@ export class NexthopCarrier extends RtnetlinkCarrier<Nexthop> {
   async apply(changes: readonly Change<Nexthop>[]): Promise<readonly Result[]> {
     if (!this.session.nexthopObjects)
       return changes.map(() => failed('this kernel has no nexthop objects (Linux 5.3 brought them)'))
-    const ids = changes.map((change) =>
+    const results = this.#send(changes)
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
+      const late = changes.filter((_change, index) => results[index] === undefined)
+      if (late.length === 0) break
+      // Another instance on this host was quicker to use the ids.
+      this.#table.take(this.#inRange().map(({ id }) => id))
+      const again = this.#send(late)
+      for (const [index, change] of late.entries()) results[changes.indexOf(change)] = again[index]
+    }
+    return results.map((result) => result ?? failed('others kept taking the ids that were free'))
+  }
+
+  /** Undefined for what could not be put since its id has just been taken. */
+  #send(changes: readonly Change<Nexthop>[]): (Result | undefined)[] {
+    const numbered = changes.map((change) => ({
+      change,
+      known: change.op === 'put' ? this.#table.idOf(change.want) !== undefined : true,
       // Ids differ even before the kernel has the first of them: the table's counter moves on.
-      change.op === 'put' ? this.#table.idFor(change.want) : this.#table.idToRemove(change.have),
-    )
-    const numbered = changes.map((change, index) => ({ change, id: ids[index] }))
-    return this.batch(
+      id: change.op === 'put' ? this.#table.idFor(change.want) : this.#table.idToRemove(change.have),
+    }))
+    const late = new Set<Change<Nexthop>>()
+    const results = this.batch(
       numbered,
-      ({ change, id }): Message | Result => {
+      ({ change, id, known }): Message | Result => {
         if (id === undefined) return done
         if (change.op === 'remove') return removeNexthop(id)
         const { via, link, onLink } = change.want
         const linkIndex = this.session.indexOf(link)
-        return linkIndex === undefined
-          ? noLink(link)
-          : putNexthop({ id, linkIndex, via, onLink, protocol: ROUTE_PROTOCOL })
+        if (linkIndex === undefined) return noLink(link)
+        return (known ? putNexthop : addNexthop)({ id, linkIndex, via, onLink, protocol: ROUTE_PROTOCOL })
       },
       ({ change, id }, error) => {
         if (change.op === 'put') {
+          if (isExists(error)) late.add(change)
           const result = putResult(error, change.want.link)
           if (result.kind === 'done' && id !== undefined) this.#table.put(id, change.want)
           return result
@@ -78,18 +103,27 @@ export class NexthopCarrier extends RtnetlinkCarrier<Nexthop> {
         return result
       },
     )
+    return changes.map((change, index) => (late.has(change) ? undefined : results[index]))
   }
 
   hear(type: number, body: Uint8Array): void {
     const info = parseNexthop(body)
     if (!isInRange(info.id)) return
+    const object = this.#read(info)
+    const before = this.#table.at(info.id)
     if (type === RTM_NEXTHOP.put) {
-      const object = this.#read(info)
+      // Whoever replaces the object under an id takes it from what was there.
+      if (before !== undefined && (object === undefined || nexthopKey(before) !== nexthopKey(object))) {
+        this.#table.remove(info.id)
+        this.see(nexthopKey(before), false, before)
+      }
+      this.#table.take([info.id])
       if (object !== undefined) this.see(nexthopKey(object), true, object)
       return
     }
-    const object = this.#table.remove(info.id) ?? this.#read(info)
-    if (object !== undefined) this.see(nexthopKey(object), false, object)
+    this.#table.remove(info.id)
+    const gone = before ?? object
+    if (gone !== undefined) this.see(nexthopKey(gone), false, gone)
   }
 }
 
