@@ -2,6 +2,7 @@
 import { expect, test } from 'bun:test'
 import { setTimeout } from 'node:timers/promises'
 import { dataplaneHost, ownObjects, peer, soon } from '../../test/support/dataplane.ts'
+import { breakMonitor } from '../../test/support/deaf.ts'
 import { wakeCount } from '../sys/readiness.ts'
 
 test('a thousand foreign neighbours and routes wake nobody', async () => {
@@ -58,4 +59,20 @@ test('notifications that overran the socket are made good by a look at everythin
   expect(await reconciler.drift()).toEqual([])
   // Nothing but the overrun says that links must be looked at.
   expect(reconciler.report().kinds.link?.dumps).toBe(dumps + 1)
+})
+
+test('a socket of notifications that breaks costs one look at everything, and is replaced', async () => {
+  await using host = await dataplaneHost()
+  await using reconciler = host.reconciler()
+  reconciler.want('device', ownObjects())
+  reconciler.want('lease', peer(1))
+  reconciler.complete()
+  await reconciler.settled(soon())
+  using _nothing = await breakMonitor(host)
+  host.shAtOnce('ip neigh del 10.2.1.0 dev flannel.1')
+  await reconciler.settled(soon())
+  while (reconciler.report().repairs < 1) await setTimeout(5)
+  host.shAtOnce('ip neigh del 10.2.1.0 dev flannel.1')
+  while (reconciler.report().repairs < 2) await setTimeout(5)
+  expect(await reconciler.drift()).toEqual([])
 })

@@ -1,5 +1,6 @@
 // Notifications from a real kernel: what comes, what the filter keeps away, and what is said when some were lost.
 import { expect, test } from 'bun:test'
+import { breakMonitor } from '../../test/support/deaf.ts'
 import { kernel, type TestHost } from '../../test/support/kernel.ts'
 import { ip, mac, prefix } from '../../test/support/values.ts'
 import { ipv4FromNumber } from '../model/ip.ts'
@@ -28,19 +29,16 @@ const neighbours = (linkIndex: number, count: number) =>
   )
 
 const next = async (monitor: Monitor): Promise<readonly MonitorEvent[]> =>
-  (await monitor.batch(soon())) ?? expect.unreachable('no event came')
+  (await monitor.ready(soon())) ? monitor.take() : expect.unreachable('no event came')
 
 test('a change of a link is heard', async () => {
   await using h = await host()
   using monitor = Monitor.open([GROUP.link], { namespace: h.namespace })
   h.netlink().request(changeLink('ours', { mtuBytes: 1234 }))
-  for await (const event of monitor.events(soon())) {
-    if (event.kind !== 'message' || event.type !== RTM_LINK.put) continue
-    const link = parseLink(event.body)
-    if (link.mtuBytes !== 1234) continue
-    expect(link.name).toBe('ours')
-    break
-  }
+  const links = (await next(monitor)).flatMap((event) =>
+    event.kind === 'message' && event.type === RTM_LINK.put ? [parseLink(event.body)] : [],
+  )
+  expect(links.find((link) => link.mtuBytes === 1234)?.name).toBe('ours')
 })
 
 test('an event carries the port of the socket that caused it, so that our own doing can be told apart', async () => {
@@ -120,25 +118,37 @@ test('a receive buffer that overflows is told as an overrun, and listening goes 
   expect(await next(monitor)).toMatchObject([{ kind: 'message', type: RTM_NEIGHBOUR.put }])
 })
 
+test('a socket that can’t be read any more is replaced, and what was lost is told as an overrun', async () => {
+  await using h = await host()
+  using monitor = Monitor.open([GROUP.neighbour], { namespace: h.namespace, filter: [neighboursOf([])] })
+  monitor.setFilter([neighboursOf([h.ours])])
+  using _nothing = await breakMonitor(h)
+  h.netlink().batch(neighbours(h.ours, 1))
+  expect(monitor.take()).toEqual([])
+  expect(await next(monitor)).toEqual([{ kind: 'overrun' }])
+  h.netlink().batch([...neighbours(h.foreign, 3), ...neighbours(h.ours, 2)])
+  expect(await next(monitor)).toHaveLength(1)
+})
+
 test('waiting ends with the signal, and with the monitor', async () => {
   await using h = await host()
   const monitor = Monitor.open([GROUP.link], { namespace: h.namespace })
   const stop = new AbortController()
-  const first = monitor.batch(stop.signal)
+  const first = monitor.ready(stop.signal)
   stop.abort()
-  expect(await first).toBeUndefined()
-  expect(await monitor.batch(stop.signal)).toBeUndefined()
-  const second = monitor.batch(soon())
+  expect(await first).toBe(false)
+  expect(await monitor.ready(stop.signal)).toBe(false)
+  const second = monitor.ready(soon())
   monitor[Symbol.dispose]()
-  expect(await second).toBeUndefined()
+  expect(await second).toBe(false)
 })
 
 test('one reader at a time', async () => {
   await using h = await host()
   using monitor = Monitor.open([GROUP.link], { namespace: h.namespace })
   const stop = new AbortController()
-  const first = monitor.batch(stop.signal)
-  const second: unknown = await monitor.batch(stop.signal).catch((error: unknown) => error)
+  const first = monitor.ready(stop.signal)
+  const second: unknown = await monitor.ready(stop.signal).catch((error: unknown) => error)
   expect(second).toMatchObject({ message: 'this monitor has a reader already' })
   stop.abort()
   await first

@@ -7,18 +7,11 @@ const MOST_WAITING = 20_000
 export class HintQueue<T> {
   #waiting: Hint<T>[] = []
   #wake: (() => void) | undefined
-  #failure: unknown
 
   push(hint: Hint<T>): void {
     if (this.#waiting.length >= MOST_WAITING)
       this.#waiting = [{ kind: 'everything', reason: 'more hints than can wait' }]
     else this.#waiting.push(hint)
-    this.#wake?.()
-  }
-
-  /** Nothing will be heard any more, for this reason. */
-  fail(error: unknown): void {
-    this.#failure = error
     this.#wake?.()
   }
 
@@ -29,11 +22,10 @@ export class HintQueue<T> {
     return taken
   }
 
-  /** True once something waits, false when `signal` has ended it; throws what ended the hearing. */
+  /** True once something waits, false when `signal` has ended it. */
   async ready(signal: AbortSignal): Promise<boolean> {
     while (this.#waiting.length === 0) {
       if (signal.aborted) return false
-      if (this.#failure !== undefined) throw this.#failure
       const { promise, resolve } = Promise.withResolvers<void>()
       const wake = () => resolve()
       this.#wake = wake

@@ -52,18 +52,9 @@ export class NftTables implements Carrier<NftTable>, Disposable {
 
   /** A generation number doesn't tell what changed: it is read when it is asked for. */
   heard(): readonly Hint<NftTable>[] {
-    if (!this.#hasNews()) return []
+    if (this.#generations.take().length === 0) return []
     this.#hasLooked = true
     return this.#look()
-  }
-
-  #hasNews(): boolean {
-    try {
-      return this.#generations.take().length > 0
-    } catch {
-      // `ready` tells it: nothing will be heard any more.
-      return false
-    }
   }
 
   #look(): Hint<NftTable>[] {
@@ -72,8 +63,7 @@ export class NftTables implements Carrier<NftTable>, Disposable {
       try {
         return { kind: 'seen', key, have: readTable(this.#socket, name) }
       } catch (error) {
-        if (error instanceof NetlinkError) return { kind: 'everything', reason: error.message }
-        throw error
+        return { kind: 'everything', reason: String(error) }
       }
     })
   }

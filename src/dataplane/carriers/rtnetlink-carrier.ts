@@ -24,9 +24,6 @@ export abstract class RtnetlinkCarrier<T> implements Carrier<T>, Ear {
   overrun(): void {
     this.queue.push({ kind: 'everything', reason: 'notifications were lost' })
   }
-  fail(error: unknown): void {
-    this.queue.fail(error)
-  }
   ready(signal: AbortSignal): Promise<boolean> {
     return this.queue.ready(signal)
   }

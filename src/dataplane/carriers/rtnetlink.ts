@@ -1,7 +1,6 @@
 // One session with the kernel's rtnetlink that the carriers of links, addresses, routes, neighbours, FDB entries and
 // nexthops share: a socket for requests, a monitor, and the table of links by name and index.
 import { RTM_ADDRESS } from '../../netlink/address.ts'
-import { NetlinkError } from '../../netlink/error.ts'
 import { addressesOf, exceptOwn, type FilterRule, neighboursOf, routesOf } from '../../netlink/filter.ts'
 import { type LinkInfo, listLinks, parseLink } from '../../netlink/link.ts'
 import { GROUP, Monitor, type MonitorEvent } from '../../netlink/monitor.ts'
@@ -9,6 +8,7 @@ import { RTM_NEIGHBOUR } from '../../netlink/neighbour.ts'
 import { RTM_NEXTHOP } from '../../netlink/nexthop.ts'
 import { PROTOCOL, RTM_ROUTE } from '../../netlink/route.ts'
 import { NetlinkSocket } from '../../netlink/socket.ts'
+import { log } from '../../sys/log.ts'
 import type { Namespace } from '../../sys/namespace.ts'
 import { ROUTE_PROTOCOL } from '../../model/kernel.ts'
 import type { Family } from '../../model/ip.ts'
@@ -17,14 +17,14 @@ import type { Ownership } from '../kind.ts'
 import { LinkTable } from './link-table.ts'
 import { hasNexthops } from './nexthop-table.ts'
 
+const logger = log.from('rtnetlink.ts')
+
 /** A carrier's ear: what of the session's notifications concerns it. Bodies are copies it may keep. */
 export interface Ear {
   readonly types: readonly number[]
   hear(type: number, body: Uint8Array): void
   /** Notifications were lost. */
   overrun(): void
-  /** Nothing will be heard any more. */
-  fail(error: unknown): void
 }
 
 /** What our own requests change of these we know from their acknowledgements. Links change in more ways than asked. */
@@ -53,7 +53,6 @@ export class Rtnetlink implements Disposable {
   readonly #used: Set<string>
   #linkListener: LinkListener | undefined
   #filter = ''
-  #isDeaf = false
 
   private constructor(scope: Ownership, socket: NetlinkSocket, namespace: Namespace | undefined) {
     this.scope = scope
@@ -128,25 +127,11 @@ export class Rtnetlink implements Disposable {
 
   /** Hands what has come in until now to the carriers' ears, without waiting. */
   hear(): void {
-    if (this.#isDeaf) return
-    try {
-      for (const event of this.#monitor.take()) this.#dispatch(event)
-    } catch (error) {
-      this.#deafen(error)
-    }
+    for (const event of this.#monitor.take()) this.#dispatch(event)
   }
 
   async #pump(): Promise<void> {
-    try {
-      while (await this.#monitor.ready(this.#stop.signal)) this.hear()
-    } catch (error) {
-      this.#deafen(error)
-    }
-  }
-
-  #deafen(error: unknown): void {
-    this.#isDeaf = true
-    for (const ear of this.#all) ear.fail(error)
+    while (await this.#monitor.ready(this.#stop.signal)) this.hear()
   }
 
   #dispatch(event: MonitorEvent): void {
@@ -159,7 +144,9 @@ export class Rtnetlink implements Disposable {
         ear.hear(event.type, event.body)
       } catch (error) {
         // A notification that can't be read is one that was lost.
-        if (!(error instanceof NetlinkError)) throw error
+        logger.warning(`a notification can't be read (${String(error)}): looking at everything`, {
+          key: `unreadable ${event.type}`,
+        })
         ear.overrun()
       }
   }

@@ -17,10 +17,8 @@ test('ten thousand rules of somebody else are one event', async () => {
   expect(await host.sh('nft list table ip kube-proxy | grep -c accept')).toBe('10000\n')
   await host.sh('nft delete table ip kube-proxy')
   const types: number[] = []
-  for await (const event of generations.events(AbortSignal.timeout(5000))) {
-    types.push(event.kind === 'message' ? event.type : -1)
-    if (types.length === 2) break
-  }
+  while (types.length < 2 && (await generations.ready(AbortSignal.timeout(5000))))
+    for (const event of generations.take()) types.push(event.kind === 'message' ? event.type : -1)
   await new Promise(setImmediate)
   expect(types).toEqual([NFT_MSG.newGeneration, NFT_MSG.newGeneration])
   expect(generations.received).toBe(2)
