@@ -18,6 +18,8 @@ class Shelf<T extends KernelObject> implements Carrier<T> {
   readonly applied: Change<T>[] = []
   answer: (change: Change<T>) => Result = () => done
   dumpFails: string | undefined
+  hearingFails: string | undefined
+  wake: () => void = () => undefined
 
   constructor(kind: Kind<T>) {
     this.#kind = kind
@@ -39,9 +41,11 @@ class Shelf<T extends KernelObject> implements Carrier<T> {
   async ready(signal: AbortSignal): Promise<boolean> {
     const { promise, resolve } = Promise.withResolvers<boolean>()
     signal.addEventListener('abort', () => resolve(false))
+    this.wake = () => resolve(true)
     return promise
   }
   heard(): readonly Hint<T>[] {
+    if (this.hearingFails !== undefined) throw new Error(this.hearingFails)
     return this.told.splice(0)
   }
 }
@@ -204,6 +208,27 @@ describe('the reconciler', () => {
     expect(reconciler.failures.size).toBe(0)
   })
 
+  test('goes on when hearing broke off, and looks at everything then', async () => {
+    const shelf = new Shelf<Neighbour>(neighbourKind)
+    await using reconciler = new Reconciler([new Ledger(neighbourKind, shelf, SCOPE)])
+    reconciler.want('lease', [find(1, 'neighbour')])
+    await reconciler.settled(soon())
+    shelf.hearingFails = 'a notification of -1 bytes'
+    shelf.wake()
+    shelf.objects.clear()
+    const settled = reconciler.settled(soon())
+    await setTimeout(20)
+    shelf.hearingFails = undefined
+    await settled
+    expect(shelf.objects.size).toBe(1)
+    shelf.objects.clear()
+    shelf.told.push({ kind: 'everything', reason: 'a test' })
+    while (shelf.objects.size === 0) {
+      shelf.wake()
+      await setTimeout(5)
+    }
+  })
+
   test('a failed wish that is taken back before all is known leaves nothing to try', async () => {
     const shelf = new Shelf<Neighbour>(neighbourKind)
     shelf.answer = () => failed('no')
@@ -239,6 +264,28 @@ describe('the reconciler', () => {
     await reconciler.settled(soon())
     expect(shelf.objects.size).toBe(0)
   })
+
+  for (const op of ['put', 'remove'] as const)
+    test(`pauses longer and longer where a ${op} breaks off each time, though the kind can be read`, async () => {
+      const shelf = new Shelf<Neighbour>(neighbourKind)
+      const [wanted, leftover] = [find(1, 'neighbour'), find(2, 'neighbour')]
+      shelf.objects.set(neighbourKind.key(leftover), leftover)
+      const broken: Change<Neighbour>[] = []
+      shelf.answer = (change) => {
+        if (change.op !== op) return done
+        broken.push(change)
+        throw new Error('replies were lost')
+      }
+      await using reconciler = new Reconciler([new Ledger(neighbourKind, shelf, SCOPE)])
+      reconciler.want('lease', [wanted])
+      reconciler.complete()
+      while (broken.length < 3) await setTimeout(5)
+      expect(reconciler.failures.get('neighbour *')?.tries).toBe(3)
+      shelf.answer = () => done
+      await reconciler.settled(soon())
+      expect([...shelf.objects.values()]).toEqual([wanted])
+      expect(reconciler.failures.size).toBe(0)
+    })
 
   test('removals that fail are tried again like puts', async () => {
     const shelf = new Shelf<Neighbour>(neighbourKind)

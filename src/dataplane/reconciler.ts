@@ -6,6 +6,7 @@ import { log } from '../sys/log.ts'
 import { Bell } from './bell.ts'
 import { Budget } from './budget.ts'
 import type { Source } from './desired.ts'
+import { persist } from './pause.ts'
 import type { Drift, Failure, Report } from './report.ts'
 import { type AnyLedger, Rounds } from './rounds.ts'
 
@@ -53,7 +54,12 @@ export class Reconciler implements AsyncDisposable {
     this.#resources = options.resources
     this.#auditMs = options.auditMs ?? AUDIT_MS
     this.#scheduleAudit()
-    this.#tasks = [this.#run(), ...ledgers.map((ledger) => this.#listen(ledger))]
+    this.#tasks = [
+      this.#supervised('reconciling', () => this.#run()),
+      ...ledgers.map((ledger) =>
+        this.#supervised(`hearing of ${ledger.kind.name} changes`, () => this.#listen(ledger)),
+      ),
+    ]
   }
 
   /**
@@ -149,21 +155,27 @@ export class Reconciler implements AsyncDisposable {
 
   /** Heeds one ledger's hints as they come. */
   async #listen(ledger: AnyLedger): Promise<void> {
-    const { signal } = this.#stop
-    try {
-      while (await ledger.ready(signal)) {
-        // Its news may be another kind's: a link's change is news for all that lives on it.
-        this.#rounds.spread(ledger.hear(), 'theirs')
-        if (this.#firstHintMs !== undefined || !this.#rounds.isDirty) continue
-        this.#firstHintMs = performance.now()
-        this.#bell.ring()
-      }
-    } catch (error) {
-      if (signal.aborted) return
-      logger.error(
-        `can't hear of changes to ${ledger.kind.name}s any more (${String(error)}): only the audit every ${this.#auditMs / 1000} s finds them; restart flanneld`,
-      )
+    while (await ledger.ready(this.#stop.signal)) {
+      // Its news may be another kind's: a link's change is news for all that lives on it.
+      this.#rounds.spread(ledger.hear(), 'theirs')
+      if (this.#firstHintMs !== undefined || !this.#rounds.isDirty) continue
+      this.#firstHintMs = performance.now()
+      this.#bell.ring()
     }
+  }
+
+  /** What threw is run again; meanwhile anything may have changed unheard. */
+  #supervised(what: string, act: () => Promise<void>): Promise<void> {
+    return persist(act, this.#stop.signal, (error, pauseMs) => {
+      logger.error(
+        `${what} broke off (${String(error)}): again in ${pauseMs} ms, with a look at everything`,
+        {
+          key: what,
+        },
+      )
+      for (const ledger of this.#rounds.ledgers) ledger.mark('theirs')
+      this.#bell.ring()
+    })
   }
 
   async #run(): Promise<void> {

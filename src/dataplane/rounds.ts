@@ -3,13 +3,12 @@
 import type { KernelObject, KindName } from '../model/kernel.ts'
 import { log } from '../sys/log.ts'
 import type { Ledger } from './ledger.ts'
+import { pauseMsAfter } from './pause.ts'
 import type { Failure } from './report.ts'
 import type { Cause, Ripple } from './ripple.ts'
 
 const logger = log.from('reconciler.ts')
 
-const FIRST_PAUSE_MS = 100
-const LONGEST_PAUSE_MS = 30_000
 /** Failures of one kind that are told apart in the log in one round. */
 const MOST_TOLD = 3
 
@@ -97,22 +96,25 @@ export class Rounds {
   /** All puts in order, each acknowledged; then the removals backwards: nothing goes before its successor is in. */
   async round(mayRemove: boolean, signal: AbortSignal): Promise<void> {
     const repairs = this.repairs()
-    for (const ledger of this.ledgers) await this.#attempt(ledger, signal, () => this.#put(ledger, signal))
-    for (const ledger of this.ledgers.toReversed())
+    const seen = new Set<AnyLedger>()
+    for (const ledger of this.ledgers)
+      if (this.#mayTry(ledger, performance.now()))
+        if (await this.#attempt(ledger, signal, () => this.#put(ledger, signal))) seen.add(ledger)
+    for (const ledger of this.ledgers.toReversed()) {
       if (!mayRemove) ledger.holdRemovals()
       // Who can't read a kind doesn't know what is unwanted in it.
-      else if (!this.#blind.has(ledger.kind.name))
-        await this.#attempt(ledger, signal, () => this.#remove(ledger, signal))
+      if (!seen.has(ledger)) continue
+      if (!mayRemove || (await this.#attempt(ledger, signal, () => this.#remove(ledger, signal))))
+        this.#blind.delete(ledger.kind.name)
+    }
     this.#tell(this.repairs() - repairs)
   }
 
   async #put(ledger: AnyLedger, signal: AbortSignal): Promise<void> {
-    if (!this.#mayTry(ledger, performance.now())) return
     if (ledger.isDirty) {
       const { out, cause } = await ledger.look(signal)
       this.spread(out, cause)
     }
-    this.#blind.delete(ledger.kind.name)
     // Told before the notifications of it come in, which would look like others' doing.
     const ahead = (kinds: Iterable<KindName>) => this.#markOurs(kinds)
     this.spread(await ledger.put(signal, ahead), 'ours')
@@ -125,21 +127,24 @@ export class Rounds {
     this.spread(await ledger.remove(signal, ahead), 'ours')
   }
 
-  async #attempt(ledger: AnyLedger, signal: AbortSignal, act: () => Promise<void>): Promise<void> {
+  /** False if the kind is blind now: it pauses, longer each time until a whole round of it has gone well. */
+  async #attempt(ledger: AnyLedger, signal: AbortSignal, act: () => Promise<void>): Promise<boolean> {
     try {
       signal.throwIfAborted()
       await act()
+      return true
     } catch (error) {
-      if (signal.aborted) return
+      if (signal.aborted) return false
       const kind = ledger.kind.name
       const reason = error instanceof Error ? error.message : String(error)
       const tries = (this.#blind.get(kind)?.tries ?? 0) + 1
-      const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** (tries - 1), LONGEST_PAUSE_MS)
+      const pauseMs = pauseMsAfter(tries)
       this.#blind.set(kind, { tries, reason, nextTryMs: performance.now() + pauseMs })
       ledger.mark('theirs')
       logger.warning(`${kind}s are in an unknown state (${reason}); looking again in ${pauseMs} ms`, {
         key: `blind ${kind}`,
       })
+      return false
     }
   }
 

@@ -1,8 +1,6 @@
 // Objects of one kind that could not be put or removed: failed ones with the time of their next try, blocked ones with
 // what they wait for. No object waits for another one's trouble.
-
-const FIRST_PAUSE_MS = 100
-const LONGEST_PAUSE_MS = 30_000
+import { pauseMsAfter } from './pause.ts'
 
 interface Entry {
   readonly reason: string
@@ -37,9 +35,8 @@ export class Trouble {
   /** Another try failed: the pause before the next one doubles, up to half a minute. */
   failed(key: string, reason: string, nowMs: number): void {
     const tries = (this.#entries.get(key)?.tries ?? 0) + 1
-    const pause = Math.min(FIRST_PAUSE_MS * 2 ** (tries - 1), LONGEST_PAUSE_MS)
     this.clear(key)
-    this.#entries.set(key, { reason, tries, nextTryMs: nowMs + pause, on: undefined })
+    this.#entries.set(key, { reason, tries, nextTryMs: nowMs + pauseMsAfter(tries), on: undefined })
     this.#failing++
     if (tries === 1) this.#news.push({ key, reason })
   }
