@@ -163,6 +163,20 @@ test('what was to be removed is not forgotten when the round breaks off before',
   expect([...shelf.objects.values()]).toEqual([find(2, 'nexthop')])
 })
 
+test('a look for others’ sake compares all with what is wanted, whatever was forgotten', async () => {
+  const { shelf, ledger, object } = await withNexthop()
+  ledger.release('lease', object)
+  ledger.claim(source, find(2, 'nexthop'))
+  await ledger.put(soon())
+  ledger.holdRemovals()
+  ledger.mark('theirs')
+  await ledger.look(soon())
+  await ledger.put(soon())
+  await ledger.remove(soon())
+  expect([...shelf.objects.values()]).toEqual([find(2, 'nexthop')])
+  expect(ledger.count.repairs).toBe(0)
+})
+
 describe('the reconciler', () => {
   test('frees what waited for a nexthop as soon as a retry has put it', async () => {
     const shelf = new Shelf<Nexthop>(nexthopKind)

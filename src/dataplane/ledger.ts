@@ -62,10 +62,19 @@ export class Ledger<T extends KernelObject> {
   touch(keys: Iterable<string>): void {
     for (const key of keys) this.#touched.add(key)
   }
-  /** What the gate held back so far: everything of ours that nobody wants. */
+  /** Everything of ours that nobody wants, but what is in trouble: that has its own pace. */
   touchUnwanted(): void {
     for (const key of this.#actual.keys())
-      if (this.#desired.winner(key, undefined) === undefined) this.#touched.add(key)
+      if (this.#desired.winner(key, undefined) === undefined && !this.trouble.has(key)) this.#touched.add(key)
+  }
+  /** Wishes that aren't as we believe the kernel to be, but those in trouble. */
+  *#unfulfilled(): Generator<string> {
+    for (const key of this.#desired.keys()) {
+      const have = this.#actual.get(key)
+      const claim = this.#desired.winner(key, have)
+      if (claim === undefined || this.trouble.has(key)) continue
+      if (changeFor(this.kind, claim.object, have) !== undefined) yield key
+    }
   }
 
   // The casts below hold because the reconciler hands each object to the ledger of its kind.
@@ -149,7 +158,11 @@ export class Ledger<T extends KernelObject> {
       if (cause === 'theirs') this.#broken.add(key)
       this.#disturb(before, after, out)
     }
-    if (cause === 'theirs') for (const extra of this.#actual.extras) this.#broken.add(this.kind.key(extra))
+    if (cause === 'theirs') {
+      for (const extra of this.#actual.extras) this.#broken.add(this.kind.key(extra))
+      this.touch(this.#unfulfilled())
+      this.touchUnwanted()
+    }
     this.touch(this.trouble.blockedKeys())
     return { out, cause }
   }
