@@ -2,8 +2,10 @@
 import { expect, test } from 'bun:test'
 import { setTimeout } from 'node:timers/promises'
 import { type DataplaneHost, dataplaneHost, device, peer, SCOPE, soon } from '../../test/support/dataplane.ts'
+import { logLines } from '../../test/support/log.ts'
 import { ip, mac, prefix } from '../../test/support/values.ts'
-import { type KernelObject, nexthop, route } from '../model/kernel.ts'
+import { type KernelObject, nexthop, type NftTable, route } from '../model/kernel.ts'
+import { MANY } from './fights.ts'
 import type { Ownership } from './kind.ts'
 import type { Reconciler } from './reconciler.ts'
 
@@ -66,6 +68,30 @@ test('one that ends and wants nothing leaves the other’s alone', async () => {
   expect(await first.drift()).toEqual([])
   expect(first.report().repairs).toBe(0)
   expect((await host.sh('ip nexthop; ip route')).includes('flannel.2')).toBe(false)
+})
+
+/** A table of which the content is what tells two instances apart. */
+const table = (priority: number): NftTable => ({
+  kind: 'nft-table',
+  family: 'ipv4',
+  name: 'flannel-ipv4',
+  chains: [{ name: 'postrtg', hook: { type: 'nat', at: 'postrouting', priority }, rules: [] }],
+})
+
+test('two that want another content of the same table say once what to do', async () => {
+  await using host = await dataplaneHost()
+  using log = logLines()
+  const scope: Ownership = { links: new Set(), networks: [], tables: new Set(['ipv4 flannel-ipv4']) }
+  await using first = host.reconciler({ scope })
+  await using second = host.reconciler({ scope })
+  first.want('firewall', [table(100)])
+  second.want('firewall', [table(101)])
+  for (const instance of [first, second]) instance.complete()
+  while (first.report().repairs < 2 * MANY) await setTimeout(20)
+  const told = log.lines.filter((line) => line.includes('something else keeps changing it'))
+  // Each for itself; they may be of one mind, and then the log folds the second line.
+  expect(told).toHaveLength(1)
+  expect(told[0]).toContain('nft-table ipv4 flannel-ipv4 (firewall): ')
 })
 
 test('an id that somebody has just taken is not taken from him', async () => {

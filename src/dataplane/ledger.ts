@@ -3,12 +3,13 @@ import { setImmediate } from 'node:timers/promises'
 import type { KernelObject, KindName } from '../model/kernel.ts'
 import { Actual } from './actual.ts'
 import type { Carrier, Change, Hint, Result } from './carrier.ts'
-import { type Conflict, Desired, type Source } from './desired.ts'
+import { Desired, type Source } from './desired.ts'
 import { changeFor } from './diff.ts'
 import { driftOf } from './drift.ts'
 import type { Kind, Ownership } from './kind.ts'
 import type { Drift, Failure, KindReport } from './report.ts'
 import { type Cause, type Ripple, ripple } from './ripple.ts'
+import { type News, Told } from './told.ts'
 import { Trouble } from './trouble.ts'
 
 /** Kinds whose objects others may wait for. */
@@ -30,7 +31,7 @@ export class Ledger<T extends KernelObject> {
   readonly #scope: Ownership
   readonly #desired: Desired<T>
   readonly #actual: Actual<T>
-  readonly #conflicts = new Map<string, readonly Conflict[]>()
+  readonly #told = new Told()
   #dirty: Cause | undefined = 'ours'
   #hasLooked = false
   /** Keys to compare in the next round, and those of this one. */
@@ -183,8 +184,7 @@ export class Ledger<T extends KernelObject> {
   #putFor(key: string): Change<T> | undefined {
     const have = this.#actual.get(key)
     const claim = this.#desired.winner(key, have)
-    if (this.#desired.isShared(key)) this.#conflicts.set(key, this.#desired.conflicts(key, have))
-    else this.#conflicts.delete(key)
+    this.#told.conflicts(key, this.#desired.isShared(key) ? this.#desired.conflicts(key, have) : [])
     if (claim === undefined) return undefined
     this.#due.delete(key)
     const stray = this.#actual.strays.get(key)
@@ -271,9 +271,18 @@ export class Ledger<T extends KernelObject> {
         if (this.#actual.get(key) === change.have) this.#actual.delete(key)
         this.count.removes++
       }
-      if (this.#broken.has(key)) this.count.repairs++
+      if (this.#broken.has(key)) {
+        this.count.repairs++
+        this.#told.repaired(key, this.sourceOf(key))
+      }
       this.trouble.clear(key)
     }
+  }
+
+  /** What has not been told yet: first failures, lost wishes, fights. */
+  takeNews(): readonly News[] {
+    const failed = this.trouble.takeNews()
+    return [...failed.map((news) => ({ ...news, source: this.sourceOf(news.key) })), ...this.#told.take()]
   }
 
   /** Desired against a fresh dump. Changes nothing, not even what we believe. */
@@ -289,14 +298,8 @@ export class Ledger<T extends KernelObject> {
       const nextTry = new Date(Date.now() + nextTryMs - performance.now())
       return [{ kind, key, source: this.sourceOf(key), reason, tries, nextTry }]
     })
-    const denied = this.#denied().map(({ key, source, winner }) => {
-      const reason = `${winner} has it already, with other content: two hosts must not share it`
-      return { kind, key, source, reason, tries: 0, nextTry: undefined }
-    })
+    const denied = this.#told.denied().map((news) => ({ kind, ...news, tries: 0, nextTry: undefined }))
     return [...failed, ...denied]
-  }
-  #denied(): Conflict[] {
-    return [...this.#conflicts.values()].flat()
   }
   /** Names of those who want the object under this key. */
   sourceOf(key: string): string {
@@ -307,7 +310,7 @@ export class Ledger<T extends KernelObject> {
     return {
       wanted: this.#desired.size,
       ...this.count,
-      failing: this.trouble.failing + this.#denied().length,
+      failing: this.trouble.failing + this.#told.denied().length,
       blocked: this.trouble.blocked,
     }
   }

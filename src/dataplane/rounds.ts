@@ -9,8 +9,18 @@ import type { Cause, Ripple } from './ripple.ts'
 
 const logger = log.from('reconciler.ts')
 
-/** Failures of one kind that are told apart in the log in one round. */
+/** News of one kind that are told apart in the log in one round. */
 const MOST_TOLD = 3
+
+export const PLURALS: Readonly<Record<KindName, string>> = {
+  link: 'links',
+  address: 'addresses',
+  route: 'routes',
+  neighbour: 'neighbours',
+  fdb: 'FDB entries',
+  nexthop: 'nexthops',
+  'nft-table': 'nf_tables tables',
+}
 
 /** A ledger whatever its kind: its own sort of object only matters inside it. */
 export type AnyLedger = Omit<Ledger<KernelObject>, 'heed'> & {
@@ -141,7 +151,7 @@ export class Rounds {
       const pauseMs = pauseMsAfter(tries)
       this.#blind.set(kind, { tries, reason, nextTryMs: performance.now() + pauseMs })
       ledger.mark('theirs')
-      logger.warning(`${kind}s are in an unknown state (${reason}); looking again in ${pauseMs} ms`, {
+      logger.warning(`${PLURALS[kind]} are in an unknown state (${reason}); looking again in ${pauseMs} ms`, {
         key: `blind ${kind}`,
       })
       return false
@@ -155,11 +165,13 @@ export class Rounds {
     }
     for (const ledger of this.ledgers) {
       const { name } = ledger.kind
-      const fresh = ledger.trouble.takeNews()
-      for (const { key, reason } of fresh.slice(0, MOST_TOLD))
-        logger.warning(`${name} ${key} (${ledger.sourceOf(key) || 'to be removed'}): ${reason}`)
-      if (fresh.length > MOST_TOLD)
-        logger.warning(`${fresh.length - MOST_TOLD} more ${name}s failed`, { key: `more ${name}` })
+      const news = ledger.takeNews()
+      for (const { key, source, reason } of news.slice(0, MOST_TOLD))
+        logger.warning(`${name} ${key} (${source || 'to be removed'}): ${reason}`)
+      if (news.length > MOST_TOLD)
+        logger.warning(`${news.length - MOST_TOLD} more ${PLURALS[name]} are in trouble`, {
+          key: `more ${name}`,
+        })
     }
   }
 

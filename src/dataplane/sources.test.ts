@@ -1,6 +1,7 @@
 // Two sources, one key: equal wishes are one and counted; of unequal ones the kernel's stays, else the oldest lease's.
 import { expect, test } from 'bun:test'
 import { dataplaneHost, ownObjects, peer, soon } from '../../test/support/dataplane.ts'
+import { logLines } from '../../test/support/log.ts'
 import { ip, prefix } from '../../test/support/values.ts'
 import { nexthop, route } from '../model/kernel.ts'
 
@@ -79,4 +80,22 @@ test('a source that wants the same again changes nothing', async () => {
   reconciler.forget('another')
   await reconciler.settled(soon())
   expect(changes.take()).toEqual([])
+})
+
+test('a wish that loses against another is told once in the log', async () => {
+  await using host = await dataplaneHost()
+  using log = logLines()
+  await using reconciler = host.reconciler()
+  reconciler.want('device', ownObjects())
+  reconciler.want('lease 201', peer(201, { mac: SAME_MAC }), 10n)
+  reconciler.want('lease 202', peer(202, { mac: SAME_MAC }), 20n)
+  await reconciler.settled(soon())
+  reconciler.want('lease 203', peer(203, { mac: SAME_MAC }), 30n)
+  await reconciler.settled(soon())
+  await reconciler.settled(soon())
+  const told = log.lines.filter((line) => line.includes('has it already'))
+  expect(told.map((line) => /\(lease (\d+)\): lease (\d+) has it already/.exec(line)?.slice(1))).toEqual([
+    ['202', '201'],
+    ['203', '201'],
+  ])
 })
