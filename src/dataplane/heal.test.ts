@@ -306,15 +306,38 @@ test('a flushed nf_tables ruleset and a rule too many are healed; tables of othe
   expect(await host.sh('nft list tables')).toBe('table ip somebody\n')
 })
 
-test('an audit finds what nobody announced', async () => {
-  await using host = await dataplaneHost()
-  await using reconciler = host.reconciler({ auditMs: 50 })
-  reconciler.want('device', ownObjects())
-  reconciler.want('lease', peer(1))
-  reconciler.complete()
-  await reconciler.settled(soon())
-  // The notification of a route that another protocol's replaces is filtered away.
-  await host.sh('ip route replace 10.2.1.0/24 via 10.2.1.0 dev flannel.1 onlink proto static')
-  while (reconciler.report().repairs < 1) await setTimeout(5)
-  expect(await host.sh('ip route show 10.2.1.0/24')).toContain('proto 104')
+describe('a route of ours that another protocol’s replaces is noticed at once:', () => {
+  async function replaced(by: string) {
+    await using host = await dataplaneHost()
+    await using reconciler = host.reconciler()
+    reconciler.want('device', ownObjects())
+    reconciler.want('lease', peer(1))
+    reconciler.complete()
+    await reconciler.settled(soon())
+    host.shAtOnce(`ip route replace ${by}`)
+    while (reconciler.report().repairs + reconciler.failures.size < 1) await setTimeout(5)
+    const failures = [...reconciler.failures.values()].map(({ reason }) => reason)
+    return { failures, routes: await host.sh('ip route show 10.2.1.0/24'), drift: await reconciler.drift() }
+  }
+
+  test('on our device ours is put instead of it', async () => {
+    const { routes, drift, failures } = await replaced(
+      '10.2.1.0/24 via 10.2.1.0 dev flannel.1 onlink proto static',
+    )
+    expect(routes.trim().split('\n')).toHaveLength(1)
+    expect(routes).toContain('proto 104')
+    expect(failures).toEqual([])
+    expect(drift).toEqual([])
+  })
+  for (const by of [
+    '10.2.1.0/24 via 192.168.0.9 proto static',
+    'blackhole 10.2.1.0/24 proto static',
+    '10.2.1.0/24 proto static nexthop via 192.168.0.8 nexthop via 192.168.0.9',
+  ])
+    test(`elsewhere it stays, and is told (${by})`, async () => {
+      const { routes, failures } = await replaced(by)
+      expect(routes).toContain('proto static')
+      expect(failures).toHaveLength(1)
+      expect(failures[0]).toContain("10.2.1.0/24 is taken by a route that is not heddle's")
+    })
 })

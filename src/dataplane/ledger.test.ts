@@ -222,6 +222,19 @@ describe('the reconciler', () => {
     expect(reconciler.failures.size).toBe(0)
   })
 
+  test('finds by its audit what nobody announced', async () => {
+    const shelf = new Shelf<Neighbour>(neighbourKind)
+    await using reconciler = new Reconciler([new Ledger(neighbourKind, shelf, SCOPE)], { auditMs: 30 })
+    reconciler.want('lease', [find(1, 'neighbour')])
+    reconciler.complete()
+    await reconciler.settled(soon())
+    const stranger = find(2, 'neighbour')
+    shelf.objects.clear()
+    shelf.objects.set(neighbourKind.key(stranger), stranger)
+    while (reconciler.report().repairs < 2) await setTimeout(5)
+    expect([...shelf.objects.values()]).toEqual([find(1, 'neighbour')])
+  })
+
   test('goes on when hearing broke off, and looks at everything then', async () => {
     const shelf = new Shelf<Neighbour>(neighbourKind)
     await using reconciler = new Reconciler([new Ledger(neighbourKind, shelf, SCOPE)])

@@ -3,11 +3,10 @@
 import { allocate } from '../sys/arena.ts'
 import { setsockopt } from '../sys/libc.ts'
 import { RTM_ADDRESS } from './address.ts'
-import { RTM_LINK } from './link.ts'
 import { RTM_NEIGHBOUR } from './neighbour.ts'
 import { SO, SOL_SOCKET } from './open.ts'
 import { RTM_ROUTE } from './route.ts'
-import { HEADER_BYTES } from './wire.ts'
+import { HEADER_BYTES, NLM_F } from './wire.ts'
 
 /** Notifications of `types` pass only if their field is one of `values`; by every rule that names the type. */
 export interface FilterRule {
@@ -17,18 +16,13 @@ export interface FilterRule {
   readonly bytes: 1 | 4
   readonly values: Iterable<number>
   readonly drops?: true
+  /** Besides, what has one of these flags passes (nlmsg_flags). */
+  readonly orFlags?: number
 }
 
 /** Only neighbours and FDB entries of these links (ndm_ifindex). */
 export const neighboursOf = (linkIndexes: Iterable<number>): FilterRule => ({
   types: [RTM_NEIGHBOUR.put, RTM_NEIGHBOUR.remove],
-  offset: 4,
-  bytes: 4,
-  values: linkIndexes,
-})
-/** Only these links (ifi_index). A link that is made anew has another index. */
-export const linksOf = (linkIndexes: Iterable<number>): FilterRule => ({
-  types: [RTM_LINK.put, RTM_LINK.remove],
   offset: 4,
   bytes: 4,
   values: linkIndexes,
@@ -40,19 +34,13 @@ export const addressesOf = (linkIndexes: Iterable<number>): FilterRule => ({
   bytes: 4,
   values: linkIndexes,
 })
-/** Only routes of these tables, up to 255 (rtm_table). */
-export const routesIn = (tables: Iterable<number>): FilterRule => ({
-  types: [RTM_ROUTE.put, RTM_ROUTE.remove],
-  offset: 4,
-  bytes: 1,
-  values: tables,
-})
-/** Only routes of these protocols. Beware: a foreign route that replaces one of ours is announced under its own. */
+/** Only routes of these protocols, and those that replace another's: it may be one of ours that they took the place of. */
 export const routesOf = (protocols: Iterable<number>): FilterRule => ({
   types: [RTM_ROUTE.put, RTM_ROUTE.remove],
   offset: 5,
   bytes: 1,
   values: protocols,
+  orFlags: NLM_F.replace,
 })
 /** None of these types that a request of this socket caused (nlmsg_pid): its acknowledgement has told us. */
 export const exceptOwn = (types: readonly number[], port: number): FilterRule => ({
@@ -73,6 +61,7 @@ const LOAD_WORD = 0x20
 const LOAD_HALF = 0x28
 const LOAD_BYTE = 0x30
 const JUMP_IF_EQUAL = 0x15
+const JUMP_IF_ANY_BIT = 0x45
 const JUMP = 0x05
 const RETURN = 0x06
 const PASS: Instruction = { code: RETURN, yes: 0, no: 0, k: 0xffffffff }
@@ -95,12 +84,22 @@ export function compile(rules: readonly FilterRule[]): Instruction[] {
       no: 0,
       k: HEADER_BYTES + rule.offset,
     }
+    const flags: Instruction[] =
+      rule.orFlags === undefined
+        ? []
+        : [
+            { code: LOAD_HALF, yes: 0, no: 0, k: 6 },
+            // Over the drop.
+            { code: JUMP_IF_ANY_BIT, yes: 1, no: 0, k: swap16(rule.orFlags) },
+          ]
     const checks = values.flatMap((value, index): Instruction[] => [
       { code: JUMP_IF_EQUAL, yes: 0, no: 1, k: rule.bytes === 4 ? swap32(value >>> 0) : value },
       // Over the checks that are left, and the drop.
-      rule.drops === true ? DROP : { code: JUMP, yes: 0, no: 0, k: 2 * (values.length - index - 1) + 1 },
+      rule.drops === true
+        ? DROP
+        : { code: JUMP, yes: 0, no: 0, k: 2 * (values.length - index - 1) + flags.length + 1 },
     ])
-    const body = rule.drops === true ? [load, ...checks] : [load, ...checks, DROP]
+    const body = rule.drops === true ? [load, ...checks] : [load, ...checks, ...flags, DROP]
     program.push({ code: LOAD_HALF, yes: 0, no: 0, k: 4 })
     for (const [index, type] of rule.types.entries()) {
       // On equality over the remaining types and the jump that leaves the rule, to its body.

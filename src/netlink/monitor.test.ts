@@ -6,11 +6,11 @@ import { ip, mac, prefix } from '../../test/support/values.ts'
 import { ipv4FromNumber } from '../model/ip.ts'
 import { wakeCount } from '../sys/readiness.ts'
 import { putAddress } from './address.ts'
-import { addressesOf, compile, linksOf, neighboursOf, routesIn, routesOf } from './filter.ts'
+import { addressesOf, compile, neighboursOf, routesOf } from './filter.ts'
 import { changeLink, createLink, parseLink, removeLink, RTM_LINK } from './link.ts'
 import { GROUP, Monitor, type MonitorEvent } from './monitor.ts'
 import { parseNeighbour, putNeighbour, RTM_NEIGHBOUR } from './neighbour.ts'
-import { parseRoute, putRoute, RTM_ROUTE } from './route.ts'
+import { addRoute, parseRoute, putRoute, RTM_ROUTE } from './route.ts'
 
 /** Long enough on the busiest machine; a test that works never waits for it. */
 const soon = () => AbortSignal.timeout(20_000)
@@ -93,20 +93,46 @@ test('each rule judges its own types only', async () => {
   await using h = await host()
   using monitor = Monitor.open([GROUP.link, GROUP.neighbour, GROUP.ipv4Address, GROUP.ipv4Route], {
     namespace: h.namespace,
-    filter: [linksOf([]), addressesOf([]), neighboursOf([h.ours]), routesIn([254]), routesOf([0x68])],
+    filter: [
+      { types: [RTM_LINK.put, RTM_LINK.remove], offset: 4, bytes: 4, values: [] },
+      addressesOf([]),
+      neighboursOf([h.ours]),
+      routesOf([0x68]),
+    ],
   })
   const socket = h.netlink()
   const route = { linkIndex: h.ours, to: prefix('10.2.0.0/24') }
   socket.request(changeLink('ours', { mtuBytes: 1300 }))
   socket.request(putAddress({ linkIndex: h.ours, ip: ip('10.1.0.1'), length: 24 }))
   socket.request(putRoute({ ...route, protocol: 3 }))
-  socket.request(putRoute({ ...route, protocol: 0x68, table: 77 }))
-  socket.request(putRoute({ ...route, protocol: 0x68 }))
+  socket.request(addRoute({ ...route, protocol: 0x68, metric: 7 }))
   socket.batch(neighbours(h.ours, 1))
   const seen = (await next(monitor)).map((e) => (e.kind === 'message' ? e : expect.unreachable(e.kind)))
   expect(seen.map((e) => e.type)).toEqual([RTM_ROUTE.put, RTM_NEIGHBOUR.put])
   expect(seen[0] && parseRoute(seen[0].body)).toMatchObject({ protocol: 0x68, table: 254 })
 })
+
+for (const version of [4, 6])
+  test(`of foreign IPv${version} routes only those pass that replace another`, async () => {
+    await using h = await host()
+    using monitor = Monitor.open([GROUP.ipv4Route, GROUP.ipv6Route], {
+      namespace: h.namespace,
+      filter: [routesOf([0x68, 3])],
+    })
+    const [to, via] = version === 4 ? ['10.2.0.0/24', '10.1.0.2'] : ['fd00:2::/64', 'fd00:1::2']
+    await h.sh(
+      `ip addr add ${version === 4 ? '10.1.0.1/24' : 'fd00:1::1/64 nodad'} dev ours
+       ip -${version} route add ${to} dev ours proto static
+       ip -${version} route replace ${to} via ${via} proto bird
+       ip -${version} route del ${to} proto bird
+       ip -${version} route replace ${to} dev ours proto static`,
+    )
+    const seen = monitor
+      .take()
+      .map((e) => (e.kind === 'message' ? parseRoute(e.body) : undefined))
+      .filter((route) => route?.to === prefix(to))
+    expect(seen).toMatchObject([{ protocol: 12, via: ip(via) }])
+  })
 
 test('a receive buffer that overflows is told as an overrun, and listening goes on', async () => {
   await using h = await host()

@@ -177,9 +177,13 @@ export class RouteCarrier extends RtnetlinkCarrier<Route> {
 
   hear(type: number, body: Uint8Array): void {
     const info = parseRoute(body)
-    const object = info && this.#read(info)
-    if (object === undefined) return
-    this.see(routeKind.key(object), type === RTM_ROUTE.put, object)
+    if (info === undefined || info.table !== TABLE.main || info.cloned) return
+    const object = this.#read(info)
+    const put = type === RTM_ROUTE.put
+    if (object !== undefined) this.see(routeKind.key(object), put, object)
+    // It may stand where ours did.
+    else if (put && info.metric === METRIC[info.family])
+      this.queue.push({ kind: 'seen', key: info.to, have: undefined })
   }
 }
 
