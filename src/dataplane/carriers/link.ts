@@ -68,28 +68,30 @@ export class LinkCarrier extends RtnetlinkCarrier<Link> {
   }
 
   async apply(changes: readonly Change<Link>[]): Promise<readonly Result[]> {
-    const earlier = this.heard()
-    const results = changes.map((change) => {
-      try {
-        return change.op === 'put' ? this.#put(change.want) : this.#remove(change.have)
-      } catch (error) {
-        if (error instanceof NetlinkError) return failed(error.message)
-        throw error
-      }
+    return changes.map((change) => {
+      const name = change.op === 'put' ? change.want.name : change.have.name
+      const result = this.#try(change)
+      // One that failed half-way may have cost what was on it.
+      if (change.op === 'put' && result.kind === 'failed') this.queue.push({ kind: 'link', link: name })
+      return result
     })
-    // What our own changes made the kernel say is no news; but one that failed half-way may have cost what was on it.
-    const names = new Set(
-      changes.map((change) => (change.op === 'put' ? change.want.name : change.have.name)),
-    )
-    const later = this.heard().filter(
-      (hint) =>
-        !(hint.kind === 'seen' && names.has(hint.key)) && !(hint.kind === 'link' && names.has(hint.link)),
-    )
-    for (const hint of [...earlier, ...later]) this.queue.push(hint)
-    for (const [index, change] of changes.entries())
-      if (change.op === 'put' && results[index]?.kind === 'failed')
-        this.queue.push({ kind: 'link', link: change.want.name })
-    return results
+  }
+
+  #try(change: Change<Link>): Result {
+    try {
+      return change.op === 'put' ? this.#put(change.want) : this.#remove(change.have)
+    } catch (error) {
+      if (error instanceof NetlinkError) return failed(error.message)
+      throw error
+    }
+  }
+
+  /** What our own change of a link made the kernel say is no news. What comes after this is others' doing. */
+  #overhear(name: string): void {
+    this.session.hear()
+    for (const hint of this.queue.take())
+      if (hint.kind === 'everything' || (hint.kind === 'seen' ? hint.key : hint.link) !== name)
+        this.queue.push(hint)
   }
 
   #put(want: Link): Result {
@@ -209,7 +211,7 @@ export class LinkCarrier extends RtnetlinkCarrier<Link> {
 
   /** The kernel clips an MTU silently, and udev may rewrite a MAC: what was asked for is looked at. */
   #verify(want: Link): Result {
-    this.session.hear()
+    this.#overhear(want.name)
     const [reply] = this.session.socket.request(getLink(want.name))
     if (reply === undefined) return failed(`the kernel says nothing about ${want.name}`)
     const info = parseLink(reply.body)
@@ -231,8 +233,10 @@ export class LinkCarrier extends RtnetlinkCarrier<Link> {
     } catch (error) {
       if (!isMissing(error)) throw error
     }
-    this.session.hear()
     this.session.noteLink(info.index, undefined)
+    this.#overhear(have.name)
+    if (this.session.links.get(have.name) !== undefined)
+      this.queue.push({ kind: 'everything', reason: `${have.name} was made anew by somebody` })
     return done
   }
 
