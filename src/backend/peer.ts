@@ -4,7 +4,7 @@ import type { Json, Lease } from '../model/lease.ts'
 import { overlaps, type Prefix } from '../model/prefix.ts'
 import type { Self } from './backend.ts'
 
-export interface PeerHalf<I> {
+interface PeerHalf<I> {
   readonly subnet: Prefix
   /** Where the peer takes this half's traffic; never one of our own addresses. */
   readonly publicIp: I

@@ -8,7 +8,7 @@ export interface Source {
   readonly since: bigint
 }
 
-export interface Claim<T> {
+interface Claim<T> {
   readonly source: Source
   readonly object: T
 }

@@ -23,7 +23,7 @@ interface Wish {
   readonly objects: readonly KernelObject[]
 }
 
-export interface ReconcilerOptions {
+interface ReconcilerOptions {
   readonly auditMs?: number
   /** Closed with the reconciler: the carriers' sockets. */
   readonly resources?: Disposable

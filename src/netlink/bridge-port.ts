@@ -8,7 +8,7 @@ const INFO_SLAVE = { kind: 4, data: 5 } as const
 /** IFLA_BRPORT_MODE: whether frames may leave by the port they came in. */
 const IFLA_BRPORT_MODE = 4
 
-export interface BridgePortSettings {
+interface BridgePortSettings {
   /** A pod reaches itself through a service address. */
   readonly hairpin: boolean
 }

@@ -7,7 +7,7 @@ import { errorText } from '../sys/libc.ts'
  * `interrupted`: a dump kept changing while it was read. `lost`: replies did not come (overrun, time-out), so the
  * outcome is unknown: dump again before acting.
  */
-export type NetlinkErrorCode = 'refused' | 'malformed' | 'interrupted' | 'lost'
+type NetlinkErrorCode = 'refused' | 'malformed' | 'interrupted' | 'lost'
 
 export class NetlinkError extends Error {
   readonly code: NetlinkErrorCode

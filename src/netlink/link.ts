@@ -23,13 +23,13 @@ const INFO = { kind: 1, data: 2 } as const
 const VETH_INFO_PEER = 1
 const RTEXT_FILTER_SKIP_STATS = 8
 /** IFF_* of net/if.h. */
-export const IFF = { up: 0x1, loopback: 0x8, running: 0x40 } as const
+const IFF = { up: 0x1, loopback: 0x8, running: 0x40 } as const
 
 /** A link by index, or by name where the index isn't known. */
 export type LinkRef = number | string
 
 /** What can be said of any link, when it is made or later. */
-export interface LinkSettings {
+interface LinkSettings {
   readonly up?: boolean
   readonly mtuBytes?: number
   readonly mac?: Mac
@@ -40,9 +40,9 @@ export interface LinkSettings {
   readonly namespace?: { readonly fd: number } | { readonly pid: number }
 }
 /** A veth's other end can't be up before its first end exists: the kernel answers ENOTCONN. */
-export type PeerSettings = Omit<LinkSettings, 'up'> & { readonly name: string }
+type PeerSettings = Omit<LinkSettings, 'up'> & { readonly name: string }
 
-export interface NewLink extends LinkSettings {
+interface NewLink extends LinkSettings {
   readonly name: string
   readonly kind:
     | { readonly type: 'bridge' }

@@ -26,12 +26,12 @@ export const GROUP = {
 } as const
 
 export type MonitorEvent =
-  /** The body is the reader's own copy; `port` is that of the socket whose request caused it. */
-  | { readonly kind: 'message'; readonly type: number; readonly port: number; readonly body: Uint8Array }
+  /** The body is the reader's own copy. */
+  | { readonly kind: 'message'; readonly type: number; readonly body: Uint8Array }
   /** Notifications were lost: look at everything again. */
   | { readonly kind: 'overrun' }
 
-export interface MonitorOptions {
+interface MonitorOptions {
   readonly protocol?: Protocol
   readonly namespace?: Namespace
   /** In the kernel: what it drops wakes nobody. */
@@ -194,7 +194,7 @@ export class Monitor implements Disposable {
       this.#overrun()
       return
     }
-    for (const { type, port, body } of messages) this.#waiting.push({ kind: 'message', type, port, body })
+    for (const { type, body } of messages) this.#waiting.push({ kind: 'message', type, body })
     if (this.#waiting.length > MOST_WAITING) this.#overrun()
   }
 

@@ -13,7 +13,7 @@ export const NUD = { reachable: 0x02, stale: 0x04, failed: 0x20, noArp: 0x40, pe
 /** NTF_*: `self` is the device's own FDB, `master` that of the bridge it is in. */
 export const NTF = { self: 0x02, master: 0x04, proxy: 0x08, externallyLearned: 0x10, router: 0x80 } as const
 
-export interface NeighbourMessage {
+interface NeighbourMessage {
   readonly linkIndex: number
   readonly ip: Ip
   /** Absent in entries that aren't resolved. */
@@ -82,7 +82,7 @@ const list = (family: number, linkIndex: number | undefined, subject: string): M
     if (linkIndex !== undefined) w.attrU32(NDA.ifindex, linkIndex)
   })
 
-export type NeighbourInfo =
+type NeighbourInfo =
   | ({ readonly kind: 'neighbour' } & Required<NeighbourMessage>)
   | ({ readonly kind: 'fdb' } & Required<FdbMessage>)
 

@@ -10,7 +10,7 @@ const NHA = { id: 1, group: 2, blackhole: 4, oif: 5, gateway: 6, fdb: 11 } as co
 /** RTNH_F_*. */
 export const RTNH_F = { dead: 1, onLink: 4, linkDown: 16 } as const
 
-export interface NexthopMessage {
+interface NexthopMessage {
   readonly id: number
   readonly linkIndex: number
   readonly via: Ip

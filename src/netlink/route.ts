@@ -36,7 +36,7 @@ const TYPES = {
   unreachable: 7,
   prohibit: 8,
 } as const
-export type RouteType = keyof typeof TYPES
+type RouteType = keyof typeof TYPES
 const NAMES = new Map(Object.entries(TYPES).map(([name, number]) => [number as number, name as RouteType]))
 const RTM_F_CLONED = 0x200
 
@@ -116,7 +116,7 @@ function gateway(w: Writer, via: Ip, family: Family): void {
     })
 }
 
-export interface RouteFilter {
+interface RouteFilter {
   readonly family: Family
   readonly table?: number
   readonly protocol?: number

@@ -21,7 +21,7 @@ export const NLM_F = {
 } as const
 
 /** Bits of an attribute's type: flags, and the type itself. */
-export const NLA_F_NESTED = 0x8000
+const NLA_F_NESTED = 0x8000
 export const NLA_TYPE_MASK = 0x3fff
 
 /** A request, all but its sequence number. `request` is set in its flags by the socket. */

@@ -12,12 +12,11 @@ import {
 } from '../../netlink/address.ts'
 import { isMissing } from '../../netlink/error.ts'
 import type { Message } from '../../netlink/wire.ts'
-import type { Change, Result } from '../carrier.ts'
 import { addressKind } from '../kinds/address.ts'
-import { noLink, putResult, removeResult, RtnetlinkCarrier } from './rtnetlink-carrier.ts'
+import { OnLinkCarrier } from './rtnetlink-carrier.ts'
 import type { Rtnetlink } from './rtnetlink.ts'
 
-export class AddressCarrier extends RtnetlinkCarrier<Address> {
+export class AddressCarrier extends OnLinkCarrier<Address> {
   constructor(session: Rtnetlink) {
     super(session, [RTM_ADDRESS.put, RTM_ADDRESS.remove])
   }
@@ -42,20 +41,13 @@ export class AddressCarrier extends RtnetlinkCarrier<Address> {
       : address({ link, ip: found.ip, length: found.length })
   }
 
-  async apply(changes: readonly Change<Address>[]): Promise<readonly Result[]> {
-    return this.batch(
-      changes,
-      (change): Message | Result => {
-        const { link, ip, length } = change.op === 'put' ? change.want : change.have
-        const linkIndex = this.session.indexOf(link)
-        if (linkIndex === undefined) return change.op === 'put' ? noLink(link) : removeResult(undefined)
-        if (change.op === 'remove') return removeAddress({ linkIndex, ip, length })
-        // No duplicate address detection: the address must serve at once.
-        const flags = familyOf(ip) === 'ipv6' ? { flags: IFA_F.noDad } : {}
-        return putAddress({ linkIndex, ip, length, ...flags })
-      },
-      (change, error) => (change.op === 'put' ? putResult(error, change.want.link) : removeResult(error)),
-    )
+  protected put({ ip, length }: Address, linkIndex: number): Message {
+    // No duplicate address detection: the address must serve at once.
+    const flags = familyOf(ip) === 'ipv6' ? { flags: IFA_F.noDad } : {}
+    return putAddress({ linkIndex, ip, length, ...flags })
+  }
+  protected remove({ ip, length }: Address, linkIndex: number): Message {
+    return removeAddress({ linkIndex, ip, length })
   }
 
   hear(type: number, body: Uint8Array): void {

@@ -11,12 +11,11 @@ import {
   RTM_NEIGHBOUR,
 } from '../../netlink/neighbour.ts'
 import type { Message } from '../../netlink/wire.ts'
-import type { Change, Result } from '../carrier.ts'
 import { fdbKey } from '../kinds/fdb.ts'
-import { noLink, putResult, removeResult, RtnetlinkCarrier } from './rtnetlink-carrier.ts'
+import { OnLinkCarrier } from './rtnetlink-carrier.ts'
 import type { Rtnetlink } from './rtnetlink.ts'
 
-export class FdbCarrier extends RtnetlinkCarrier<FdbEntry> {
+export class FdbCarrier extends OnLinkCarrier<FdbEntry> {
   constructor(session: Rtnetlink) {
     super(session, [RTM_NEIGHBOUR.put, RTM_NEIGHBOUR.remove])
   }
@@ -30,17 +29,11 @@ export class FdbCarrier extends RtnetlinkCarrier<FdbEntry> {
     )
   }
 
-  async apply(changes: readonly Change<FdbEntry>[]): Promise<readonly Result[]> {
-    return this.batch(
-      changes,
-      (change): Message | Result => {
-        const { link, mac, dst } = change.op === 'put' ? change.want : change.have
-        const linkIndex = this.session.indexOf(link)
-        if (linkIndex === undefined) return change.op === 'put' ? noLink(link) : removeResult(undefined)
-        return change.op === 'put' ? putFdb({ linkIndex, mac, dst }) : removeFdb({ linkIndex, mac, dst })
-      },
-      (change, error) => (change.op === 'put' ? putResult(error, change.want.link) : removeResult(error)),
-    )
+  protected put({ mac, dst }: FdbEntry, linkIndex: number): Message {
+    return putFdb({ linkIndex, mac, dst })
+  }
+  protected remove({ mac, dst }: FdbEntry, linkIndex: number): Message {
+    return removeFdb({ linkIndex, mac, dst })
   }
 
   hear(type: number, body: Uint8Array): void {

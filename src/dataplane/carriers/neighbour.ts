@@ -12,12 +12,11 @@ import {
   RTM_NEIGHBOUR,
 } from '../../netlink/neighbour.ts'
 import type { Message } from '../../netlink/wire.ts'
-import type { Change, Result } from '../carrier.ts'
 import { neighbourKey } from '../kinds/neighbour.ts'
-import { noLink, putResult, removeResult, RtnetlinkCarrier } from './rtnetlink-carrier.ts'
+import { OnLinkCarrier } from './rtnetlink-carrier.ts'
 import type { Rtnetlink } from './rtnetlink.ts'
 
-export class NeighbourCarrier extends RtnetlinkCarrier<Neighbour> {
+export class NeighbourCarrier extends OnLinkCarrier<Neighbour> {
   constructor(session: Rtnetlink) {
     super(session, [RTM_NEIGHBOUR.put, RTM_NEIGHBOUR.remove])
   }
@@ -34,17 +33,11 @@ export class NeighbourCarrier extends RtnetlinkCarrier<Neighbour> {
     )
   }
 
-  async apply(changes: readonly Change<Neighbour>[]): Promise<readonly Result[]> {
-    return this.batch(
-      changes,
-      (change): Message | Result => {
-        const { link, ip, mac } = change.op === 'put' ? change.want : change.have
-        const linkIndex = this.session.indexOf(link)
-        if (linkIndex === undefined) return change.op === 'put' ? noLink(link) : removeResult(undefined)
-        return change.op === 'put' ? putNeighbour({ linkIndex, ip, mac }) : removeNeighbour({ linkIndex, ip })
-      },
-      (change, error) => (change.op === 'put' ? putResult(error, change.want.link) : removeResult(error)),
-    )
+  protected put({ ip, mac }: Neighbour, linkIndex: number): Message {
+    return putNeighbour({ linkIndex, ip, mac })
+  }
+  protected remove({ ip }: Neighbour, linkIndex: number): Message {
+    return removeNeighbour({ linkIndex, ip })
   }
 
   hear(type: number, body: Uint8Array): void {

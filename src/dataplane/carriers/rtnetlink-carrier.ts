@@ -57,6 +57,26 @@ export abstract class RtnetlinkCarrier<T> implements Carrier<T>, Ear {
   }
 }
 
+/** Carries what lives on one link each: put or removed by one message that names the link by its index. */
+export abstract class OnLinkCarrier<T extends { readonly link: string }> extends RtnetlinkCarrier<T> {
+  protected abstract put(object: T, linkIndex: number): Message
+  protected abstract remove(object: T, linkIndex: number): Message
+
+  async apply(changes: readonly Change<T>[]): Promise<readonly Result[]> {
+    return this.batch(
+      changes,
+      (change): Message | Result => {
+        const object = change.op === 'put' ? change.want : change.have
+        const linkIndex = this.session.indexOf(object.link)
+        // With its link it went too.
+        if (linkIndex === undefined) return change.op === 'put' ? noLink(object.link) : done
+        return change.op === 'put' ? this.put(object, linkIndex) : this.remove(object, linkIndex)
+      },
+      (change, error) => (change.op === 'put' ? putResult(error, change.want.link) : removeResult(error)),
+    )
+  }
+}
+
 const isMessage = (attempt: Message | Result): attempt is Message => 'body' in attempt
 
 export const noLink = (link: string): Result => blocked(link, `there is no link ${link}`)

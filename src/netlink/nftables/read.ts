@@ -23,7 +23,7 @@ export interface TableFound {
   /** Sets, maps, objects and flowtables in it. */
   readonly others: number
 }
-export interface ChainFound extends ChainReply {
+interface ChainFound extends ChainReply {
   /** In order; undefined stands for a rule that we would not write. */
   readonly rules: readonly (NftRule | undefined)[]
 }

@@ -44,7 +44,7 @@ export const getTable = (table: TableName): Message =>
     w.attrText(NFTA_TABLE.name, table.name),
   )
 
-export interface TableReply {
+interface TableReply {
   readonly name: string
   /** enum nft_table_flags: dormant, owned by a process, … */
   readonly flags: number
@@ -178,7 +178,7 @@ export const listRules = (table: TableName): Message =>
     w.attrText(NFTA_RULE.table, table.name),
   )
 
-export interface RuleReply {
+interface RuleReply {
   readonly table: string
   readonly chain: string
   /** Undefined for a rule that we would not write. */
