@@ -1,7 +1,6 @@
 // Carries VXLAN devices. They are changed in place where the kernel takes it, and made anew only for another VNI,
 // port, group policy or family.
-import { isIPv4, type IPv4 } from '../../model/ip.ts'
-import { type Link, link } from '../../model/kernel.ts'
+import type { Link } from '../../model/kernel.ts'
 import { isMissing, isRefused, NetlinkError } from '../../netlink/error.ts'
 import {
   changeLink,
@@ -19,11 +18,11 @@ import { type Change, done, failed, type Result } from '../carrier.ts'
 import { isSameTunnel, linkKind } from '../kinds/link.ts'
 import { noLink, RtnetlinkCarrier } from './rtnetlink-carrier.ts'
 import type { Rtnetlink } from './rtnetlink.ts'
+import { describe, linkOf } from './vxlan-device.ts'
 
 const logger = log.from('link.ts')
 
 const AF_UNSPEC = 0
-const ANY = '0.0.0.0' as IPv4
 
 export class LinkCarrier extends RtnetlinkCarrier<Link> {
   /** Of the devices that we have put, whatever they are called now. */
@@ -42,29 +41,8 @@ export class LinkCarrier extends RtnetlinkCarrier<Link> {
       .filter((found) => found !== undefined)
   }
 
-  #read({ name, type, vxlan, mac, mtuBytes, up }: LinkInfo): Link | undefined {
-    if (type !== 'vxlan' || vxlan === undefined || mac === undefined) return undefined
-    const odd = [
-      vxlan.group === undefined ? '' : `remote ${vxlan.group}`,
-      vxlan.proxy === true ? 'proxy' : '',
-      vxlan.rsc === true ? 'rsc' : '',
-      vxlan.l2miss === true ? 'l2miss' : '',
-      vxlan.l3miss === true ? 'l3miss' : '',
-    ].filter((text) => text !== '')
-    const found = link({
-      name,
-      mac,
-      mtuBytes,
-      vxlan: {
-        vni: vxlan.vni,
-        port: vxlan.port ?? 0,
-        local: vxlan.local ?? ANY,
-        underlay: this.session.nameOf(vxlan.link) ?? '',
-        learning: vxlan.learning === true,
-        gbp: vxlan.gbp === true,
-      },
-    })
-    return { ...found, up, ...(odd.length === 0 ? {} : { unrecognised: odd.join(', ') }) }
+  #read(info: LinkInfo): Link | undefined {
+    return linkOf(info, (index) => this.session.nameOf(index))
   }
 
   async apply(changes: readonly Change<Link>[]): Promise<readonly Result[]> {
@@ -252,20 +230,3 @@ export class LinkCarrier extends RtnetlinkCarrier<Link> {
     if (links.has(info.name)) this.see(info.name, put, this.#read(info))
   }
 }
-
-const describe = ({ mac, mtuBytes, up, vxlan, unrecognised }: Link): string =>
-  [
-    up ? 'up' : 'down',
-    `MAC ${mac}`,
-    `MTU ${mtuBytes}`,
-    `VNI ${vxlan.vni}`,
-    `port ${vxlan.port}`,
-    `local ${vxlan.local}`,
-    `on ${vxlan.underlay}`,
-    vxlan.learning ? 'learning' : 'nolearning',
-    vxlan.gbp ? 'gbp' : '',
-    isIPv4(vxlan.local) ? '' : 'over IPv6',
-    unrecognised ?? '',
-  ]
-    .filter((text) => text !== '')
-    .join(', ')
