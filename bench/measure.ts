@@ -52,27 +52,74 @@ export interface Result extends Figure {
   readonly bench: string
   readonly ours: Summary
   readonly theirs: Summary | undefined
-  readonly ratio: number | undefined
-  readonly met: boolean | undefined
+  readonly ratio: Ratio | undefined
+  readonly verdict: Verdict | undefined
 }
+/** Of medians, with the interval in which nine of ten reruns of the same rounds would lie (bootstrap). */
+export interface Ratio {
+  readonly value: number
+  readonly low: number
+  readonly high: number
+}
+/** `unclear`: missed, but by less than the noise of this run. */
+export type Verdict = 'met' | 'unclear' | 'MISSED'
 
 export function judge(bench: string, figure: Figure): Result {
   const ours = summary(figure.heddle)
   const theirs = figure.beside === undefined ? undefined : summary(figure.beside.values)
-  const ratio = theirs === undefined ? undefined : ours.median / theirs.median
-  return { ...figure, bench, ours, theirs, ratio, met: isMet(figure.goal, ours.median, ratio) }
+  const ratio = figure.beside === undefined ? undefined : ratioOf(figure.heddle, figure.beside.values)
+  return { ...figure, bench, ours, theirs, ratio, verdict: verdictOf(figure.goal, ours.median, ratio) }
 }
 
-function isMet(goal: Goal | undefined, median: number, ratio: number | undefined): boolean | undefined {
-  const value = goal?.of === 'ratio' ? ratio : median
-  if (goal === undefined || value === undefined) return undefined
-  return value <= (goal.atMost ?? Infinity) && value >= (goal.atLeast ?? -Infinity)
+const RESAMPLES = 2000
+
+/** Rounds are drawn again with both of their sides: a busy spell had hit both. */
+export function ratioOf(ours: readonly number[], theirs: readonly number[]): Ratio {
+  const median = (values: readonly number[]) => percentile(values, 50)
+  const random = generator(1)
+  const ratios = Array.from({ length: RESAMPLES }, () => {
+    const rounds = ours.map(() => Math.floor(random() * ours.length))
+    const drawn = (values: readonly number[]) => rounds.map((round) => values[round] ?? NaN)
+    return median(drawn(ours)) / median(drawn(theirs))
+  })
+  return {
+    value: median(ours) / median(theirs),
+    low: percentile(ratios, 5),
+    high: percentile(ratios, 95),
+  }
+}
+
+function verdictOf(goal: Goal | undefined, median: number, ratio: Ratio | undefined): Verdict | undefined {
+  if (goal === undefined || (goal.of === 'ratio' && ratio === undefined)) return undefined
+  const { value, low, high } =
+    goal.of === 'ratio' && ratio ? ratio : { value: median, low: median, high: median }
+  const [most, least] = [goal.atMost ?? Infinity, goal.atLeast ?? -Infinity]
+  if (value <= most && value >= least) return 'met'
+  return low <= most && high >= least ? 'unclear' : 'MISSED'
+}
+
+/** Numbers in [0, 1) that a seed decides (mulberry32). */
+export function generator(from: number): () => number {
+  let state = from
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let t = Math.imul(state ^ (state >>> 15), 1 | state)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
+  }
 }
 
 const number = (value: number): string =>
   value >= 1000 ? value.toFixed(0) : value >= 100 ? value.toFixed(1) : value.toFixed(value < 1 ? 3 : 2)
 const spread = ({ median, least, most }: Summary): string =>
   least === most ? number(median) : `${number(median)} (${number(least)}–${number(most)})`
+
+const ratioText = ({ value, low, high }: Ratio): string =>
+  !Number.isFinite(value)
+    ? ''
+    : low === high
+      ? number(value)
+      : `${number(value)} (${number(low)}–${number(high)})`
 
 function goalText({ of, atMost, atLeast }: Goal): string {
   const bounds = [
@@ -90,9 +137,9 @@ export function table(results: readonly Result[]): string {
     spread(result.ours),
     result.theirs === undefined ? '' : spread(result.theirs),
     result.beside?.name ?? '',
-    result.ratio === undefined ? '' : number(result.ratio),
+    result.ratio === undefined ? '' : ratioText(result.ratio),
     result.goal === undefined ? '' : goalText(result.goal),
-    result.met === undefined ? '' : result.met ? 'met' : 'MISSED',
+    result.verdict ?? '',
   ])
   const head = ['what', 'unit', 'heddle', 'other', 'which is', 'ratio', 'goal', '']
   const widths = head.map((title, i) => Math.max(...[head, ...rows].map((row) => (row[i] ?? title).length)))

@@ -2,7 +2,7 @@
 // kind, restarts under traffic, kills of the embedded store in the middle of writes. Ends with a summary.
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { percentile } from '../bench/measure.ts'
+import { generator, percentile } from '../bench/measure.ts'
 import { pause } from '../bench/peers.ts'
 import { Changes } from '../test/support/changes.ts'
 import { flannelPart } from '../test/support/data-plane.ts'
@@ -142,15 +142,4 @@ function shuffled<T>(list: readonly T[]): T[] {
     if (a !== undefined && b !== undefined) [mixed[i], mixed[j]] = [b, a]
   }
   return mixed
-}
-
-/** Numbers in [0, 1) that a seed decides (mulberry32). */
-function generator(from: number): () => number {
-  let state = from
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
 }
