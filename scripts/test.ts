@@ -16,7 +16,9 @@ const sums = { passed: 0, failed: 0, skipped: 0 }
 step('Debian packages the tests need', () =>
   installDebianPackages(packagesIn(join(root, 'scripts', 'test-needs.txt'))),
 )
-step('peers built from source', buildPeers)
+// Only what lies in test/ meets peers.
+if (paths.length === 0 || paths.some((path) => path.startsWith('test')))
+  step('peers built from source', buildPeers)
 step('dist/heddle', () => buildIfStale(root))
 if (paths.length === 0) step('types, lint, format', () => run('scripts/check.ts'))
 runTests()

@@ -1,5 +1,6 @@
 // The life of flanneld from start to shutdown: find the store, the config and the interface, hold a lease, keep the
 // kernel as the leases say. The only place that wires rooms together. Nothing is removed at its end.
+import { readFileSync } from 'node:fs'
 import { openDataplane } from '../dataplane/open.ts'
 import { UnderlayWatch } from '../dataplane/underlay.ts'
 import type { ConfiguredBackend } from '../backend/list.ts'
@@ -31,15 +32,19 @@ export async function runDaemon(options: Options, signal: AbortSignal): Promise<
   const report = new Report()
   answerStatus(parts, options, report)
   try {
-    const store = parts.use(openStore(options, report))
+    const netlink = parts.use(NetlinkSocket.open('route'))
+    // Before anything is written anywhere: a host that can't be programmed takes no lease.
+    requireNetAdmin()
+    chooseHost(netlink, options)
+    const store = parts.use(openStore(options, report, signal))
     report.store = store
     logger.info(`Created subnet manager: ${store.name}`)
     report.phase = 'waiting for the network config'
     const configs = parts.use(new ConfigFollower(store, signal))
     const { config, backend } = await configs.first()
     logger.info(`Found network config - Backend type: ${backend.type}`)
-    const netlink = parts.use(NetlinkSocket.open('route'))
     const chosen = chooseHost(netlink, options)
+    announce(chosen)
     const identity = identify(chosen, macsOf(netlink), hasNexthops(netlink))
     const refusal = backend.refuses(identity.self([]))
     if (refusal !== undefined) throw new Error(`the ${backend.type} back end can't run here: ${refusal}`)
@@ -62,12 +67,13 @@ function answerStatus(parts: AsyncDisposableStack, options: Options, report: Rep
   if (socket !== '') parts.use(new StatusServer({ socket }, report, told))
 }
 
-function openStore(options: Options, report: Report): EtcdStore {
+function openStore(options: Options, report: Report, signal: AbortSignal): EtcdStore {
   return new EtcdStore({
     ...etcdAccess(options),
     prefix: options['etcd-prefix'],
     renewMarginMinutes: options['subnet-lease-renew-margin'],
     report: (error) => {
+      if (signal.aborted) return
       if (error === undefined) logger.info('the store answers again')
       else {
         report.storeTroubles.increment({ code: error.code })
@@ -84,11 +90,22 @@ function chooseHost(netlink: NetlinkSocket, options: Options): Chosen {
     publicIp: options['public-ip'],
   })
   if (typeof chosen === 'string') throw new Error(`no interface for traffic between hosts: ${chosen}`)
-  logger.info(`Using interface with name ${chosen.link} and address ${chosen.ipv4}`)
-  if (chosen.publicIp === chosen.ipv4)
-    logger.info(`Defaulting external address to interface address (${chosen.ipv4})`)
-  else logger.info(`Using ${chosen.publicIp} as external address`)
   return chosen
+}
+
+function announce({ link, ipv4, publicIp }: Chosen): void {
+  logger.info(`Using interface with name ${link} and address ${ipv4}`)
+  if (publicIp === ipv4) logger.info(`Defaulting external address to interface address (${ipv4})`)
+  else logger.info(`Using ${publicIp} as external address`)
+}
+
+/** CAP_NET_ADMIN of linux/capability.h. */
+const CAP_NET_ADMIN = 12n
+
+function requireNetAdmin(): void {
+  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0'
+  if (((BigInt(`0x${effective}`) >> CAP_NET_ADMIN) & 1n) === 0n)
+    throw new Error('flanneld needs root or CAP_NET_ADMIN to program the kernel: run it as root')
 }
 
 /** What is ours in the kernel: the back end's devices, our tables, routes into the cluster's networks, former ones too. */

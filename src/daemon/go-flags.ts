@@ -8,16 +8,19 @@ export interface FlagSpec {
 }
 export type FlagValue = string | boolean | number | readonly string[]
 
+export interface CommandLine {
+  readonly given: ReadonlyMap<string, FlagValue>
+  /** The first word that is no flag, and all behind it: Go's flag package leaves them unread. */
+  readonly unread: readonly string[]
+}
+
 /** What the command line said, by flag name; or a sentence about the first thing wrong with it. */
-export function parseGoFlags(
-  specs: readonly FlagSpec[],
-  args: readonly string[],
-): Map<string, FlagValue> | string {
+export function parseGoFlags(specs: readonly FlagSpec[], args: readonly string[]): CommandLine | string {
   const byName = new Map(specs.map((spec) => [spec.name, spec]))
   const given = new Map<string, FlagValue>()
   for (let i = 0; i < args.length; i++) {
     const word = args[i] ?? ''
-    if (word === '--' || !word.startsWith('-') || word === '-') break
+    if (word === '--' || !word.startsWith('-') || word === '-') return { given, unread: args.slice(i) }
     const [, name = '', equals] = /^--?([^=]*)(=[\s\S]*)?$/.exec(word) ?? []
     const spec = byName.get(name)
     if (name === '' || name.startsWith('-')) return `bad flag syntax: ${word}`
@@ -37,7 +40,7 @@ export function parseGoFlags(
         : value,
     )
   }
-  return given
+  return { given, unread: [] }
 }
 
 /** One value as Go reads it; undefined if it is none of the type. A repeatable flag gets one element. */

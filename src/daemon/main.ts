@@ -31,13 +31,14 @@ export async function flanneldMain(args: readonly string[]): Promise<number> {
   for (const note of notes) logger.error(note)
   const stop = stopOnSignal()
   logger.info(`heddle ${VERSION}, options: ${describeOptions(options)}`)
-  using _ = log
   try {
     const { runDaemon } = await import('./daemon.ts')
     await runDaemon(options, stop)
+    log[Symbol.dispose]()
     logger.info('Exiting cleanly...')
     return 0
   } catch (error) {
+    log[Symbol.dispose]()
     if (stop.aborted) return 0
     logger.error(error instanceof Error ? error.message : String(error))
     return 1

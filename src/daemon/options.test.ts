@@ -35,6 +35,10 @@ describe('Go flag syntax', () => {
   test('parsing stops at -- and at the first other word', () => {
     expect(options(['--', '--ip-masq'])['ip-masq']).toBe(false)
     expect(options(['word', '--ip-masq'])['ip-masq']).toBe(false)
+    expect(parseOptions(['--ip-masq', 'true', '--iface=eth0'], {})).toMatchObject({
+      kind: 'options',
+      notes: [expect.stringContaining('true --iface=eth0')],
+    })
   })
 
   test('a repeated flag collects, an int reads as Go reads it', () => {
@@ -64,7 +68,7 @@ describe('Go flag syntax', () => {
         }),
         (args) => {
           const parsed = parseGoFlags(OPTIONS, args)
-          return typeof parsed === 'string' ? parsed.length > 0 : parsed instanceof Map
+          return typeof parsed === 'string' ? parsed.length > 0 : parsed.given instanceof Map
         },
       ),
     )
@@ -110,6 +114,8 @@ describe('options', () => {
     [['--subnet-lease-renew-margin=0'], '1 to 1439'],
     [['--subnet-lease-renew-margin=1440'], '1 to 1439'],
     [['--healthz-port=65536'], '65535'],
+    [['--public-ip=foo'], 'IPv4'],
+    [['--iface-can-reach=foo'], 'IP address'],
   ])('%j is refused with a sentence', (args, word) => expect(refusal(args)).toContain(word))
 
   test('a part not built, given at its default, is no offence', () => {

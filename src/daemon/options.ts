@@ -1,5 +1,6 @@
 // The one table of flanneld's options: upstream's flags (flannel-compat 1.1), heddle's own, and those of parts
 // not built yet, which are known and refused. Flags beat FLANNELD_* environment beats defaults. Pure.
+import { parseIp, parseIPv4 } from '../model/ip.ts'
 import { invalid, parseFlagValue, parseGoFlags, type FlagSpec, type FlagValue } from './go-flags.ts'
 
 interface Option extends FlagSpec {
@@ -192,9 +193,14 @@ export function parseOptions(
   environment: Readonly<Record<string, string | undefined>>,
 ): Parsed {
   if (args.some((word) => /^--?(h|help)$/.test(word))) return { kind: 'help' }
-  const given = parseGoFlags(OPTIONS, args)
-  if (typeof given === 'string') return { kind: 'refused', reason: given }
+  const line = parseGoFlags(OPTIONS, args)
+  if (typeof line === 'string') return { kind: 'refused', reason: line }
+  const { given, unread } = line
   const notes: string[] = []
+  if (unread.length > 0)
+    notes.push(
+      `nothing is read from ${JSON.stringify(unread[0])} on: ${unread.join(' ')} (a boolean flag takes its value only with =)`,
+    )
   const values: Record<string, FlagValue> = {}
   for (const option of OPTIONS as readonly Option[]) {
     const name = environmentName(option.name)
@@ -220,6 +226,10 @@ function outOfRange(o: Options): string | undefined {
   const margin = o['subnet-lease-renew-margin']
   if (margin < 1 || margin > 1439)
     return `-subnet-lease-renew-margin ${margin}: a lease lives 1440 minutes; want 1 to 1439`
+  if (o['public-ip'] !== '' && parseIPv4(o['public-ip']) === undefined)
+    return `-public-ip ${o['public-ip']} is not an IPv4 address`
+  if (o['iface-can-reach'] !== '' && parseIp(o['iface-can-reach']) === undefined)
+    return `-iface-can-reach ${o['iface-can-reach']} is not an IP address`
   if ((o['etcd-keyfile'] === '') !== (o['etcd-certfile'] === ''))
     return '-etcd-keyfile and -etcd-certfile go together: give both, or neither for TLS without a client certificate'
   const port = o['healthz-port']
@@ -229,7 +239,8 @@ function outOfRange(o: Options): string | undefined {
 export function helpText(): string {
   const lines = (OPTIONS as readonly Option[]).map((option) => {
     const shown = option.type === 'bool' ? '' : ` ${option.type === 'strings' ? 'text' : option.type}`
-    const preset = String(option.default) === '' ? '' : ` (default ${String(option.default)})`
+    const unit = option.type === 'duration' ? 's' : ''
+    const preset = String(option.default) === '' ? '' : ` (default ${String(option.default)}${unit})`
     return `  -${option.name}${shown}\n    \t${option.help}${preset}${option.refused === undefined ? '' : ' [not built yet]'}`
   })
   return `Usage: flanneld [flags]\n\n${lines.join('\n')}\n\nEvery flag may also be given as FLANNELD_<FLAG> in the environment; flags win.\n`

@@ -8,7 +8,8 @@ import { Budget } from './budget.ts'
 import type { Source } from './desired.ts'
 import { persist } from './pause.ts'
 import type { Drift, Failure, Report } from './report.ts'
-import { type AnyLedger, PLURALS, Rounds } from './rounds.ts'
+import { type AnyLedger, Rounds } from './rounds.ts'
+import { pluralOf } from './repair-log.ts'
 
 const logger = log.from('reconciler.ts')
 
@@ -57,7 +58,7 @@ export class Reconciler implements AsyncDisposable {
     this.#tasks = [
       this.#supervised('reconciling', () => this.#run()),
       ...ledgers.map((ledger) =>
-        this.#supervised(`hearing of changed ${PLURALS[ledger.kind.name]}`, () => this.#listen(ledger)),
+        this.#supervised(`hearing of changed ${pluralOf(ledger.kind.name)}`, () => this.#listen(ledger)),
       ),
     ]
   }

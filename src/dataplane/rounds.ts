@@ -4,6 +4,7 @@ import type { KernelObject, KindName } from '../model/kernel.ts'
 import { log } from '../sys/log.ts'
 import type { Ledger } from './ledger.ts'
 import { pauseMsAfter } from './pause.ts'
+import { pluralOf, RepairLog } from './repair-log.ts'
 import type { Failure } from './report.ts'
 import type { Cause, Ripple } from './ripple.ts'
 
@@ -11,16 +12,6 @@ const logger = log.from('reconciler.ts')
 
 /** News of one kind that are told apart in the log in one round. */
 const MOST_TOLD = 3
-
-export const PLURALS: Readonly<Record<KindName, string>> = {
-  link: 'links',
-  address: 'addresses',
-  route: 'routes',
-  neighbour: 'neighbours',
-  fdb: 'FDB entries',
-  nexthop: 'nexthops',
-  'nft-table': 'nf_tables tables',
-}
 
 /** A ledger whatever its kind: its own sort of object only matters inside it. */
 export type AnyLedger = Omit<Ledger<KernelObject>, 'heed'> & {
@@ -39,6 +30,7 @@ export class Rounds {
   readonly ledgers: readonly AnyLedger[]
   readonly #byKind: ReadonlyMap<KindName, AnyLedger>
   readonly #blind = new Map<KindName, Blind>()
+  readonly #repairLog = new RepairLog()
 
   constructor(ledgers: readonly AnyLedger[]) {
     this.ledgers = inOrder(ledgers)
@@ -105,7 +97,8 @@ export class Rounds {
 
   /** All puts in order, each acknowledged; then the removals backwards: nothing goes before its successor is in. */
   async round(mayRemove: boolean, signal: AbortSignal): Promise<void> {
-    const repairs = this.repairs()
+    const started = performance.now()
+    const repairs = this.ledgers.map(({ count }) => count.repairs)
     const seen = new Set<AnyLedger>()
     for (const ledger of this.ledgers)
       if (this.#mayTry(ledger, performance.now()))
@@ -117,7 +110,11 @@ export class Rounds {
       if (!mayRemove || (await this.#attempt(ledger, signal, () => this.#remove(ledger, signal))))
         this.#blind.delete(ledger.kind.name)
     }
-    this.#tell(this.repairs() - repairs)
+    this.#repairLog.tell(
+      this.ledgers.map(({ kind, count }, i) => [kind.name, count.repairs - (repairs[i] ?? 0)]),
+      performance.now() - started,
+    )
+    this.#tellNews()
   }
 
   async #put(ledger: AnyLedger, signal: AbortSignal): Promise<void> {
@@ -151,25 +148,24 @@ export class Rounds {
       const pauseMs = pauseMsAfter(tries)
       this.#blind.set(kind, { tries, reason, nextTryMs: performance.now() + pauseMs })
       ledger.mark('theirs')
-      logger.warning(`${PLURALS[kind]} are in an unknown state (${reason}); looking again in ${pauseMs} ms`, {
-        key: `blind ${kind}`,
-      })
+      logger.warning(
+        `${pluralOf(kind)} are in an unknown state (${reason}); looking again in ${pauseMs} ms`,
+        {
+          key: `blind ${kind}`,
+        },
+      )
       return false
     }
   }
 
-  #tell(repaired: number): void {
-    if (repaired > 0) {
-      const objects = repaired === 1 ? 'one kernel object' : `${repaired} kernel objects`
-      logger.info(`repaired ${objects} that others had changed or removed`, { key: 'repaired' })
-    }
+  #tellNews(): void {
     for (const ledger of this.ledgers) {
       const { name } = ledger.kind
       const news = ledger.takeNews()
       for (const { key, source, reason } of news.slice(0, MOST_TOLD))
         logger.warning(`${name} ${key} (${source || 'to be removed'}): ${reason}`)
       if (news.length > MOST_TOLD)
-        logger.warning(`${news.length - MOST_TOLD} more ${PLURALS[name]} are in trouble`, {
+        logger.warning(`${news.length - MOST_TOLD} more ${pluralOf(name)} are in trouble`, {
           key: `more ${name}`,
         })
     }

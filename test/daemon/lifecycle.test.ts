@@ -108,6 +108,19 @@ describe('the command line', () => {
       expect(stderr).toMatch(/^flanneld: .*\w+ \w+.*\n$/)
     })
 
+  test('without CAP_NET_ADMIN it says so and leases nothing', () => {
+    const args = [
+      '--bounding-set=-net_admin',
+      FLANNELD,
+      '--etcd-endpoints=http://127.0.0.1:1',
+      '--status-socket=',
+    ]
+    const { status, stderr } = spawnSync('setpriv', args, { encoding: 'utf8', timeout: 20_000 })
+    expect(status).toBe(1)
+    expect(stderr).toContain('CAP_NET_ADMIN')
+    expect(stderr).not.toContain('subnet manager')
+  })
+
   for (const flag of ['--version', '--help', '-h'])
     test(`${flag} tells on stderr and ends with 0`, () => {
       const { status, stdout, stderr } = run(flag)
