@@ -92,18 +92,26 @@ for (const kind of ETCD_KINDS)
       }
     }, 30_000)
 
-    test('is lost to another host in a wiped store, though its key has the revision that ours had', async () => {
-      await using t = await started(kind)
-      const before = await t.world.get(KEY)
-      t.world.line.cut()
-      await t.world.server.wipe()
-      await t.world.server.up()
-      await t.world.put(KEY, leaseValue('9.9.9.9'))
-      expect((await t.world.get(KEY))?.modRevision).toBe(before?.modRevision ?? 0n)
-      t.world.line.mend()
-      expect(await t.changes.until(() => true)).toBe('lost')
-      expect((await t.world.get(KEY))?.value).toBe(leaseValue('9.9.9.9'))
-    }, 30_000)
+    for (const followed of [true, false])
+      test(`is lost to another host in a wiped store, though its key has the revision that ours had${followed ? '' : ', and we had not seen ours there yet'}`, async () => {
+        await using t = await started(kind)
+        if (followed) {
+          // Only who follows it puts it again.
+          await t.world.remove(KEY)
+          await t.changes.until((change) => change !== 'lost')
+        }
+        t.world.line.cut()
+        const revision = (await t.world.get(KEY))?.modRevision ?? 0n
+        await t.world.server.wipe()
+        await t.world.server.up()
+        // The first write to a store has revision 2.
+        for (let i = 2n; i < revision; i++) await t.world.put('/elsewhere', 'x')
+        await t.world.put(KEY, leaseValue('9.9.9.9'))
+        expect((await t.world.get(KEY))?.modRevision).toBe(revision)
+        t.world.line.mend()
+        expect(await t.changes.until(() => true)).toBe('lost')
+        expect((await t.world.get(KEY))?.value).toBe(leaseValue('9.9.9.9'))
+      }, 30_000)
 
     test('takes new attributes under the same subnet, also when the store is away for a while', async () => {
       await using t = await started(kind)

@@ -3,7 +3,7 @@ import { StoreError } from '../store.ts'
 import type { Channel } from './channel.ts'
 import type { Trouble } from './client.ts'
 import type { History, Mark } from './history.ts'
-import { oneKey, read, type KeyRange, type KeyValue } from './kv.ts'
+import { isSame, oneKey, read, type KeyRange, type KeyValue } from './kv.ts'
 import { Backoff } from './wait.ts'
 import { watch, type KeyEvent } from './watch.ts'
 
@@ -103,9 +103,6 @@ async function continues(
   const remembers = witness === 'empty' ? keys.length === 0 : isSame(keys[0], witness)
   return history.answered(mark, at, !remembers) && place.history === history.name
 }
-
-const isSame = (a: KeyValue | undefined, b: KeyValue): boolean =>
-  a?.modRevision === b.modRevision && a.lease === b.lease && a.value === b.value
 
 function advanced(place: Place, events: readonly KeyEvent[]): Place {
   let { revision, witness } = place

@@ -60,6 +60,10 @@ export const keyValueOf = (kv: WireKeyValue | undefined): KeyValue => ({
   lease: kv?.lease ?? 0n,
 })
 
+/** The same write of one key, as far as can be told across histories: an etcd lease's id is hardly ever given twice. */
+export const isSame = (a: KeyValue | undefined, b: KeyValue): boolean =>
+  a?.modRevision === b.modRevision && a.lease === b.lease && a.value === b.value
+
 /** The keys of a range as they are now (linearizable) or were at `revision`. */
 export async function read(
   channel: Channel,

@@ -6,7 +6,7 @@ import { StoreError, type LeaseWish, type OwnLease } from '../store.ts'
 import { heldOf, type Held } from './acquire.ts'
 import { persist, type Client } from './client.ts'
 import { follow, type Followed } from './follow.ts'
-import { createdBefore, oneKey, put, read, transact, unchanged, type KeyValue } from './kv.ts'
+import { createdBefore, isSame, oneKey, put, read, transact, unchanged, type KeyValue } from './kv.ts'
 import { grant, keepAlive } from './lease.ts'
 import { Backoff, untilAborted } from './wait.ts'
 
@@ -98,13 +98,10 @@ export class EtcdOwnLease implements OwnLease {
   async #guard(): Promise<void> {
     const { channel, history, trouble } = this.#client
     const slowly = new Backoff(100, REPAIR_MAX_MS)
-    let known = ''
     let repairedAt = -Infinity
     const key = oneKey(this.#held.kv.key)
     for await (const seen of follow(channel, history, key, trouble('own lease'), this.#life.signal)) {
-      const before = known
-      if (seen.kind === 'list') known = seen.history
-      if (!this.#isNews(seen) && (before === '' || before === known)) continue
+      if (!this.#isNews(seen)) continue
       if (performance.now() - repairedAt > REPAIR_MAX_MS) slowly.reset()
       else await slowly.pause(this.#life.signal)
       await this.#restore()
@@ -115,8 +112,10 @@ export class EtcdOwnLease implements OwnLease {
 
   /** Whether that is something else than what we know already. */
   #isNews(seen: Followed): boolean {
-    const { modRevision } = this.#held.kv
-    if (seen.kind === 'list') return seen.keys[0]?.modRevision !== modRevision
+    const { kv } = this.#held
+    // Its revision alone says nothing: the list may be of another history than what we hold.
+    if (seen.kind === 'list') return !isSame(seen.keys[0], kv)
+    const { modRevision } = kv
     return seen.events.some((e) => (e.kind === 'put' ? e.kv.modRevision : e.modRevision) > modRevision)
   }
 
