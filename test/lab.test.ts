@@ -208,6 +208,14 @@ describe('an ordinary user', () => {
   })
 })
 
+test('a holder that is slow to begin is waited for, though the log holds the word of one before', async () => {
+  await using lab = new Lab({ user: true })
+  lab.up('--hosts', '1', '--pods', '1')
+  process.kill(lab.pid('holder'), 'SIGKILL')
+  const path = lab.toolsInFront({ unshare: '#!/bin/sh\nsleep 0.5\nexec /usr/bin/unshare "$@"\n' })
+  expect(lab.within(['env', `PATH=${path}`], 'up', '--json')).toMatchObject({ status: 0, stderr: '' })
+})
+
 test('an `up` with a new build puts it in place of the old one', async () => {
   await using lab = new Lab({ user: true })
   const pids = (report: LabReport) => [report.store.pid, report.hosts[0]?.daemon.pid]

@@ -14,7 +14,7 @@ import { join, resolve } from 'node:path'
 import { writeFileAtomically } from '../sys/files.ts'
 import { LabError } from './error.ts'
 import type { LabParameters } from './plan.ts'
-import { isAlive, ownStartTicks, type ProcessRecord } from './process.ts'
+import { isAlive, ownRecord, type ProcessRecord } from './process.ts'
 
 /** The first file of a lab to come and the last to go: says that the directory is a lab's. */
 export interface LabRecord {
@@ -127,7 +127,7 @@ export class LabDirectory {
   lock(command: string): Disposable {
     const path = join(this.path, 'lock')
     const mine = `${path}.${process.pid}`
-    writeFileSync(mine, JSON.stringify({ command, pid: process.pid, startTicks: ownStartTicks() }))
+    writeFileSync(mine, JSON.stringify({ command, ...ownRecord() }))
     try {
       for (;;) {
         if (tryLink(mine, path)) return { [Symbol.dispose]: () => rmSync(path, { force: true }) }

@@ -5,11 +5,13 @@ import { readFileSync } from 'node:fs'
 import type { LabDirectory } from './directory.ts'
 import { LabError } from './error.ts'
 import { executable } from './executable.ts'
-import { endProcesses, HOLDER, isAlive, startProcess } from './process.ts'
+import { endProcesses, HOLDER, isAlive, ownRecord, startProcess, type ProcessRecord } from './process.ts'
 import { lastLines, until } from './wait.ts'
 
 const READY_MS = 10_000
-const HOLDING = 'holding the namespaces of a lab'
+/** Names the process: the log may hold the word of one before it. */
+const holding = ({ pid, startTicks }: ProcessRecord): string =>
+  `process ${pid}, begun at ${startTicks}, holds the namespaces of a lab`
 /** capabilities(7). */
 const CAP_NET_ADMIN = 12n
 const CAP_SYS_ADMIN = 21n
@@ -50,7 +52,7 @@ export async function ensureHolder(directory: LabDirectory, id: string, signal: 
   await until(
     () => {
       if (!isAlive(record)) throw refusal(directory)
-      return lastLines(directory.log(HOLDER)).includes(HOLDING) ? true : undefined
+      return lastLines(directory.log(HOLDER)).includes(holding(record)) ? true : undefined
     },
     { deadlineMs: READY_MS, signal, late: () => refusal(directory).message },
   )
@@ -58,7 +60,7 @@ export async function ensureHolder(directory: LabDirectory, id: string, signal: 
 
 /** `heddle lab hold`: keeps the namespaces it was started in until it is ended. */
 export function hold(): Promise<never> {
-  console.log(HOLDING)
+  console.log(holding(ownRecord()))
   return new Promise<never>(() => void setInterval(() => undefined, 2 ** 31 - 1))
 }
 

@@ -72,6 +72,7 @@ async function upHereOrInside(call: LabCall, record: LabRecord): Promise<Told<La
   await ensureOuterRelay(directory, record.id, plan, signal)
   const way = wayInside(directory, record)
   if (way !== undefined) return { kind: 'told', code: await runInside(directory, record.id, way, call.words) }
+  if (!mayDirectly()) throw holderGone()
   // Nobody is left where the names were bound before.
   const here = { ...record, mountNamespace: ownMountNamespace() }
   if (here.mountNamespace !== record.mountNamespace) directory.writeRecord(here)
@@ -137,13 +138,16 @@ async function inside<T>(
     if (!mayDirectly())
       throw call.directory.process(HOLDER) === undefined
         ? new LabError('refused', `the lab in ${call.directory.path} is root's; only root can look into it`)
-        : new LabError(
-            'not-up',
-            'the process that held this lab is gone, and the lab with it; `heddle lab up` makes it anew, `heddle lab down` removes what is left',
-          )
+        : holderGone()
   }
   return told(await work(record, planOf(record.parameters)))
 }
+
+const holderGone = (): LabError =>
+  new LabError(
+    'not-up',
+    'the process that held this lab is gone, and the lab with it; `heddle lab up` makes it anew, `heddle lab down` removes what is left',
+  )
 
 const told = <T>(facts: T): Told<T> => ({ kind: 'facts', facts })
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { randomBytes } from 'node:crypto'
 import { Namespace } from '../sys/namespace.ts'
-import { endProcess, endProcesses, isAlive, labProcesses, ownStartTicks, startProcess } from './process.ts'
+import { endProcess, endProcesses, isAlive, labProcesses, ownRecord, startProcess } from './process.ts'
 
 let directory = ''
 beforeAll(() => (directory = mkdtempSync(join(tmpdir(), 'heddle-lab-test-'))))
@@ -42,7 +42,7 @@ describe('processes of a lab', () => {
   })
 
   test('are not believed by their id alone', () => {
-    const record = { pid: process.pid, startTicks: ownStartTicks() }
+    const record = ownRecord()
     expect(isAlive(record)).toBe(true)
     expect(isAlive({ ...record, startTicks: record.startTicks - 1 })).toBe(false)
     // Would end this very process if it were believed.

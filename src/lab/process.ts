@@ -77,7 +77,10 @@ export function startTicksOf(pid: number): number | undefined {
   return fields === undefined || fields[0] === 'Z' || fields[0] === 'X' ? undefined : Number(fields[19])
 }
 
-export const ownStartTicks = (): number => startTicksOf(process.pid) ?? 0
+export const ownRecord = (): ProcessRecord => ({
+  pid: process.pid,
+  startTicks: startTicksOf(process.pid) ?? 0,
+})
 export const isAlive = (record: ProcessRecord): boolean => startTicksOf(record.pid) === record.startTicks
 
 function readProc(name: string): string | undefined {

@@ -5,6 +5,7 @@ import {
   chownSync,
   copyFileSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -12,6 +13,7 @@ import {
   renameSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -68,6 +70,15 @@ export class Lab implements AsyncDisposable {
     const done = spawnSync(first, rest, { encoding: 'utf8', timeout: COMMAND_MS, cwd: this.#folder })
     this.#look()
     return done
+  }
+
+  /** A PATH in which these scripts come before the tools of their names. */
+  toolsInFront(scripts: Readonly<Record<string, string>>): string {
+    const directory = join(this.#folder, 'tools')
+    mkdirSync(directory)
+    for (const [name, script] of Object.entries(scripts))
+      writeFileSync(join(directory, name), script, { mode: 0o755 })
+    return `${directory}:${process.env['PATH'] ?? ''}`
   }
 
   // The facts of commands that must succeed.
