@@ -208,6 +208,29 @@ describe('an ordinary user', () => {
   })
 })
 
+// Without a network namespace of its own; with one, and without a mount namespace; with both.
+for (const flags of ['-Ur', '-Urn', '-Urm', '-Urnm'])
+  test(`root of a user namespace made by unshare ${flags} has a lab, and nothing is left of it`, async () => {
+    await using lab = new Lab({ user: true })
+    const script =
+      '"$0" lab up --json --hosts 1 --pods 1 --dir "$1" && "$0" lab check --dir "$1" && "$0" lab down --dir "$1"'
+    const done = lab.inUserNamespace(flags, script)
+    expect(done).toMatchObject({ status: 0, stdout: expect.stringContaining('the lab is gone') })
+    expect(lab.remains()).toEqual([])
+  })
+
+test('a start that is refused before anything is begun says so in a sentence, and leaves nothing', async () => {
+  await using lab = new Lab({ user: true })
+  const path = lab.toolsInFront({
+    unshare: '#!/bin/sh\necho unshare failed: Operation not permitted >&2\nexit 1\n',
+  })
+  const { status, stderr } = lab.within(['env', `PATH=${path}`], 'up')
+  expect(status).toBe(1)
+  expect(stderr).toContain('does not let an ordinary user make user namespaces')
+  expect(stderr).not.toContain('0 processes')
+  expect(lab.remains()).toEqual([])
+})
+
 test('a holder that is slow to begin is waited for, though the log holds the word of one before', async () => {
   await using lab = new Lab({ user: true })
   lab.up('--hosts', '1', '--pods', '1')

@@ -2,6 +2,8 @@
 // threads can't enter one, so util-linux's unshare makes it around a holder: a process that does nothing but keep it.
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { CLONE_NEWNET, isSysError, mount, MS, setns } from '../sys/libc.ts'
+import { Namespace } from '../sys/namespace.ts'
 import type { LabDirectory } from './directory.ts'
 import { LabError } from './error.ts'
 import { executable } from './executable.ts'
@@ -16,12 +18,32 @@ const holding = ({ pid, startTicks }: ProcessRecord): string =>
 const CAP_NET_ADMIN = 12n
 const CAP_SYS_ADMIN = 21n
 
-/** Root, or inside a holder's namespaces: no holder needed. */
+/** Root of the namespaces we are in, or inside a holder's: no holder needed. */
 export function mayDirectly(): boolean {
   if (process.geteuid?.() !== 0) return false
   const match = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))
   const effective = BigInt(`0x${match?.[1] ?? '0'}`)
-  return [CAP_NET_ADMIN, CAP_SYS_ADMIN].every((bit) => ((effective >> bit) & 1n) === 1n)
+  const capable = [CAP_NET_ADMIN, CAP_SYS_ADMIN].every((bit) => ((effective >> bit) & 1n) === 1n)
+  return capable && mayReturn() && mayMount()
+}
+
+/** Root of a user namespace (`unshare -Ur`) may leave a network namespace that it does not own, and not come back. */
+function mayReturn(): boolean {
+  using here = Namespace.current()
+  return isPermitted(() => setns(here.fd, CLONE_NEWNET))
+}
+
+/** Mounting nothing is refused as such (EINVAL) where mounting is allowed at all. */
+const mayMount = (): boolean => isPermitted(() => mount('', '/', 'none', MS.bind))
+
+function isPermitted(act: () => void): boolean {
+  try {
+    act()
+  } catch (error) {
+    if (isSysError(error, 'EPERM')) return false
+    if (!isSysError(error, 'EINVAL')) throw error
+  }
+  return true
 }
 
 /** Starts the holder unless it is alive, and waits until its namespaces can be entered. */

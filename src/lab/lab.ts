@@ -17,6 +17,7 @@ import { HOLDER } from './process.ts'
 import { checkEtcd, ensureOuterRelay, enterForGood } from './store.ts'
 import { bringUp, proveLab } from './up.ts'
 import { ifInterrupted } from './wait.ts'
+import { count } from './words.ts'
 
 export interface LabCall {
   readonly directory: LabDirectory
@@ -51,18 +52,25 @@ export async function labUp(call: LabCall, asked: Partial<LabParameters>): Promi
   try {
     const done = await upHereOrInside(call, record)
     ifInterrupted(signal)
+    if (done.kind === 'told' && done.code !== 0 && isToBeUndone(directory, record, signal)) await undo(call)
     return done
   } catch (error) {
-    const refused = error instanceof LabError && error.code === 'refused'
-    if (!record.complete && (signal.aborted || refused)) {
-      call.progress.working('down', 'removing what was begun')
-      const down = await takeDown(directory)
-      call.progress.done('down', `${down.processes} processes and ${down.namespaces} namespaces removed`)
-    }
+    if (isToBeUndone(directory, record, signal)) await undo(call)
     // Whatever was waited for has its own way to say that it was interrupted.
     ifInterrupted(signal)
     throw error
   }
+}
+
+/** What was interrupted, and what failed before its store was begun: there is nothing to look at. */
+const isToBeUndone = (directory: LabDirectory, record: LabRecord, signal: AbortSignal): boolean =>
+  !record.complete && (signal.aborted || directory.process('store') === undefined)
+
+async function undo({ directory, progress }: LabCall): Promise<void> {
+  progress.working('down', 'removing what was begun')
+  const { processes, namespaces } = await takeDown(directory)
+  if (processes + namespaces > 0)
+    progress.done('down', `${count(processes, 'process')} and ${count(namespaces, 'namespace')} removed`)
 }
 
 async function upHereOrInside(call: LabCall, record: LabRecord): Promise<Told<LabReport>> {

@@ -20,6 +20,7 @@ import {
 } from './store.ts'
 import { connectUnderlay } from './underlay.ts'
 import { each, until } from './wait.ts'
+import { count } from './words.ts'
 import { parsePrefix } from '../model/prefix.ts'
 import { LabError } from './error.ts'
 
@@ -178,5 +179,3 @@ function limit(most: number): <T>(work: () => Promise<T>) => Promise<T> {
     }
   }
 }
-
-const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`

@@ -93,3 +93,11 @@ test('after disposal it is refused by name', () => {
   namespace[Symbol.dispose]()
   expect(() => namespace.run(here)).toThrow('closed already')
 })
+
+test('where there would be no way home, making one is refused and not begun', () => {
+  const program = `
+    const { Namespace } = await import('${import.meta.dirname}/namespace.ts')
+    try { Namespace.create() } catch (error) { console.log(error.message) }`
+  const done = spawnSync('unshare', ['-Ur', process.execPath, '-e', program], { encoding: 'utf8' })
+  expect(done).toMatchObject({ status: 0, stdout: 'setns: EPERM (Operation not permitted)\n' })
+})

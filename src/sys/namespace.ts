@@ -112,6 +112,8 @@ export class Namespace implements Disposable {
 function makeNamespace(): number {
   const home = open(OWN, O.readOnly)
   try {
+    // Refused where there would be no way back: to root of a user namespace that does not own this one.
+    setns(home, CLONE_NEWNET)
     unshare(CLONE_NEWNET)
     try {
       return open(OWN, O.readOnly)

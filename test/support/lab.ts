@@ -25,6 +25,7 @@ import { HEDDLE } from './executable.ts'
 
 /** nobody and nogroup, as everywhere. */
 const NOBODY = 65534
+const AS_NOBODY = ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups']
 const COMMAND_MS = 60_000
 
 export interface Outcome {
@@ -54,7 +55,7 @@ export class Lab implements AsyncDisposable {
     const [verb = '', ...rest] = words
     const args = ['lab', verb, ...(dir ? ['--dir', this.directory] : []), ...rest]
     return this.#user
-      ? ['setpriv', [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', this.#executable, ...args]]
+      ? ['setpriv', [...AS_NOBODY.slice(1), this.#executable, ...args]]
       : [this.#executable, args]
   }
 
@@ -70,6 +71,13 @@ export class Lab implements AsyncDisposable {
     const done = spawnSync(first, rest, { encoding: 'utf8', timeout: COMMAND_MS, cwd: this.#folder })
     this.#look()
     return done
+  }
+
+  /** A shell script with the executable as $0 and the directory as $1, as root of a user namespace of this user's. */
+  inUserNamespace(flags: string, script: string): Outcome {
+    const words = ['unshare', flags, 'sh', '-c', script, this.#executable, this.directory]
+    const [file = '', ...args] = this.#user ? [...AS_NOBODY, ...words] : words
+    return spawnSync(file, args, { encoding: 'utf8', timeout: COMMAND_MS, cwd: this.#folder })
   }
 
   /** A PATH in which these scripts come before the tools of their names. */
