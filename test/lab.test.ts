@@ -96,6 +96,32 @@ describe('a lab of three hosts', () => {
     expect(again.hosts.map((host) => host.subnet)).toEqual(report.hosts.map((host) => host.subnet))
   })
 
+  test('names a pod that no longer hangs on its host, and `up` makes it anew', async () => {
+    await using lab = new Lab()
+    const report = lab.up('--hosts', '2')
+    const [gone, lost] = ['ip link del cni0', 'ip addr flush dev eth0']
+    const veth = `ip -br link show type veth | grep -o 'veth[0-9a-f]*' | head -1`
+    for (const [where, command, cause, remade] of [
+      ['h1', gone, 'h1 has no cni0', 2],
+      ['h1', `ip link set "$(${veth})" nomaster`, / of h1p[12] is not on cni0/, 1],
+      ['h1', `ip link del "$(${veth})"`, /h1 has no veth\w+ of h1p[12]/, 1],
+      ['h1', 'ip link set cni0 down', 'cni0 of h1 is down', 1],
+      ['h2p1', lost, /eth0 of h2p1 has lost its address/, 1],
+    ] as const) {
+      lab.run('exec', where, '--', 'sh', '-c', command)
+      const told = lab.run('status')
+      expect(told.status).toBe(1)
+      expect(told.stdout).toMatch(cause)
+      const again = lab.run('up')
+      expect(again.status).toBe(0)
+      expect(again.stderr).toContain(`4 pods, ${remade} of them made anew by the CNI plugin`)
+    }
+    expectProven(lab.check(), 2, 2)
+    expect(lab.status().hosts.map((host) => host.daemon.pid)).toEqual(
+      report.hosts.map((host) => host.daemon.pid),
+    )
+  })
+
   test('shows what is broken, and that it heals', async () => {
     await using lab = new Lab()
     const report = lab.up('--pods', '1')

@@ -28,6 +28,8 @@ export interface HostFact {
     readonly status: DaemonStatus | undefined
   }
   readonly pods: readonly PodFact[]
+  /** What of its pods' links is not as the CNI plugin made it, e.g. `h1 has no cni0`. */
+  readonly problems: readonly string[]
   readonly kernel: KernelFacts | undefined
 }
 export interface LabFacts {

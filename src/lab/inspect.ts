@@ -6,7 +6,8 @@ import { isRunning } from './keep.ts'
 import { kernelFacts } from './kernel.ts'
 import type { LabNamespaces } from './namespaces.ts'
 import type { HostPlan, LabPlan } from './plan.ts'
-import { podAddress } from './pod.ts'
+import { podProblem } from './pod-link.ts'
+import { podAddress } from './pod-result.ts'
 import { storeEndpoint, storePrefix, StoreClient, type LeaseFact } from './store.ts'
 import { StoreError } from '../store/store.ts'
 
@@ -61,6 +62,7 @@ async function inspectHost(
       status,
     },
     pods: host.pods.map((pod) => ({ name: pod.name, ip: podAddress(directory, pod) })),
+    problems: [...new Set(host.pods.flatMap((pod) => podProblem(directory, namespaces, pod) ?? []))],
     kernel: namespaces.has(host.name) ? kernelFacts(namespaces.get(host.name), plan.network) : undefined,
   }
 }
@@ -89,11 +91,9 @@ function byHost(leases: readonly LeaseFact[], plan: LabPlan): readonly LeaseFact
   return leases.toSorted((a, b) => place(a) - place(b))
 }
 
-/** All processes run and every host is ready. */
+/** All processes run, every host is ready, and every pod hangs on its host. */
 export const isHealthy = (facts: LabFacts): boolean =>
   facts.complete &&
   facts.store.running &&
   facts.leases !== undefined &&
-  facts.hosts.every(
-    (host) => host.daemon.running && host.daemon.ready && host.pods.every((pod) => pod.ip !== undefined),
-  )
+  facts.hosts.every((host) => host.daemon.running && host.daemon.ready && host.problems.length === 0)

@@ -1,12 +1,9 @@
-// The pods of a lab: each a network namespace that the CNI plugin was called for, as a container runtime calls it, and
-// the plugin's answer kept beside it.
+// The pods of a lab: each a network namespace that the CNI plugin was called for, as a container runtime calls it.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { parseIPv4, type IPv4 } from '../model/ip.ts'
-import { parseAddressWithLength } from '../model/prefix.ts'
 import { changeLink } from '../netlink/link.ts'
 import { NetlinkSocket } from '../netlink/socket.ts'
 import type { Namespace } from '../sys/namespace.ts'
@@ -15,27 +12,13 @@ import { LabError } from './error.ts'
 import { executable } from './executable.ts'
 import type { LabNamespaces } from './namespaces.ts'
 import type { PodPlan } from './plan.ts'
+import { podProblem } from './pod-link.ts'
+import { IFNAME, parseResult, podAddress, resultFile } from './pod-result.ts'
 import { MARKER } from './process.ts'
-import { linkIndex } from './underlay.ts'
 
-const IFNAME = 'eth0'
 const DEADLINE_MS = 30_000
 
-/** The pod's address, if the plugin gave it one. */
-export function podAddress(directory: LabDirectory, pod: PodPlan): IPv4 | undefined {
-  try {
-    const result = JSON.parse(readFileSync(resultFile(directory, pod), 'utf8')) as CniResult
-    return addressOf(result)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
-}
-
-const resultFile = (directory: LabDirectory, pod: PodPlan): string =>
-  directory.host(pod.host, 'pods', `${pod.name}.json`)
-
-/** Makes the pod unless it is there whole; returns whether it had to. What an interrupted call left is deleted first. */
+/** Makes the pod unless it is there whole; returns whether it had to. What is left of it is deleted first. */
 export async function ensurePod(
   directory: LabDirectory,
   namespaces: LabNamespaces,
@@ -43,15 +26,14 @@ export async function ensurePod(
   pod: PodPlan,
   signal: AbortSignal,
 ): Promise<boolean> {
-  if (podAddress(directory, pod) !== undefined && namespaces.has(pod.name) && hasInterface(namespaces, pod))
-    return false
+  if (podProblem(directory, namespaces, pod) === undefined) return false
   const call = { directory, namespaces, id, pod, signal }
   if (namespaces.make([pod.name]).size === 0 || podAddress(directory, pod) !== undefined)
     await callPlugin('DEL', call)
   rmSync(resultFile(directory, pod), { force: true })
   loopbackUp(namespaces.get(pod.name))
   const answer = await callPlugin('ADD', call)
-  if (addressOf(JSON.parse(answer) as CniResult) === undefined)
+  if (parseResult(answer) === undefined)
     throw new LabError(
       'failed',
       `the CNI plugin gave ${pod.name} no IPv4 address; it answered ${answer.trim()}`,
@@ -61,27 +43,10 @@ export async function ensurePod(
   return true
 }
 
-interface CniResult {
-  readonly ips?: readonly { readonly address?: string }[]
-}
-
-function addressOf(result: CniResult): IPv4 | undefined {
-  for (const { address = '' } of result.ips ?? []) {
-    const ip = parseIPv4(parseAddressWithLength(address)?.ip ?? '')
-    if (ip !== undefined) return ip
-  }
-  return undefined
-}
-
 /** A runtime's own first step. */
 function loopbackUp(pod: Namespace): void {
   using socket = NetlinkSocket.open('route', pod)
   socket.request(changeLink('lo', { up: true }))
-}
-
-function hasInterface(namespaces: LabNamespaces, pod: PodPlan): boolean {
-  using socket = NetlinkSocket.open('route', namespaces.get(pod.name))
-  return linkIndex(socket, IFNAME) !== undefined
 }
 
 interface PluginCall {

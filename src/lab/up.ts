@@ -7,7 +7,8 @@ import { kernelFacts } from './kernel.ts'
 import { LabNamespaces } from './namespaces.ts'
 import type { HostPlan, LabPlan } from './plan.ts'
 import { namespacesOf, podsOf } from './plan.ts'
-import { ensurePod, podAddress, writeConflist } from './pod.ts'
+import { podAddress } from './pod-result.ts'
+import { ensurePod, writeConflist } from './pod.ts'
 import type { Progress } from './progress.ts'
 import { prove, type Endpoint } from './proof.ts'
 import {
@@ -74,7 +75,9 @@ async function startHosts(options: UpOptions, namespaces: LabNamespaces): Promis
   const { directory, record, plan, progress, signal } = options
   let ready = 0
   let pods = 0
-  const show = () => progress.working('hosts', `${ready} of ${plan.hosts.length} ready, ${pods} pods`)
+  let made = 0
+  const show = () =>
+    progress.working('hosts', `${ready} of ${plan.hosts.length} ready, ${count(pods, 'pod')}`)
   for (const host of plan.hosts) {
     await ensureDaemon(directory, namespaces, record.id, plan, host, signal)
     writeConflist(directory, host.name)
@@ -87,7 +90,7 @@ async function startHosts(options: UpOptions, namespaces: LabNamespaces): Promis
     show()
     // One host's pods one after the other: its bridge is made by the first.
     for (const pod of host.pods) {
-      await turns(() => ensurePod(directory, namespaces, record.id, pod, signal))
+      if (await turns(() => ensurePod(directory, namespaces, record.id, pod, signal))) made++
       pods++
       show()
     }
@@ -97,7 +100,12 @@ async function startHosts(options: UpOptions, namespaces: LabNamespaces): Promis
     'hosts',
     subnets.length <= MOST_LISTED ? subnets.join(', ') : `${subnets.length} hosts, each with its subnet`,
   )
-  progress.done('pods', `${count(pods, 'pod')}, each made by the CNI plugin`)
+  progress.done('pods', `${count(pods, 'pod')}, ${describeMade(pods, made, record.complete)}`)
+}
+
+function describeMade(pods: number, made: number, before: boolean): string {
+  if (made === 0) return 'all in place'
+  return `${made === pods ? 'each' : `${made} of them`} made ${before ? 'anew ' : ''}by the CNI plugin`
 }
 
 /** Until each kernel has a route to each other host's subnet: earlier proofs would fail, and tell nothing new. */

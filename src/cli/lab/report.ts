@@ -25,14 +25,20 @@ export function showReport(report: LabReport, after: 'up' | 'check'): string {
     parts.push(matrix(report.proof, style))
     if (!report.proof.ok) parts.push(problems(report.proof, style))
   }
-  parts.push(leases(report), kernels(report))
+  parts.push(...broken(report), leases(report), kernels(report))
   if (after === 'up') parts.push(next(report))
   return parts.join('\n')
 }
 
 /** All there is to see, the kernel's objects one by one. */
 export function showStatus(facts: LabFacts): string {
-  return [describe(facts), processes(facts), leases(facts), ...facts.hosts.map(kernelOf)].join('\n')
+  return [
+    describe(facts),
+    processes(facts),
+    ...broken(facts),
+    leases(facts),
+    ...facts.hosts.map(kernelOf),
+  ].join('\n')
 }
 
 function describe({ parameters, directory, complete }: LabFacts): string {
@@ -59,6 +65,14 @@ function processes({ hosts, store }: LabFacts): string {
       ]),
     ])
   )
+}
+
+/** What of the pods' links is not as it was made; no part if all is. */
+function broken({ hosts }: LabFacts): string[] {
+  const found = hosts.flatMap((host) => host.problems)
+  if (found.length === 0) return []
+  const lines = found.map((problem) => `  ${problem}\n`).join('')
+  return [`${style.bad('Broken')}  \`heddle lab up\` makes these pods anew\n${lines}`]
 }
 
 function leases(facts: LabFacts): string {
