@@ -35,14 +35,20 @@ export async function* follow(
   try {
     for (;;) {
       try {
-        if (place === undefined || !(await continues(channel, history, range, place, signal))) {
+        if (place === undefined) {
           const listed = await list(channel, history, range, signal)
           place = listed.place
           yield { kind: 'list', history: place.history, keys: listed.keys }
         }
+        let sure = false
         for await (const batch of watch(channel, range, place.revision + 1n, signal)) {
-          // Another cluster behind one of the endpoints: look again.
-          if (batch.at.clusterId !== place.clusterId) break
+          // Asked once the watch has begun: a store wiped after that ends it.
+          sure ||= await continues(channel, history, range, place, signal)
+          // Or another cluster behind one of the endpoints.
+          if (!sure || batch.at.clusterId !== place.clusterId) {
+            place = undefined
+            break
+          }
           trouble(undefined)
           backoff.reset()
           if (batch.events.length === 0) continue

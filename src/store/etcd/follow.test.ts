@@ -1,0 +1,82 @@
+// Following a range when the store is wiped at the worst moment: after it was asked, before it is watched.
+import type { DescMessage } from '@bufbuild/protobuf'
+import { describe, expect, test } from 'bun:test'
+import { ETCD_KINDS } from '../../../test/support/etcd.ts'
+import { Collector, StoreWorld } from '../../../test/support/store-world.ts'
+import type { Call, Method } from './call.ts'
+import { Channel } from './channel.ts'
+import { follow, type Followed } from './follow.ts'
+import { History } from './history.ts'
+import { keysUnder } from './kv.ts'
+
+/** Does something before each of its watches begins. */
+class Interrupted extends Channel {
+  beforeWatch = (): Promise<void> => Promise.resolve()
+
+  override async stream<I extends DescMessage, O extends DescMessage>(
+    method: Method<I, O>,
+    metadata: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<Call<I, O>> {
+    await this.beforeWatch()
+    return super.stream(method, metadata, signal)
+  }
+}
+
+const isList = (seen: Followed) => seen.kind === 'list'
+
+for (const kind of ETCD_KINDS)
+  describe(`a range of ${kind}`, () => {
+    const started = async () => {
+      const world = await StoreWorld.start(kind)
+      for (const name of ['a', 'b', 'c']) await world.put(`/range/${name}`, 'old')
+      const channel = new Interrupted({ endpoints: [world.line.endpoint] })
+      /** Once, `writes` go to an empty store in place of the one that was asked. */
+      const wipe = (...writes: readonly string[]) => {
+        channel.beforeWatch = async () => {
+          channel.beforeWatch = () => Promise.resolve()
+          await world.server.wipe()
+          await world.server.up()
+          for (const name of writes) await world.put(`/range/${name}`, 'new')
+        }
+      }
+      const begin = () =>
+        new Collector(follow(channel, new History(), keysUnder('/range/'), () => undefined, world.signal))
+      const dispose = async () => {
+        channel[Symbol.dispose]()
+        await world[Symbol.asyncDispose]()
+      }
+      return { world, wipe, begin, [Symbol.asyncDispose]: dispose }
+    }
+    /** The second list is of the new store. */
+    const expectNew = async (seen: Collector<Followed>, names: readonly string[]) => {
+      const [old, again] = [await seen.until(isList), await seen.until(isList)]
+      if (old.kind !== 'list' || again.kind !== 'list') return expect.unreachable()
+      expect(again.keys.map(({ key, value }) => [key, value])).toEqual(
+        names.map((name) => [`/range/${name}`, 'new']),
+      )
+      expect(again.history).not.toBe(old.history)
+    }
+
+    // The same revision, one that is behind, one that is ahead.
+    for (const writes of [['a', 'b', 'c'], ['a'], ['a', 'b', 'c', 'd', 'e']]) {
+      test(`that was wiped between list and watch is listed again (${writes.length} writes)`, async () => {
+        await using t = await started()
+        t.wipe(...writes)
+        await expectNew(t.begin(), writes)
+      }, 30_000)
+
+      test(`that was wiped while the watch was begun anew is listed again (${writes.length} writes)`, async () => {
+        await using t = await started()
+        const seen = t.begin()
+        await t.world.put('/range/c', 'newer')
+        await seen.until((one) => one.kind === 'events' || one.keys.some(({ value }) => value === 'newer'))
+        t.wipe(...writes)
+        t.world.line.cut()
+        t.world.line.mend()
+        const again = await seen.until(isList)
+        if (again.kind !== 'list') return expect.unreachable()
+        expect(again.keys.map(({ value }) => value)).toEqual(writes.map(() => 'new'))
+      }, 30_000)
+    }
+  })
