@@ -2,6 +2,7 @@
 // goes without a trace.
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { upstreamFlanneld } from '../scripts/peers.ts'
 import type { LabFacts, LabReport, PairFact } from '../src/lab/facts.ts'
@@ -179,6 +180,19 @@ test('sixteen hosts come up and go', async () => {
 })
 
 describe('exec', () => {
+  for (const user of [false, true])
+    test(`shows ${user ? 'an ordinary user' : 'root'} in /sys the links of the network that is named, and mounts nothing elsewhere`, async () => {
+      const mounts = () => readFileSync('/proc/self/mounts', 'utf8').match(/^sysfs .*$/gm)
+      const before = mounts()
+      await using lab = new Lab({ user })
+      lab.up('--hosts', '1', '--pods', '1')
+      const links = (name: string) => lab.run('exec', name, '--', 'ls', '/sys/class/net').stdout.split('\n')
+      expect(links('h1')).toEqual(['cni0', 'eth0', 'flannel.1', 'lo', expect.stringMatching(/^veth/), ''])
+      expect(links('h1p1')).toEqual(['eth0', 'lo', ''])
+      lab.down()
+      expect(mounts()).toEqual(before)
+    })
+
   test("runs in the network that is named, with the command's exit code and input", async () => {
     await using lab = new Lab()
     const report = lab.up('--hosts', '1', '--pods', '1')

@@ -6,6 +6,7 @@ import { LabError } from './error.ts'
 import { LabNamespaces } from './namespaces.ts'
 import { namespacesOf, type LabPlan } from './plan.ts'
 import { MARKER } from './process.ts'
+import { enterOwnSysfs } from './sysfs.ts'
 
 /** The command's exit code; 128 + its signal; 127 if it isn't there. */
 export async function execIn(
@@ -24,12 +25,13 @@ export async function execIn(
       `the lab has no ${name}; it has hosts ${names(plan.hosts)}, their pods (${names(plan.hosts[0]?.pods ?? [])} …), store, underlay and outside`,
     )
   using namespaces = new LabNamespaces(directory)
-  const child = namespaces.get(name).run(() =>
-    spawn(file, args, {
+  const child = namespaces.get(name).run(() => {
+    enterOwnSysfs()
+    return spawn(file, args, {
       stdio: 'inherit',
       env: { ...process.env, [MARKER]: record.id, [DIRECTORY_VARIABLE]: directory.path },
-    }),
-  )
+    })
+  })
   // A Ctrl-C reaches the command by itself: it decides.
   const ignore = () => undefined
   const pass = (signal: NodeJS.Signals) => void child.kill(signal)

@@ -216,6 +216,7 @@ export const flockExclusive = (fd: number, path: string): void => {
   while (c.flock(fd, 2) === -1) if (errno() !== EINTR) fail('flock', path)
 }
 
+export const CLONE_NEWNS = 0x20000
 export const CLONE_NEWNET = 0x40000000
 export const setns = (fd: number, type: number): void => {
   check(c.setns(fd, type), 'setns')
@@ -225,7 +226,15 @@ export const unshare = (flags: number): void => {
 }
 
 /** Flags of mount(2) and umount2(2). */
-export const MS = { readOnly: 1, noExec: 8, remount: 32, bind: 4096, rec: 16384, private: 1 << 18 } as const
+export const MS = {
+  readOnly: 1,
+  noExec: 8,
+  remount: 32,
+  bind: 4096,
+  rec: 16384,
+  private: 1 << 18,
+  slave: 1 << 19,
+} as const
 export const MNT_DETACH = 2
 export const mount = (source: string, target: string, type: string, flags: number, data = ''): void => {
   withText([source, target, type, data], (s = 0, t = 0, y = 0, d = 0) =>
