@@ -4,7 +4,12 @@ import { join } from 'node:path'
 import { buildIfStale } from './stale.ts'
 
 const root = join(import.meta.dirname, '..')
-buildIfStale(root)
+try {
+  buildIfStale(root)
+} catch (error) {
+  console.error(`heddle: ${error instanceof Error ? error.message : String(error)}`)
+  process.exit(1)
+}
 const words = process.argv.slice(2)
 const verbs = ['up', 'check', 'status', 'exec', 'logs', 'down']
 const lab = words[0] !== undefined && verbs.includes(words[0]) ? words : ['up', ...words]
