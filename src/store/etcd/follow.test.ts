@@ -58,6 +58,21 @@ for (const kind of ETCD_KINDS)
       expect(again.history).not.toBe(old.history)
     }
 
+    test('is listed again in a wiped store that got the newest key again as it was', async () => {
+      await using t = await started()
+      await t.world.put('/range/b', 'with an end', 600)
+      await t.world.put('/range/c', 'the same')
+      const seen = t.begin()
+      await seen.until(isList)
+      t.world.line.cut()
+      await t.world.server.wipe()
+      await t.world.server.up()
+      for (const name of ['a', 'd', 'c', 'b']) await t.world.put(`/range/${name}`, 'new')
+      await t.world.put('/range/c', 'the same')
+      t.world.line.mend()
+      expect(await seen.until(isList)).toMatchObject({ keys: { length: 4 } })
+    }, 30_000)
+
     // The same revision, one that is behind, one that is ahead.
     for (const writes of [['a', 'b', 'c'], ['a'], ['a', 'b', 'c', 'd', 'e']]) {
       test(`that was wiped between list and watch is listed again (${writes.length} writes)`, async () => {

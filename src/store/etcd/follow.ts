@@ -84,7 +84,7 @@ async function list(
   } while (!history.answered(mark, answer.at))
   const { keys, at } = answer
   const witness = keys.reduce<Place['witness']>(
-    (newest, kv) => (typeof newest === 'string' || kv.modRevision > newest.modRevision ? kv : newest),
+    (best, kv) => (typeof best === 'string' || isBetter(kv, best) ? kv : best),
     'empty',
   )
   return { keys, place: { history: history.name, clusterId: at.clusterId, revision: at.revision, witness } }
@@ -110,13 +110,19 @@ async function continues(
   return history.answered(mark, at, !remembers) && place.history === history.name
 }
 
+/** A wiped store may get the same values in the same revisions again; what it can't is the id of an etcd lease. */
+const isBetter = (a: KeyValue, b: KeyValue): boolean =>
+  (a.lease === 0n) === (b.lease === 0n) ? a.modRevision > b.modRevision : a.lease !== 0n
+
 function advanced(place: Place, events: readonly KeyEvent[]): Place {
   let { revision, witness } = place
   for (const event of events) {
     const modRevision = event.kind === 'put' ? event.kv.modRevision : event.modRevision
     if (modRevision > revision) revision = modRevision
-    if (event.kind === 'put') witness = event.kv
-    else if (typeof witness !== 'string' && witness.key === event.key) witness = 'unknown'
+    if (event.kind === 'put') {
+      if (typeof witness === 'string' || witness.key === event.kv.key || isBetter(event.kv, witness))
+        witness = event.kv
+    } else if (typeof witness !== 'string' && witness.key === event.key) witness = 'unknown'
   }
   return { ...place, revision, witness }
 }
