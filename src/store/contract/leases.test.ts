@@ -168,7 +168,7 @@ for (const kind of ETCD_KINDS) {
       const bad = await configs.until(() => true)
       expect(bad).toMatchObject({ kind: 'rejected', key: CONFIG_KEY })
       expect((bad as ConfigEvent & { kind: 'rejected' }).reason).toBe(
-        `${CONFIG_KEY}: network is too small. Minimum useful network prefix is /28`,
+        'network is too small. Minimum useful network prefix is /28',
       )
       await world.put(CONFIG_KEY, { ...CONFIG, Network: '10.4.0.0/16' })
       expect(await configs.until(() => true)).toMatchObject({ config: { ipv4: { network: '10.4.0.0/16' } } })

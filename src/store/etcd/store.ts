@@ -138,6 +138,6 @@ function configEvent(key: string, value: string): ConfigEvent {
     return { kind: 'config', config: parseNetworkConfig(value) }
   } catch (error) {
     if (!(error instanceof NetworkConfigError)) throw error
-    return { kind: 'rejected', key, reason: `${key}: ${error.message}` }
+    return { kind: 'rejected', key, reason: error.message }
   }
 }
