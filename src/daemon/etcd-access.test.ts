@@ -32,6 +32,10 @@ test('certificates are read anew each time, a CA alone is enough', async () => {
     expect(await caOnly.tls?.()).toEqual({ ca: Buffer.from('two') })
     const mutual = access(`--etcd-keyfile=${file('key', 'k')}`, `--etcd-certfile=${file('cert', 'c')}`)
     expect(await mutual.tls?.()).toEqual({ key: Buffer.from('k'), cert: Buffer.from('c') })
+    rmSync(join(folder, 'cert'))
+    expect(await mutual.tls?.().catch((error: unknown) => String(error))).toBe(
+      `Error: ${join(folder, 'cert')} (--etcd-certfile): ENOENT: no such file or directory`,
+    )
   } finally {
     rmSync(folder, { recursive: true })
   }

@@ -11,16 +11,29 @@ export function etcdAccess(options: Options): ChannelOptions {
     .filter((endpoint) => endpoint !== '')
   const name = options['etcd-username']
   const user = name === '' ? {} : { user: { name, password: options['etcd-password'] } }
-  const files = [
-    ['ca', options['etcd-cafile']],
-    ['cert', options['etcd-certfile']],
-    ['key', options['etcd-keyfile']],
-  ] as const
-  const given = files.filter(([, path]) => path !== '')
-  if (given.length === 0) return { endpoints, ...user }
+  const files = (
+    [
+      ['ca', 'etcd-cafile'],
+      ['cert', 'etcd-certfile'],
+      ['key', 'etcd-keyfile'],
+    ] as const
+  ).filter(([, flag]) => options[flag] !== '')
+  if (files.length === 0) return { endpoints, ...user }
   const tls = async () =>
     Object.fromEntries(
-      await Promise.all(given.map(async ([part, path]) => [part, await readFile(path)] as const)),
+      await Promise.all(
+        files.map(async ([part, flag]) => [part, await fileOf(flag, options[flag])] as const),
+      ),
     )
   return { endpoints, ...user, tls }
+}
+
+async function fileOf(flag: string, path: string): Promise<Buffer> {
+  try {
+    return await readFile(path)
+  } catch (cause) {
+    // Node says which call failed, too, and the path again.
+    const [why] = (cause instanceof Error ? cause.message : String(cause)).split(', ')
+    throw new Error(`${path} (--${flag}): ${why}`, { cause })
+  }
 }

@@ -12,10 +12,12 @@ import {
   serveGrpc,
   type Served,
 } from '../../../test/support/grpc-server.ts'
+import { StoreError } from '../store.ts'
 import { Channel, type ChannelOptions } from './channel.ts'
 import { EtcdError } from './error.ts'
 import { encodeFrame } from './frame.ts'
 import { KV, LeaseGrantResponseSchema, RangeResponseSchema, Watch } from './gen/etcdserverpb/rpc_pb.ts'
+import type { TlsMaterial } from './session.ts'
 
 const opened: Disposable[] = []
 afterEach(() => {
@@ -275,11 +277,26 @@ describe('connecting', () => {
     expect(first.connections).toBe(2)
   })
 
-  test('reads the certificates anew each time, and says which can’t be read', async () => {
-    const error = await failure(
-      ask(channel('https://127.0.0.1:1', { tls: () => Promise.reject(new Error('ENOENT: /etc/ca.pem')) })),
-    )
-    expect(error.message).toContain('reading the certificates: ENOENT: /etc/ca.pem')
+  test('reads the certificates anew each time, and says what is wrong with them', async () => {
+    let material = (): Promise<TlsMaterial> => Promise.reject(new Error('ENOENT: /etc/ca.pem'))
+    const c = channel('https://127.0.0.1:1', { tls: () => material() })
+    const refusal = async () => {
+      const error = await rejection(ask(c))
+      return error instanceof StoreError ? [error.code, error.message] : expect.unreachable(String(error))
+    }
+    expect(await refusal()).toEqual([
+      'unavailable',
+      "the certificates for etcd can't be read: ENOENT: /etc/ca.pem; they are read again until it works",
+    ])
+    for (const bad of [{ ca: 'no PEM' }, { cert: 'no PEM', key: 'none' }]) {
+      material = () => Promise.resolve(bad)
+      expect(await refusal()).toEqual([
+        'unavailable',
+        expect.stringContaining("the certificates for etcd can't be used: "),
+      ])
+    }
+    material = () => Promise.resolve({})
+    expect((await refusal())[1]).toContain('ECONNREFUSED')
   })
 
   test('is over when the channel is closed', async () => {

@@ -1,7 +1,7 @@
 // The way to etcd: several endpoints, one connection at a time, the next endpoint when it fails; and logging in.
 import type { DescMessage, MessageInitShape, MessageShape } from '@bufbuild/protobuf'
 import { Call, type Method } from './call.ts'
-import { EtcdError, Status, unavailable, wantsLogin } from './error.ts'
+import { badCertificates, EtcdError, Status, unavailable, wantsLogin } from './error.ts'
 import { StoreError } from '../store.ts'
 import { Auth } from './gen/etcdserverpb/rpc_pb.ts'
 import { Session, type TlsMaterial } from './session.ts'
@@ -130,12 +130,13 @@ export class Channel implements Disposable {
     // The one we had is gone or leaving: any other is the better guess.
     if (this.#session !== undefined) this.#next = (this.#next + 1) % count
     this.#session = undefined
+    const tls = await this.#tls()
     for (let tried = 0; tried < count; tried++) {
       const endpoint = this.#endpointAt(this.#next)
       try {
         this.#session = await Session.dial(
           endpoint,
-          { tls: await this.#tls(endpoint), withinMs: Math.min(DIAL_MS, this.#deadlineMs) },
+          { tls, withinMs: Math.min(DIAL_MS, this.#deadlineMs) },
           signal,
         )
         return this.#session
@@ -156,12 +157,11 @@ export class Channel implements Disposable {
     )
   }
 
-  async #tls(endpoint: string): Promise<TlsMaterial | undefined> {
+  async #tls(): Promise<TlsMaterial | undefined> {
     try {
       return await this.#options.tls?.()
     } catch (cause) {
-      const detail = cause instanceof Error ? cause.message : String(cause)
-      throw unavailable(endpoint, 'reading the certificates', detail, cause)
+      throw badCertificates('read', cause)
     }
   }
 

@@ -47,6 +47,13 @@ const NEXT: Readonly<Record<StoreError['code'], string>> = {
 export const unavailable = (endpoint: string, what: string, detail: string, cause?: unknown): EtcdError =>
   new EtcdError(Status.unavailable, endpoint, what, detail, cause === undefined ? undefined : { cause })
 
+/** Files that are missing, or being renewed just now. It's no matter of one endpoint. */
+export const badCertificates = (verb: 'read' | 'used', cause: unknown): StoreError => {
+  const detail = cause instanceof Error ? cause.message : String(cause)
+  const message = `the certificates for etcd can't be ${verb}: ${detail}; they are read again until it works`
+  return new StoreError('unavailable', message, { cause })
+}
+
 function codeOf(status: number, detail: string): StoreError['code'] {
   switch (status) {
     case Status.unauthenticated:

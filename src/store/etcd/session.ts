@@ -5,7 +5,7 @@ import {
   type ClientHttp2Stream,
   type OutgoingHttpHeaders,
 } from 'node:http2'
-import { unavailable, type EtcdError } from './error.ts'
+import { badCertificates, unavailable, type EtcdError } from './error.ts'
 
 /** PEM texts; read anew for each connection, so that renewed files come into use by themselves. */
 export interface TlsMaterial {
@@ -43,13 +43,10 @@ export class Session implements Disposable {
     http.on('close', () => this.#fail('the connection was closed'))
   }
 
-  /** Connects and waits for the server's SETTINGS, so that a server that only accepts is noticed too. */
+  /** Connects and waits for the server's SETTINGS, so that a server that only accepts is noticed too. Throws StoreError. */
   static async dial(endpoint: string, { tls, withinMs }: DialOptions, signal: AbortSignal): Promise<Session> {
     signal.throwIfAborted()
-    const http = connect(endpoint, {
-      settings: { enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES },
-      ...tls,
-    })
+    const http = begin(endpoint, tls)
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const failed = (detail: string, cause?: unknown) =>
       reject(unavailable(endpoint, 'connecting', detail, cause))
@@ -135,5 +132,15 @@ export class Session implements Disposable {
     if (this.#end !== undefined) return
     this.#end = unavailable(this.endpoint, 'connection', detail, cause)
     this.#http.destroy()
+  }
+}
+
+function begin(endpoint: string, tls: TlsMaterial | undefined): ClientHttp2Session {
+  const settings = { enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES }
+  try {
+    return connect(endpoint, { settings, ...tls })
+  } catch (cause) {
+    // The endpoint is a good one: it's what the files hold.
+    throw badCertificates('used', cause)
   }
 }
