@@ -25,6 +25,13 @@ describe('the command line', () => {
     [['lab', 'chekc'], 'did you mean `check`?'],
     [['lab', 'up', '--hots', '3'], 'there is no flag --hots; did you mean --hosts?'],
     [['lab', 'up', '--hosts', 'many'], '--hosts many: want a whole number'],
+    [['lab', 'up', '--foo'], 'heddle: there is no flag --foo; see --help\n'],
+    [['lab', 'zzz'], 'heddle: there is no command zzz; see heddle --help\n'],
+    [['lab', 'up', '--hosts'], 'heddle: --hosts has no value; see --help\n'],
+    [['lab', 'up', '--hosts', '--json'], 'heddle: --hosts has no value; see --help\n'],
+    [['lab', 'up', '--hosts='], 'heddle: --hosts has no value; see --help\n'],
+    [['lab', 'up', '--pods', '1', '--pods', '2'], '--pods is given twice, with 1 and 2; want it once'],
+    [['lab', 'up', '--json=maybe'], '--json maybe: want true or false'],
     [['lab', 'up', '--hosts', '0'], '--hosts 0: want a whole number from 1 to 100'],
     [['lab', 'up', '--backend', 'vlan'], '--backend vlan: want vxlan or host-gw'],
     [['lab', 'up', '--peer', 'h2'], '--peer h2: want HOST=PATH'],
@@ -53,7 +60,7 @@ describe('the command line', () => {
       })
     expect(onTerminal({})).toMatchObject({ status: 1, stdout: expect.stringContaining(ESCAPE) })
     const plain = onTerminal({ NO_COLOR: '1' })
-    expect(plain.stdout).toContain('heddle: no lab is up')
+    expect(plain.stdout).toContain('heddle: no lab is up in /nonexistent/lab;')
     expect(plain.stdout).not.toContain(ESCAPE)
   })
 })

@@ -22,7 +22,15 @@ const ROOT = buildRouteMap({
 const APPLICATION = buildApplication(ROOT, {
   name: 'heddle',
   versionInfo: { currentVersion: VERSION },
-  scanner: { caseStyle: 'original', allowArgumentEscapeSequence: true },
+  scanner: {
+    caseStyle: 'original',
+    allowArgumentEscapeSequence: true,
+    // A letter or two from what was meant; further off, a guess is noise.
+    distanceOptions: {
+      threshold: 3,
+      weights: { insertion: 1, deletion: 3, substitution: 2, transposition: 0 },
+    },
+  },
   localization: {
     text: {
       ...text_en,
@@ -33,6 +41,8 @@ const APPLICATION = buildApplication(ROOT, {
   },
 })
 
+const withoutValue = (flag: string): string => `--${flag} has no value; see --help`
+
 function argumentProblem(error: unknown): string {
   if (!(error instanceof ArgumentScannerError)) return error instanceof Error ? error.message : String(error)
   const sentence = formatMessageForArgumentScannerError(error, {
@@ -40,11 +50,19 @@ function argumentProblem(error: unknown): string {
       `there is no flag --${input}; ${corrections.length > 0 ? `did you mean ${corrections.map((c) => `--${c}`).join(' or ')}?` : 'see --help'}`,
     AliasNotFoundError: ({ input }) =>
       `there is no flag -${input}; see --help (a command of its own goes after --)`,
-    ArgumentParseError: ({ externalFlagNameOrPlaceholder: name, exception }) =>
-      `--${name} ${exception instanceof Error ? exception.message : String(exception)}`,
+    ArgumentParseError: ({ externalFlagNameOrPlaceholder: name, input, exception }) =>
+      exception instanceof SyntaxError
+        ? `--${name} ${input}: want true or false, or --${name} alone`
+        : `--${name} ${exception instanceof Error ? exception.message : String(exception)}`,
+    UnsatisfiedFlagError: ({ externalFlagName: name }) => withoutValue(name),
+    UnexpectedFlagError: ({ externalFlagName: name, previousInput, input }) =>
+      `--${name} is given twice, with ${previousInput} and ${input}; want it once`,
     EnumValidationError: ({ externalFlagName: name, input, values }) =>
       `--${name} ${input}: want ${values.join(' or ')}`,
-    UnexpectedPositionalError: ({ input }) => `${input} is one word too many; see --help`,
+    UnexpectedPositionalError: ({ input }) => {
+      const flag = /^--([a-z]+)=$/.exec(input)?.[1]
+      return flag === undefined ? `${input} is one word too many; see --help` : withoutValue(flag)
+    },
     UnsatisfiedPositionalError: ({ placeholder }) => `${placeholder} is missing; see --help`,
   })
   return sentence

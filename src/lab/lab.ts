@@ -92,12 +92,11 @@ async function create(
   asked: Partial<LabParameters>,
   signal: AbortSignal,
 ): Promise<LabRecord> {
-  const parameters = { ...DEFAULTS, ...asked }
-  const plan = planOf(parameters)
+  const plan = planOf({ ...DEFAULTS, ...asked })
   checkLimits(plan)
   checkPeers(plan)
   await checkEtcd(plan, signal)
-  return directory.create(randomBytes(8).toString('hex'), parameters, ownMountNamespace())
+  return directory.create(randomBytes(8).toString('hex'), plan.parameters, ownMountNamespace())
 }
 
 export const labCheck = (call: LabCall): Promise<Told<LabReport>> =>
@@ -161,6 +160,7 @@ const told = <T>(facts: T): Told<T> => ({ kind: 'facts', facts })
 
 export function recordOf(directory: LabDirectory): LabRecord {
   const record = directory.record()
-  if (record === undefined) throw new LabError('not-up', 'no lab is up; `heddle lab up` makes one')
+  if (record === undefined)
+    throw new LabError('not-up', `no lab is up in ${directory.path}; \`heddle lab up\` makes one`)
   return record
 }

@@ -33,6 +33,13 @@ describe('the plan of a lab', () => {
     })
   })
 
+  test('shows its network without host bits, however it was typed', () => {
+    const typed = plan({ network: '10.99.3.4/16' })
+    expect(typed.parameters.network).toBe('10.99.0.0/16')
+    expect(JSON.parse(typed.config)).toMatchObject({ Network: '10.99.0.0/16' })
+    expect(differences({ network: '10.99.7.0/16' }, typed.parameters)).toEqual([])
+  })
+
   test('addresses are distinct, on the underlay, and clear of the pod network', () => {
     fc.assert(
       fc.property(

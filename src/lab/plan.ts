@@ -3,6 +3,7 @@ import type { IPv4 } from '../model/ip.ts'
 import { NetworkConfigError, parseNetworkConfig, subnetCount } from '../model/net-config.ts'
 import { addressAt, isV4Prefix, lengthOf, overlaps, parsePrefix, type Prefix } from '../model/prefix.ts'
 import { LabError } from './error.ts'
+import { count } from './words.ts'
 
 export const BACKENDS = ['vxlan', 'host-gw'] as const
 export type BackendName = (typeof BACKENDS)[number]
@@ -69,7 +70,7 @@ export interface LabPlan {
 export function planOf(parameters: LabParameters): LabPlan {
   const { hosts, pods } = parameters
   whole('--hosts', hosts, MOST_HOSTS)
-  whole('--pods', pods, Math.floor(MOST_PODS / hosts), ` with ${hosts} hosts`)
+  whole('--pods', pods, Math.floor(MOST_PODS / hosts), ` with ${count(hosts, 'host')}`)
   if (!BACKENDS.includes(parameters.backend))
     refuse(`--backend ${parameters.backend}: a lab can have ${BACKENDS.join(' or ')}`)
   const network = networkOf(parameters)
@@ -79,7 +80,7 @@ export function planOf(parameters: LabParameters): LabPlan {
   for (const name of Object.keys(parameters.peers))
     if (!names.includes(name)) refuse(`--peer ${name}=…: this lab has the hosts ${range(names)}`)
   return {
-    parameters,
+    parameters: { ...parameters, network },
     network,
     underlay,
     router: at(underlay, 254),
@@ -91,7 +92,7 @@ export function planOf(parameters: LabParameters): LabPlan {
       peer: parameters.peers[name],
       pods: Array.from({ length: pods }, (_, p) => ({ name: `${name}p${p + 1}`, host: name })),
     })),
-    config: configOf(parameters),
+    config: configOf({ ...parameters, network }),
   }
 }
 
@@ -136,7 +137,7 @@ function networkOf(parameters: LabParameters): Prefix {
   const room = 2 ** (32 - ipv4.subnetLength) - 3
   if (room < parameters.pods)
     refuse(
-      `--network ${prefix} gives each host a /${ipv4.subnetLength}: room for ${room} pods, not ${parameters.pods}`,
+      `--network ${prefix} gives each host a /${ipv4.subnetLength}: room for ${count(Math.max(0, room), 'pod')}, not ${parameters.pods}`,
     )
   return prefix
 }
@@ -178,13 +179,14 @@ export function differences(asked: Partial<LabParameters>, up: LabParameters): s
     )
 }
 
+/** In one form, whatever was typed. */
 const show = (value: LabParameters[keyof LabParameters] | undefined): string =>
   typeof value === 'object'
     ? Object.entries(value)
         .map(([host, path]) => `${host}=${path}`)
         .toSorted()
         .join(' ')
-    : String(value)
+    : (parsePrefix(String(value)) ?? String(value))
 
 export const podsOf = (plan: LabPlan): readonly PodPlan[] => plan.hosts.flatMap((host) => host.pods)
 
