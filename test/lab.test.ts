@@ -138,6 +138,9 @@ describe('a lab of three hosts', () => {
     const { proof } = JSON.parse(cut.stdout) as LabReport
     expect(failing(proof?.pairs)).toEqual(['h1p1 h3p1', 'h2p1 h3p1', 'h3p1 h1p1', 'h3p1 h2p1'])
     expect(failing(proof?.outside)).toEqual(['h3p1 outside'])
+    const { stdout, stderr } = lab.run('check')
+    expect(stderr).toContain('5 of 9 ways failed')
+    expect(stdout).toContain('5 of 9 ways\n')
     inHost('underlay', 'ip link set h3 up')
     expectProven(lab.check(), 3, 1)
 
@@ -318,7 +321,7 @@ test('a host that does not get ready is named, with the end of its log', async (
   await using lab = new Lab()
   const { status, stderr } = lab.run('up', '--peer', 'h2=/bin/false')
   expect(status).toBe(1)
-  expect(stderr).toContain('h2: its flanneld ended')
+  expect(stderr).toContain('h2: its flanneld ended with exit status 1; the end of its log')
   expect(lab.run('status').status).toBe(1)
 })
 

@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers'
 import type { LabDirectory } from './directory.ts'
 import { LabError } from './error.ts'
 import { executable } from './executable.ts'
-import { isRunning, keepRunning } from './keep.ts'
+import { endingUnder, isRunning, keepRunning } from './keep.ts'
 import type { LabNamespaces } from './namespaces.ts'
 import type { HostPlan, LabPlan } from './plan.ts'
 import { storeEndpoint, storePrefix } from './store.ts'
@@ -75,7 +75,10 @@ export async function daemonReady(
   await until(
     async () => {
       if (!isRunning(directory, host.name))
-        throw new LabError('failed', `${host.name}: its flanneld ended${log()}`)
+        throw new LabError(
+          'failed',
+          `${host.name}: its flanneld ended${await endingUnder(directory, host.name)}${log()}`,
+        )
       const status = await daemonStatus(directory, host)
       if (status?.phase !== undefined) lacking = `its flanneld is at: ${status.phase}`
       return subnetOf(directory, host) !== undefined && (host.peer !== undefined || status?.ready === true)

@@ -1,7 +1,7 @@
 // Keeps a process of the lab running, the newest build of it, under a name of the lab's.
 import type { LabDirectory } from './directory.ts'
 import { until } from './wait.ts'
-import { endProcess, isAlive, isOutdated, startProcess, type ProcessStart } from './process.ts'
+import { endingOf, endProcess, isAlive, isOutdated, startProcess, type ProcessStart } from './process.ts'
 
 const END_MS = 5_000
 
@@ -29,4 +29,10 @@ export async function keepRunning(
 export function isRunning(directory: LabDirectory, name: string): boolean {
   const record = directory.process(name)
   return record !== undefined && isAlive(record)
+}
+
+/** What follows `its flanneld ended`. */
+export async function endingUnder(directory: LabDirectory, name: string): Promise<string> {
+  const record = directory.process(name)
+  return record === undefined ? '' : endingOf(record)
 }

@@ -27,6 +27,17 @@ export interface ProcessStart {
   readonly environment?: Readonly<Record<string, string>>
 }
 
+/** By process id: how those that this process started have ended, or will. */
+const endings = new Map<number, Promise<string>>()
+const ENDING_MS = 500
+
+/** ` with exit status 1`, ` by SIGKILL`; nothing where another command started it. For one that has ended. */
+export const endingOf = (record: ProcessRecord): Promise<string> =>
+  Promise.race([
+    endings.get(record.pid) ?? '',
+    new Promise<string>((resolve) => setTimeout(resolve, ENDING_MS, '').unref()),
+  ])
+
 /** In place of its start time where a process ended before that could be read. */
 const ENDED = -1
 
@@ -53,6 +64,9 @@ export function startProcess(start: ProcessStart): ProcessRecord {
     child.unref()
     if (child.pid === undefined)
       throw new LabError('failed', `${start.file} did not start; is it there, and executable?`)
+    const { promise, resolve } = Promise.withResolvers<string>()
+    child.on('exit', (code, signal) => resolve(code === null ? ` by ${signal}` : ` with exit status ${code}`))
+    endings.set(child.pid, promise)
     return { pid: child.pid, startTicks: startTicksOf(child.pid) ?? ENDED }
   } finally {
     closeSync(log)

@@ -8,7 +8,7 @@ import { CLONE_NEWNET, setns } from '../sys/libc.ts'
 import type { LabDirectory } from './directory.ts'
 import { LabError } from './error.ts'
 import { executable } from './executable.ts'
-import { isRunning, keepRunning } from './keep.ts'
+import { endingUnder, isRunning, keepRunning } from './keep.ts'
 import type { LabNamespaces } from './namespaces.ts'
 import type { EtcdAddress, LabPlan } from './plan.ts'
 import { lastLines, until } from './wait.ts'
@@ -132,7 +132,8 @@ export async function configureStore(
   const log = () => `; the end of its log:${lastLines(directory.log('store'))}`
   await until(
     async () => {
-      if (!isRunning(directory, 'store')) throw new LabError('failed', `the store ended${log()}`)
+      if (!isRunning(directory, 'store'))
+        throw new LabError('failed', `the store ended${await endingUnder(directory, 'store')}${log()}`)
       try {
         await client.putConfig(plan.config, signal)
         return true
