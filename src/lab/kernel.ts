@@ -10,6 +10,7 @@ import { readTable } from '../netlink/nftables/read.ts'
 import { dumpRoutes, PROTOCOL, TABLE } from '../netlink/route.ts'
 import { NetlinkSocket } from '../netlink/socket.ts'
 import type { Namespace } from '../sys/namespace.ts'
+import { count } from './words.ts'
 
 /** Text as `ip` and `bridge` would say it, one object each. */
 export interface KernelFacts {
@@ -91,7 +92,7 @@ function tables(host: Namespace): string[] {
   return (['ipv4', 'ipv6'] as const).flatMap((family) => {
     const table = readTable(socket, { family, name: tableName(family) })
     if (table === undefined || table.chains.length === 0) return []
-    const chains = table.chains.map((chain) => `${chain.name} (${chain.rules.length} rules)`)
+    const chains = table.chains.map((chain) => `${chain.name} (${count(chain.rules.length, 'rule')})`)
     return [`${family === 'ipv4' ? 'ip' : 'ip6'} ${table.name}: ${chains.join(', ')}`]
   })
 }

@@ -3,6 +3,7 @@ import { accessSync, constants } from 'node:fs'
 import { readSysctl } from '../sys/sysctl.ts'
 import { LabError, reasonOf } from './error.ts'
 import type { LabPlan } from './plan.ts'
+import { count } from './words.ts'
 
 const NEIGHBOURS = 'net/ipv4/neigh/default/gc_thresh3'
 
@@ -13,7 +14,7 @@ export function checkLimits(plan: LabPlan, most = neighbourLimit()): void {
   if (wanted > most)
     throw new LabError(
       'refused',
-      `${hosts} hosts need up to ${wanted} neighbour entries, and this kernel keeps ${most}: have fewer hosts, or run sysctl -w ${NEIGHBOURS.replaceAll('/', '.')}=${2 * wanted}`,
+      `${count(hosts, 'host')} need up to ${wanted} neighbour entries, and this kernel keeps ${most}: have fewer hosts, or run sysctl -w ${NEIGHBOURS.replaceAll('/', '.')}=${2 * wanted}`,
     )
 }
 

@@ -161,11 +161,13 @@ export async function proveLab(
     signal,
     onProgress: (proven, all) => progress.working('proof', `${proven} of ${all} ways`),
   })
-  const good = (facts: readonly { readonly ok: boolean }[]) =>
-    `${facts.filter((fact) => fact.ok).length} of ${facts.length}`
+  const ways = [...proof.pairs, ...proof.outside]
+  const failed = ways.filter((way) => !way.ok).length
   progress.done(
     'proof',
-    `${good(proof.pairs)} ways between pods without address translation, ${good(proof.outside)} to the outside through masquerade`,
+    proof.ok
+      ? `${count(proof.pairs.length, 'way')} between pods without address translation, ${proof.outside.length} to the outside through masquerade`
+      : `${failed} of ${count(ways.length, 'way')} failed`,
     proof.ok,
   )
   return proof

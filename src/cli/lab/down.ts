@@ -1,5 +1,6 @@
 // `heddle lab down`.
 import { buildCommand } from '@stricli/core'
+import { count } from '../../lab/words.ts'
 import type { Context } from '../context.ts'
 import { COMMON_FLAGS, printJson, runCommand, type CommonFlags } from './command.ts'
 
@@ -15,7 +16,7 @@ export const downCommand = buildCommand<CommonFlags, [], Context>({
         else {
           this.process.stdout.write(
             facts.wasUp
-              ? `the lab is gone: ${facts.processes} processes and ${facts.namespaces} namespaces ended, ${facts.directory} removed\n`
+              ? `the lab is gone: ${count(facts.processes, 'process')} and ${count(facts.namespaces, 'namespace')} ended, ${facts.directory} removed\n`
               : `no lab was up in ${facts.directory}\n`,
           )
           for (const warning of facts.warnings) this.process.stderr.write(`heddle: ${warning}\n`)

@@ -1,5 +1,6 @@
 // The proof as a matrix: pod by pod while it fits on a screen, else host by host.
 import type { PairFact, ProofFacts } from '../../lab/facts.ts'
+import { count } from '../../lab/words.ts'
 import { columns, type Style } from '../style.ts'
 
 const MOST_PODS = 8
@@ -54,7 +55,7 @@ export function problems(proof: ProofFacts, style: Style): string {
   const failed = [...proof.pairs, ...proof.outside].filter((way) => !way.ok)
   const more = failed.length - MOST_PROBLEMS
   return (
-    `${style.bad('Failed')}  ${failed.length} of ${proof.pairs.length + proof.outside.length} ways\n` +
+    `${style.bad('Failed')}  ${failed.length} of ${count(proof.pairs.length + proof.outside.length, 'way')}\n` +
     columns(failed.slice(0, MOST_PROBLEMS).map((way) => [`${way.from} → ${way.to}`, way.problem ?? ''])) +
     (more > 0 ? `  and ${more} more (--json tells all)\n` : '')
   )

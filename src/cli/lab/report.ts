@@ -4,6 +4,7 @@ import { basename, join, relative } from 'node:path'
 import type { HostFact, LabFacts, LabReport } from '../../lab/facts.ts'
 import type { KernelFacts } from '../../lab/kernel.ts'
 import { labDirectory } from '../../lab/directory.ts'
+import { count } from '../../lab/words.ts'
 import { columns, styleFor } from '../style.ts'
 import { matrix, problems } from './matrix.ts'
 
@@ -43,7 +44,7 @@ export function showStatus(facts: LabFacts): string {
 
 function describe({ parameters, directory, complete }: LabFacts): string {
   const { hosts, pods, backend, network, store } = parameters
-  const words = `${hosts} hosts with ${pods} pods each, ${backend}, ${network}, store ${store}, in ${directory}`
+  const words = `${count(hosts, 'host')} with ${count(pods, 'pod')} each, ${backend}, ${network}, store ${store}, in ${directory}`
   return `${style.bold('Lab')}  ${words}${complete ? '' : style.bad('  (its `up` did not come to its end)')}\n`
 }
 
@@ -118,7 +119,7 @@ function wordsOf({ daemon }: HostFact): string {
   if (status === undefined) return ''
   const repairs = status.objects?.repairs ?? 0
   const words = [
-    ...(repairs > 0 ? [`${repairs} objects repaired`] : []),
+    ...(repairs > 0 ? [`${count(repairs, 'object')} repaired`] : []),
     ...(status.rssBytes === undefined ? [] : [`${(status.rssBytes / 1e6).toFixed(0)} MB`]),
   ]
   const troubles = [
@@ -153,7 +154,10 @@ function next(report: LabReport): string {
       `from a pod on ${first?.name} to one on ${last?.name}`,
     ])
   if (onPath('ip') && tunnel !== undefined)
-    tries.push([lab('exec', ` h1 -- ip link del ${tunnel}`), 'break a host; it heals at once'])
+    tries.push([
+      lab('exec', ` h1 -- sh -c 'ip link del ${tunnel}; sleep .2; ip -br link show ${tunnel}'`),
+      'break a host: it heals at once',
+    ])
   tries.push(
     [lab('check'), 'prove it again'],
     [lab('logs', ' h1'), 'what a flanneld has to say'],
