@@ -1,5 +1,4 @@
 // The directory of a lab, on a real file system.
-// The lab's folder: what it remembers, and that it is never mistaken for another's.
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,5 +1,4 @@
 // Labs that are too large for this machine.
-// How many hosts and pods a lab may have.
 import { expect, test } from 'bun:test'
 import { checkLimits } from './limits.ts'
 import { DEFAULTS, planOf } from './plan.ts'

@@ -1,5 +1,4 @@
 // Reading mountinfo.
-// What the lab reads of the kernel's mount table.
 import { expect, test } from 'bun:test'
 import { parseMounts } from './mounts.ts'
 

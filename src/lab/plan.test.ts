@@ -1,5 +1,4 @@
 // The plan of a lab: names, addresses, and what is refused with which sentence.
-// The plan of a lab: names, addresses and what is refused before anything is made.
 import { describe, expect, test } from 'bun:test'
 import * as fc from 'fast-check'
 import { containsIp, overlaps } from '../model/prefix.ts'

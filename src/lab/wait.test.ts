@@ -1,5 +1,4 @@
 // Waits and their deadlines; work on many things at a time.
-// Waiting with a deadline that says what it waited for.
 import { describe, expect, test } from 'bun:test'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
