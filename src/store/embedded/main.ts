@@ -2,9 +2,10 @@
 import { log } from '../../sys/log.ts'
 import { sqliteCode } from './database.ts'
 import { Engine } from './engine.ts'
-import { parseStoreOptions, STORE_HELP, type StoreOptions } from './options.ts'
+import { addressOf, isLoopback, parseStoreOptions, STORE_HELP, type StoreOptions } from './options.ts'
 import { Server } from './server.ts'
 import { ServeError } from './serve-error.ts'
+import { Listener } from './transport.ts'
 
 const logger = log.from('store.ts')
 
@@ -36,20 +37,32 @@ export async function storeMain(argv: string[]): Promise<number> {
 
 async function serve(options: StoreOptions): Promise<number> {
   const ended = Promise.withResolvers<number>()
+  // First of all: who starts a second store by mistake gets no empty database for it.
+  await using listening = new AsyncDisposableStack()
+  const listeners: Listener[] = []
+  for (const address of options.listen) listeners.push(listening.use(await Listener.open(address)))
   using engine = new Engine(options.dataDirectory, (error) => {
     logger.error(
       `can't write ${engine.database.path}: ${textOf(error)}; what was acknowledged is kept, nothing more can be`,
     )
     ended.resolve(1)
   })
-  await using server = await Server.open(engine, options)
+  await using server = new Server(engine, listeners, options.progressIntervalMs)
   const stop = (): void => ended.resolve(0)
   process.once('SIGTERM', stop)
   process.once('SIGINT', stop)
+  logger.info(`listening on ${listeners.map(describeListener).join(', ')}`)
   logger.info(
     `serving ${engine.database.path} on ${server.urls.join(', ')} at revision ${engine.revisions.revision}`,
   )
   return await ended.promise
+}
+
+function describeListener({ host, port }: Listener): string {
+  const address = addressOf({ host, port })
+  return isLoopback(host)
+    ? `${address} (this machine only; --listen ADDRESS:${port} --allow-plaintext opens it to whoever reaches the port)`
+    : `${address} (open to whoever reaches the port)`
 }
 
 function textOf(error: unknown): string {

@@ -63,8 +63,14 @@ function parseFlags(argv: readonly string[]) {
     })
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error)
-    throw new ServeError('usage', `${text}\n\n${STORE_HELP}`, { cause: error })
+    throw new ServeError('usage', `${problemOf(text)}; see heddle store --help`, { cause: error })
   }
+}
+
+/** The first of parseArgs' sentences, in our style; the others are for programmers. */
+function problemOf(text: string): string {
+  const [first = ''] = text.split(/\.\s/u)
+  return (first.charAt(0).toLowerCase() + first.slice(1)).replace(/'(?<word>.*)'/u, '$<word>')
 }
 
 function parseListenAddress(text: string): ListenAddress {
@@ -79,10 +85,14 @@ function parseListenAddress(text: string): ListenAddress {
   return { host, port }
 }
 
-function isLoopback(host: string): boolean {
+export function isLoopback(host: string): boolean {
   return host === 'localhost' || loopback.check(host, isIP(host) === 6 ? 'ipv6' : 'ipv4')
 }
 
-export function urlOf({ host, port }: ListenAddress): string {
-  return `http://${isIP(host) === 6 ? `[${host}]` : host}:${port}`
+export function addressOf({ host, port }: ListenAddress): string {
+  return `${isIP(host) === 6 ? `[${host}]` : host}:${port}`
+}
+
+export function urlOf(address: ListenAddress): string {
+  return `http://${addressOf(address)}`
 }

@@ -4,9 +4,9 @@ import type { Engine } from './engine.ts'
 import { GrpcServer } from './grpc-server.ts'
 import { kvRoutes } from './kv-service.ts'
 import { leaseRoutes } from './lease-service.ts'
-import { urlOf, type StoreOptions } from './options.ts'
+import { urlOf } from './options.ts'
 import { refusal } from './rpc-error.ts'
-import { Listener } from './transport.ts'
+import type { Listener } from './transport.ts'
 import { watchRoutes } from './watch-service.ts'
 
 /** How long calls in progress may take to end once the process was asked to. */
@@ -17,41 +17,22 @@ const WILDCARDS: readonly string[] = ['0.0.0.0', '::']
 export class Server implements AsyncDisposable {
   /** Where it serves, with the real port where any was asked for. */
   readonly urls: readonly string[]
-  readonly #grpc: GrpcServer
+  readonly #grpc = new GrpcServer()
   readonly #listeners: readonly Listener[]
 
-  private constructor(
-    engine: Engine,
-    options: StoreOptions,
-    grpc: GrpcServer,
-    listeners: readonly Listener[],
-  ) {
+  constructor(engine: Engine, listeners: readonly Listener[], progressIntervalMs: number) {
     const addresses = listeners.map(({ host, port }) => ({ host, port }))
     this.urls = addresses.map(urlOf)
-    this.#grpc = grpc
     this.#listeners = listeners
     // Clients may replace their endpoints by these, so an address nobody can connect to has no place here.
     const clientUrls = addresses.filter(({ host }) => !WILDCARDS.includes(host)).map(urlOf)
-    grpc.serve([
+    this.#grpc.serve([
       ...kvRoutes(engine),
-      ...watchRoutes(engine, options.progressIntervalMs),
+      ...watchRoutes(engine, progressIntervalMs),
       ...leaseRoutes(engine),
       ...clusterRoutes(engine, clientUrls),
     ])
-  }
-
-  static async open(engine: Engine, options: StoreOptions): Promise<Server> {
-    const grpc = new GrpcServer()
-    const listeners: Listener[] = []
-    try {
-      for (const address of options.listen) {
-        listeners.push(await Listener.open(address, (stream, headers) => grpc.handle(stream, headers)))
-      }
-    } catch (error) {
-      for (const listener of listeners) await listener[Symbol.asyncDispose]()
-      throw error
-    }
-    return new Server(engine, options, grpc, listeners)
+    for (const listener of listeners) listener.serve((stream, headers) => this.#grpc.handle(stream, headers))
   }
 
   /** Ends streams and lets calls finish, for a second at most. */

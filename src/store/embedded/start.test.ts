@@ -1,6 +1,7 @@
 // Starting and stopping the embedded store: options, ports, damaged and foreign files.
 import { describe, expect, test } from 'bun:test'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import {
   copyFileSync,
   mkdirSync,
@@ -11,6 +12,7 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -18,6 +20,7 @@ import { EtcdServer } from '../../../test/support/etcd.ts'
 import { Running } from '../../../test/support/process.ts'
 import { Channel } from '../etcd/channel.ts'
 import { KV, Lease, Watch } from '../etcd/gen/etcdserverpb/rpc_pb.ts'
+import { Listener } from './transport.ts'
 
 const RUNNER = join(import.meta.dirname, '../../../test/support/embedded-store.ts')
 const soon = (): AbortSignal => AbortSignal.timeout(15_000)
@@ -141,9 +144,15 @@ describe('what else prevents serving is said in a sentence', () => {
   test('a port in use', () =>
     withDirectory(async (directory) => {
       await using server = await EtcdServer.start('embedded')
-      const { code, said } = await start('--listen', `127.0.0.1:${server.port}`, '--data-dir', directory)
+      const { code, said } = await start(
+        '--listen',
+        `127.0.0.1:0,127.0.0.1:${server.port}`,
+        '--data-dir',
+        join(directory, 'new'),
+      )
       expect(said).toContain(`127.0.0.1:${server.port} is in use`)
       expect(code).toBe(1)
+      expect(readdirSync(directory)).toEqual([])
     }))
 
   test('an address that is not of this host', () =>
@@ -177,15 +186,54 @@ describe('what else prevents serving is said in a sentence', () => {
       ],
       [['--listen', 'example.org:2379'], "isn't ADDR:PORT"],
       [['--listen', '127.0.0.1:65536'], "isn't ADDR:PORT"],
-      [['--data', 'x'], "Unknown option '--data'"],
+      [['--data', 'x'], 'heddle store: unknown option --data; see heddle store --help'],
+      [['stray'], 'heddle store: unexpected argument stray; see heddle store --help'],
+      [['--listen', '-x'], 'heddle store: option --listen argument is ambiguous; see heddle store --help'],
       [['--watch-progress-notify-interval', 'soon'], 'takes seconds'],
     ] as const) {
       const { code, said } = await start(...flags)
       expect(said).toContain(says)
+      expect(said).not.toContain('\n')
       expect(code).toBe(2)
     }
     expect(await start('--help')).toMatchObject({ code: 0, said: expect.stringContaining('--data-dir') })
   })
+})
+
+test('who can reach it is said, and how to open it', () =>
+  withDirectory(async (directory) => {
+    for (const [host, says] of [
+      [
+        '127.0.0.1',
+        /listening on 127\.0\.0\.1:(\d+) \(this machine only; --listen ADDRESS:\1 --allow-plaintext opens it/,
+      ],
+      ['[::1]', /listening on \[::1\]:\d+ \(this machine only/],
+      ['0.0.0.0', /listening on 0\.0\.0\.0:\d+ \(open to whoever reaches the port\)/],
+    ] as const) {
+      const flags = ['--listen', `${host}:0`, '--allow-plaintext', '--data-dir', directory]
+      await using store = Running.start(process.execPath, [RUNNER, ...flags])
+      await store.line(says)
+    }
+  }))
+
+test('a client that comes before the database is open waits for it', async () => {
+  const heard = Promise.withResolvers<string | undefined>()
+  await using listener = await Listener.open({ host: '127.0.0.1', port: 0 })
+  using channel = new Channel({ endpoints: [`http://127.0.0.1:${listener.port}`] })
+  const asking = channel.unary(KV.method.range, { key: bytes('a') }, soon())
+  const early = connect(listener.port, '127.0.0.1')
+  await once(early, 'connect')
+  early.resetAndDestroy()
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  listener.serve((stream, headers) => {
+    heard.resolve(headers[':path'])
+    stream.respond(
+      { ':status': 200, 'content-type': 'application/grpc', 'grpc-status': '0' },
+      { endStream: true },
+    )
+  })
+  expect(await heard.promise).toBe('/etcdserverpb.KV/Range')
+  await asking.catch((error: unknown) => expect(String(error)).toContain('without a message'))
 })
 
 test('files are for their owner alone', () =>

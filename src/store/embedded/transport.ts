@@ -1,6 +1,7 @@
 // HTTP/2 without TLS ("h2c", prior knowledge) on TCP. The only file that knows how bytes come in; TLS goes here.
 import {
   createServer as createHttp2Server,
+  type Http2Server,
   type IncomingHttpHeaders,
   type ServerHttp2Session,
   type ServerHttp2Stream,
@@ -22,14 +23,16 @@ export type StreamHandler = (stream: ServerHttp2Stream, headers: IncomingHttpHea
 export class Listener implements AsyncDisposable {
   readonly host: string
   readonly #tcp: Server
+  readonly #http: Http2Server
   readonly #sessions = new Set<ServerHttp2Session>()
+  /** Connections that came before there was anything to serve; undefined once there is. */
+  #waiting: FilteredSocket[] | undefined = []
 
-  private constructor(host: string, onStream: StreamHandler) {
+  private constructor(host: string) {
     const http = createHttp2Server({
       settings: { initialWindowSize: STREAM_WINDOW_BYTES, maxConcurrentStreams: MAX_STREAMS },
       maxSessionMemory: SESSION_MEMORY_MB,
     })
-    http.on('stream', (stream, headers) => onStream(stream, headers))
     http.on('session', (session) => {
       this.#sessions.add(session)
       session.on('close', () => this.#sessions.delete(session))
@@ -37,12 +40,14 @@ export class Listener implements AsyncDisposable {
     // What isn't HTTP/2 is cut off by the session itself.
     http.on('sessionError', () => undefined)
     this.host = host
+    this.#http = http
     this.#tcp = createTcpServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_DELAY_MS })
-    this.#tcp.on('connection', (socket) => http.emit('connection', new FilteredSocket(socket)))
+    this.#tcp.on('connection', (socket) => this.#join(new FilteredSocket(socket)))
   }
 
-  static async open(address: ListenAddress, onStream: StreamHandler): Promise<Listener> {
-    const listener = new Listener(address.host, onStream)
+  /** Takes connections, which wait for `serve`. Throws ServeError. */
+  static async open(address: ListenAddress): Promise<Listener> {
+    const listener = new Listener(address.host)
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     listener.#tcp.once('error', reject)
     listener.#tcp.listen({ host: address.host, port: address.port }, resolve)
@@ -53,6 +58,14 @@ export class Listener implements AsyncDisposable {
     }
     listener.#tcp.removeListener('error', reject)
     return listener
+  }
+
+  /** To be called once. */
+  serve(onStream: StreamHandler): void {
+    this.#http.on('stream', onStream)
+    const waiting = this.#waiting ?? []
+    this.#waiting = undefined
+    for (const socket of waiting) this.#join(socket)
   }
 
   /** The port listened on: the chosen one where 0 was asked for. */
@@ -69,7 +82,13 @@ export class Listener implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const session of this.#sessions) session.destroy()
+    for (const socket of this.#waiting ?? []) socket.destroy()
     if (this.#tcp.listening) await this.close()
+  }
+
+  #join(socket: FilteredSocket): void {
+    if (this.#waiting === undefined) this.#http.emit('connection', socket)
+    else this.#waiting.push(socket.on('error', () => undefined))
   }
 }
 
