@@ -32,7 +32,12 @@ function run(
   args: readonly string[],
   options: { cwd?: string; env?: NodeJS.ProcessEnv; input?: string } = {},
 ): Outcome {
-  const done = spawnSync(command, args, { encoding: 'utf8', timeout: 120_000, ...options })
+  const done = spawnSync(command, args, {
+    encoding: 'utf8',
+    timeout: 120_000,
+    killSignal: 'SIGKILL',
+    ...options,
+  })
   return { status: done.status, text: `${done.stdout}${done.stderr}` }
 }
 
@@ -49,8 +54,12 @@ describe('the executable stands alone', () => {
     if touch /etc/x 2>/dev/null; then echo "/ is writable"; exit 90; fi
     cp /bin/true /tmp/true; if /tmp/true 2>/dev/null; then echo "/tmp is exec"; exit 91; fi
   `
-  const alone = (script: string): Outcome =>
-    run('unshare', ['--mount', '--net', 'sh', '-ec', `${world}\n${script}`])
+  // The shell is init of its own process namespace: whatever it started ends with it, and it with us.
+  const cell = 'setpriv --pdeathsig KILL unshare --mount --net --pid --mount-proc --fork --kill-child'
+  const alone = (script: string): Outcome => {
+    const [command = '', ...args] = cell.split(' ')
+    return run(command, [...args, 'sh', '-ec', `${world}\n${script}`])
+  }
 
   test('all three names start there', () => {
     const { status, text } = alone(`
@@ -64,8 +73,7 @@ describe('the executable stands alone', () => {
     const { status, text } = alone(`
       ip link set lo up; ip link add eth0 type veth peer name wire; ip link set wire up; ip addr add 192.168.100.1/24 dev eth0; ip link set eth0 up
       ip route add default via 192.168.100.254
-      heddle store --listen 127.0.0.1:2379 --data-dir /run/store & store=$!
-      trap 'kill -9 $store $daemon 2>/dev/null' EXIT
+      heddle store --listen 127.0.0.1:2379 --data-dir /run/store &
       export ETCDCTL_API=3
       until etcdctl put /coreos.com/network/config '{"Network":"10.244.0.0/16","Backend":{"Type":"vxlan"}}' 2>/dev/null; do sleep 0.1; done
       flanneld --etcd-endpoints http://127.0.0.1:2379 & daemon=$!
