@@ -1,5 +1,5 @@
 // Health and status over HTTP: upstream's texts, and a place that is taken is no reason to end (weak point 48).
-import { afterEach, describe, expect, test } from 'bun:test'
+import { afterAll, afterEach, describe, expect, test } from 'bun:test'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -10,6 +10,7 @@ import { StatusServer, type Place } from './server.ts'
 const folder = mkdtempSync(join(tmpdir(), 'heddle-status-'))
 const socket = join(folder, 'new', 'status.sock')
 afterEach(() => rmSync(join(folder, 'new'), { recursive: true, force: true }))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 const source = { ready: false, report: () => ({ phase: 'testing' }) }
 const serve = (place: Place, told: string[] = []) =>
