@@ -10,7 +10,7 @@ import { HOSTS_FROM, NETWORK, pause, peers, putLeases } from './peers.ts'
 
 const PEERS = 1000
 /** For the work after a start to be over: retries, collected garbage. */
-const SETTLE_SECONDS = 10
+const SETTLE_SECONDS = 30
 const IDLE_SECONDS = 60
 const BUSY_SECONDS = 15
 const CHANGES_A_SECOND = 1000
