@@ -24,6 +24,8 @@ import type { NexthopTable } from './nexthop-table.ts'
 import { noLink, putResult, removeResult, RtnetlinkCarrier } from './rtnetlink-carrier.ts'
 import type { Rtnetlink } from './rtnetlink.ts'
 
+/** Offset of rtm_protocol in struct rtmsg (linux/rtnetlink.h). */
+const RTM_PROTOCOL = 5
 /** What a route without a metric gets (RTA_PRIORITY absent; IP6_RT_PRIO_USER). */
 const METRIC = { ipv4: 0, ipv6: 1024 } as const
 
@@ -40,22 +42,26 @@ export class RouteCarrier extends RtnetlinkCarrier<Route> {
   /** What carries our protocol, what `ip` and upstream made, and all that is on our links: not a host's whole BGP table. */
   async dump(): Promise<readonly Route[]> {
     return this.session.families.flatMap((family) => {
-      const read = (filter: { protocol?: number; linkIndex?: number }) =>
+      const read = (
+        filter: { protocol?: number; linkIndex?: number },
+        isAsked: (protocol: number | undefined) => boolean,
+      ) =>
         this.session.socket.dump(
           listRoutes({ family, table: TABLE.main, type: 'unicast', ...filter }),
           ({ body }) => {
+            // Looked at before all is parsed: the second dump shows our own routes again.
+            if (!isAsked(body[RTM_PROTOCOL])) return undefined
             const info = parseRoute(body)
-            if (info === undefined || (filter.protocol !== undefined && info.protocol !== filter.protocol))
-              return undefined
-            return this.#read(info)
+            return info && this.#read(info)
           },
         )
       const marked = [ROUTE_PROTOCOL, PROTOCOL.boot]
       const others = this.session
         .ownLinks()
-        .flatMap(({ index }) => read({ linkIndex: index }))
-        .filter((found) => !marked.includes(found.protocol ?? ROUTE_PROTOCOL))
-      return [...marked.flatMap((protocol) => read({ protocol })), ...others]
+        .flatMap(({ index }) =>
+          read({ linkIndex: index }, (protocol) => !marked.some((own) => own === protocol)),
+        )
+      return [...marked.flatMap((own) => read({ protocol: own }, (protocol) => protocol === own)), ...others]
     })
   }
 
