@@ -98,9 +98,9 @@ describe("what isn't heddle's", () => {
       bridge fdb add 02:00:00:00:09:01 dev vxlan9 dst 192.168.100.77 self permanent
       ip nexthop add id 9 via 10.9.0.2 dev vxlan9
       ip route add 10.77.0.0/24 nhid 9
-      ip route add 10.244.200.0/24 via 192.168.100.200 proto static
-      ip route add 10.244.201.0/24 via 192.168.100.201 proto bird
-      ip route add 10.244.202.0/24 via 192.168.100.202 table 77
+      ip route add 10.244.80.0/24 via 192.168.100.200 proto static
+      ip route add 10.244.81.0/24 via 192.168.100.201 proto bird
+      ip route add 10.244.82.0/24 via 192.168.100.202 table 77
       ip neigh add 192.168.100.50 lladdr 02:00:00:00:00:50 dev eth0 nud permanent
       nft -f - <<'end'
         table ip mine {

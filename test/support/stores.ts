@@ -11,9 +11,15 @@ export interface BackendChoice {
   readonly Type: string
   readonly [option: string]: unknown
 }
-/** A network config as operators write it. */
+/** A network config as operators write it. Hosts lease from 10.244.100.0 on: what is below is for made-up peers. */
 export const networkConfig = (backend: BackendChoice, more: Readonly<Record<string, unknown>> = {}): string =>
-  JSON.stringify({ Network: POD_NETWORK, EnableNFTables: true, Backend: backend, ...more })
+  JSON.stringify({
+    Network: POD_NETWORK,
+    SubnetMin: '10.244.100.0',
+    EnableNFTables: true,
+    Backend: backend,
+    ...more,
+  })
 
 /** The value of a VXLAN peer's lease, as another writer puts it. */
 export const vxlanLease = (publicIp: string, mac: string): string =>
