@@ -1,6 +1,6 @@
 // The door to C: errors carry their number, name and subject, and each call reaches the kernel as it should.
 import { expect, test } from 'bun:test'
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { closeSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,6 +17,7 @@ import {
   getsockname,
   getsockoptInt,
   kill,
+  localTime,
   mount,
   MNT_DETACH,
   MS,
@@ -139,4 +140,26 @@ test('a directory is mounted over another and comes back', () => {
   } finally {
     rmSync(directory, { recursive: true })
   }
+})
+
+test.each([
+  ['UTC', { month: 9, day: 9, hour: 1, minute: 46, second: 40 }],
+  ['Asia/Kolkata', { month: 9, day: 9, hour: 7, minute: 16, second: 40 }],
+  ['America/New_York', { month: 9, day: 8, hour: 21, minute: 46, second: 40 }],
+])('local time is that of the time zone %s', (zone, expected) => {
+  const program = `const { localTime } = await import(${JSON.stringify(join(import.meta.dirname, 'libc.ts'))})
+    console.log(JSON.stringify(localTime(1_000_000_000.9)))`
+  const told = spawnSync(process.execPath, ['-e', program], { env: { ...process.env, TZ: zone } })
+  expect(JSON.parse(told.stdout.toString())).toEqual(expected)
+})
+
+test('local time agrees with JavaScript’s', () => {
+  const now = new Date()
+  expect(localTime(now.getTime() / 1000)).toEqual({
+    month: now.getMonth() + 1,
+    day: now.getDate(),
+    hour: now.getHours(),
+    minute: now.getMinutes(),
+    second: now.getSeconds(),
+  })
 })

@@ -28,6 +28,7 @@ const { symbols: c } = dlopen('libc.so.6', {
   kill: { args: ['i32', 'i32'], returns: 'i32' },
   madvise: { args: ['u64', 'u64', 'i32'], returns: 'i32' },
   poll: { args: ['ptr', 'u64', 'i32'], returns: 'i32' },
+  localtime_r: { args: ['u64', 'u64'], returns: 'ptr' },
 })
 
 const errnoAddress = c.__errno_location()
@@ -117,6 +118,24 @@ export const connect = (fd: number, address: number, bytes: number): void => {
 }
 
 const scratch = allocate(256)
+
+/** A moment in the time zone of this host (TZ, else /etc/localtime); `month` from 1. */
+export interface LocalTime {
+  readonly month: number
+  readonly day: number
+  readonly hour: number
+  readonly minute: number
+  readonly second: number
+}
+
+/** A Date's first look at the time zone takes 7 ms; this one takes microseconds. */
+export function localTime(unixSeconds: number): LocalTime {
+  scratch.view.setBigInt64(0, BigInt(Math.floor(unixSeconds)), true)
+  if (c.localtime_r(scratch.address, scratch.address + 8) === null) fail('localtime_r', `${unixSeconds}`)
+  // struct tm of time.h: int tm_sec, tm_min, tm_hour, tm_mday, tm_mon.
+  const field = (index: number) => scratch.view.getInt32(8 + 4 * index, true)
+  return { second: field(0), minute: field(1), hour: field(2), day: field(3), month: field(4) + 1 }
+}
 
 /** The socket's own address, copied. */
 export function getsockname(fd: number): Uint8Array {

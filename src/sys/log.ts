@@ -1,7 +1,7 @@
 // The log: lines on stderr in klog's form or as JSON, written before the call returns. A message that repeats is
 // written once and then counted, so that a fault that lasts is one line a minute and not a flood.
 import { writeSync } from 'node:fs'
-import { isWritable } from './libc.ts'
+import { isWritable, localTime } from './libc.ts'
 
 export type Level = 'debug' | 'info' | 'warning' | 'error'
 const ORDER: readonly Level[] = ['debug', 'info', 'warning', 'error']
@@ -122,10 +122,11 @@ const oneLine = (text: string): string =>
 
 /** klog: `I1123 03:20:00.000000    4711 main.ts] text name="value"`, local time. */
 function textLine(level: Level, file: string, message: string, fields: Fields): string {
-  const d = new Date()
-  const date = `${two(d.getMonth() + 1)}${two(d.getDate())}`
-  const time = `${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}`
-  const micros = `${d.getMilliseconds()}`.padStart(3, '0').padEnd(6, '0')
+  const nowMs = Date.now()
+  const { month, day, hour, minute, second } = localTime(nowMs / 1000)
+  const date = `${two(month)}${two(day)}`
+  const time = `${two(hour)}:${two(minute)}:${two(second)}`
+  const micros = `${nowMs % 1000}`.padStart(3, '0').padEnd(6, '0')
   const pid = `${process.pid}`.padStart(7)
   let tail = ''
   for (const [name, value] of Object.entries(fields))
