@@ -5,7 +5,7 @@ import type { UnderlayWatch } from '../dataplane/underlay.ts'
 import { subnetsOf } from '../model/lease.ts'
 import { LeaseTable } from '../store/lease-table.ts'
 import { log } from '../sys/log.ts'
-import { releaseStartupMemory } from '../sys/memory.ts'
+import { endStart } from '../sys/start.ts'
 import type { ConfigFollower } from './config.ts'
 import { Fabric } from './fabric.ts'
 import { Peers } from './peers.ts'
@@ -46,7 +46,7 @@ export async function serve(work: Work, signal: AbortSignal): Promise<never> {
   await Promise.race([tenancy.tell(signal), failed])
   logger.info('flannel is ready')
   logger.info('Running backend.')
-  releaseStartupMemory()
+  endStart()
   return failed
 }
 
