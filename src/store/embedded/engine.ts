@@ -1,12 +1,12 @@
 // The parts of one store, wired: file, key space, writes, leases, compaction, watches.
-import { ChangeWriter } from './change-set.ts'
-import { Compaction } from './compaction.ts'
-import { Database } from './database.ts'
-import { Identity } from './identity.ts'
-import { Leases } from './leases.ts'
-import { Revisions } from './revisions.ts'
-import { WatchHub } from './watch-hub.ts'
-import { WriteQueue } from './write-queue.ts'
+import { ChangeWriter } from './keys/change-set.ts'
+import { Compaction } from './keys/compaction.ts'
+import { Database } from './file/database.ts'
+import { Identity } from './file/identity.ts'
+import { Leases } from './leases/leases.ts'
+import { Revisions } from './keys/revisions.ts'
+import { WatchHub } from './watch/watch-hub.ts'
+import { WriteQueue } from './keys/write-queue.ts'
 
 export class Engine implements Disposable {
   readonly database: Database

@@ -1,11 +1,11 @@
 // `heddle store`: one process that serves etcd's v3 gRPC API from a SQLite file.
 import { log } from '../../sys/log.ts'
-import { sqliteCode } from './database.ts'
+import { sqliteCode } from './file/database.ts'
 import { Engine } from './engine.ts'
 import { addressOf, isLoopback, parseStoreOptions, STORE_HELP, type StoreOptions } from './options.ts'
 import { Server } from './server.ts'
 import { ServeError } from './serve-error.ts'
-import { Listener } from './transport.ts'
+import { Listener } from './grpc/transport.ts'
 
 const logger = log.from('store.ts')
 

@@ -1,13 +1,13 @@
 // The engine served: its routes on every address listened on.
-import { clusterRoutes } from './cluster-service.ts'
+import { clusterRoutes } from './services/cluster-service.ts'
 import type { Engine } from './engine.ts'
-import { GrpcServer } from './grpc-server.ts'
-import { kvRoutes } from './kv-service.ts'
-import { leaseRoutes } from './lease-service.ts'
+import { GrpcServer } from './grpc/grpc-server.ts'
+import { kvRoutes } from './services/kv-service.ts'
+import { leaseRoutes } from './services/lease-service.ts'
 import { urlOf } from './options.ts'
-import { refusal } from './rpc-error.ts'
-import type { Listener } from './transport.ts'
-import { watchRoutes } from './watch-service.ts'
+import { refusal } from './grpc/rpc-error.ts'
+import type { Listener } from './grpc/transport.ts'
+import { watchRoutes } from './services/watch-service.ts'
 
 /** How long calls in progress may take to end once the process was asked to. */
 const GRACE_MS = 1000

@@ -20,7 +20,7 @@ import { EtcdServer } from '../../../test/support/etcd.ts'
 import { Running } from '../../../test/support/process.ts'
 import { Channel } from '../etcd/channel.ts'
 import { KV, Lease, Watch } from '../etcd/gen/etcdserverpb/rpc_pb.ts'
-import { Listener } from './transport.ts'
+import { Listener } from './grpc/transport.ts'
 
 const RUNNER = join(import.meta.dirname, '../../../test/support/embedded-store.ts')
 const soon = (): AbortSignal => AbortSignal.timeout(15_000)

@@ -1,9 +1,9 @@
 // Leases: granted and revoked on the disk, running on the clock, their keys deleted with them in one revision.
 import { randomBytes } from 'node:crypto'
-import type { Database, Query } from './database.ts'
+import type { Database, Query } from '../file/database.ts'
 import { LeaseClock } from './lease-clock.ts'
-import { refusal, RpcError } from './rpc-error.ts'
-import type { WriteQueue } from './write-queue.ts'
+import { refusal, RpcError } from '../grpc/rpc-error.ts'
+import type { WriteQueue } from '../keys/write-queue.ts'
 
 /** etcd's bounds: lessor.go maxLeaseTTL, and 1.5 election timeouts of its default configuration. */
 const MAX_TTL_SECONDS = 9_000_000_000n

@@ -1,13 +1,13 @@
 // etcd's KV service: Range, Put, DeleteRange, Txn, Compact.
 import type { MessageShape } from '@bufbuild/protobuf'
-import { KV, type ResponseHeaderSchema } from '../etcd/gen/etcdserverpb/rpc_pb.ts'
-import type { ChangeSet } from './change-set.ts'
-import { checkDeleteRange, checkPut, checkRange, checkTxn } from './check.ts'
-import type { Engine } from './engine.ts'
-import { unary, type Route } from './grpc-server.ts'
-import { answerRange } from './range.ts'
-import { refusal } from './rpc-error.ts'
-import { applyDeleteRange, applyPut, applyTxn, isReadOnly, type WriteContext } from './txn.ts'
+import { KV, type ResponseHeaderSchema } from '../../etcd/gen/etcdserverpb/rpc_pb.ts'
+import type { ChangeSet } from '../keys/change-set.ts'
+import { checkDeleteRange, checkPut, checkRange, checkTxn } from '../keys/check.ts'
+import type { Engine } from '../engine.ts'
+import { unary, type Route } from '../grpc/grpc-server.ts'
+import { answerRange } from '../keys/range.ts'
+import { refusal } from '../grpc/rpc-error.ts'
+import { applyDeleteRange, applyPut, applyTxn, isReadOnly, type WriteContext } from '../keys/txn.ts'
 
 /** etcd's default for --max-request-bytes. */
 const MAX_WRITE_BYTES = 1536 * 1024

@@ -5,10 +5,10 @@ import type {
   RangeRequest,
   RequestOp,
   TxnRequest,
-} from '../etcd/gen/etcdserverpb/rpc_pb.ts'
-import { RangeRequest_SortOrder, RangeRequest_SortTarget } from '../etcd/gen/etcdserverpb/rpc_pb.ts'
+} from '../../etcd/gen/etcdserverpb/rpc_pb.ts'
+import { RangeRequest_SortOrder, RangeRequest_SortTarget } from '../../etcd/gen/etcdserverpb/rpc_pb.ts'
 import { keyRange, rangeContains, type KeyRange } from './key-range.ts'
-import { refusal } from './rpc-error.ts'
+import { refusal } from '../grpc/rpc-error.ts'
 
 /** etcd's default for --max-txn-ops. */
 const MAX_TXN_OPS = 128

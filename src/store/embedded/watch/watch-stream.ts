@@ -8,11 +8,11 @@ import {
   type WatchRequest,
   type WatchRequestSchema,
   type WatchResponse,
-} from '../etcd/gen/etcdserverpb/rpc_pb.ts'
-import type { DuplexCall, DuplexHandler } from './grpc-server.ts'
-import type { Identity } from './identity.ts'
-import { keyRange, type KeyRange } from './key-range.ts'
-import type { KeyVersion, Revisions } from './revisions.ts'
+} from '../../etcd/gen/etcdserverpb/rpc_pb.ts'
+import type { DuplexCall, DuplexHandler } from '../grpc/grpc-server.ts'
+import type { Identity } from '../file/identity.ts'
+import { keyRange, type KeyRange } from '../keys/key-range.ts'
+import type { KeyVersion, Revisions } from '../keys/revisions.ts'
 import { EventBatch, type EventWishes } from './watch-events.ts'
 import type { HubWatcher, WatchHub } from './watch-hub.ts'
 

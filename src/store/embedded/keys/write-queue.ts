@@ -1,9 +1,9 @@
 // Group commit: the writes that came in one turn of the event loop share one SQLite transaction and its fsync.
 // Nobody hears of a write, neither its caller nor a watch, before that transaction is on the disk.
 import type { ChangeSet, ChangeWriter } from './change-set.ts'
-import { SQLITE, sqliteCode, type Database } from './database.ts'
+import { SQLITE, sqliteCode, type Database } from '../file/database.ts'
 import type { KeyVersion } from './revisions.ts'
-import { refusal, RpcError } from './rpc-error.ts'
+import { refusal, RpcError } from '../grpc/rpc-error.ts'
 
 /** Bounds how long one turn can take. */
 const MAX_BATCH = 512

@@ -1,9 +1,9 @@
 // Leases, on the embedded store and on a real etcd alike.
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { ETCD_KINDS, EtcdServer } from '../../../test/support/etcd.ts'
-import { describeEvents, TestWatch } from '../../../test/support/watch.ts'
-import { Channel } from '../etcd/channel.ts'
-import { KV, Lease, type LeaseKeepAliveResponse } from '../etcd/gen/etcdserverpb/rpc_pb.ts'
+import { ETCD_KINDS, EtcdServer } from '../../../../test/support/etcd.ts'
+import { describeEvents, TestWatch } from '../../../../test/support/watch.ts'
+import { Channel } from '../../etcd/channel.ts'
+import { KV, Lease, type LeaseKeepAliveResponse } from '../../etcd/gen/etcdserverpb/rpc_pb.ts'
 
 const soon = (): AbortSignal => AbortSignal.timeout(20_000)
 const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text))

@@ -1,7 +1,7 @@
 // Compaction: reads below a revision are refused at once; the rows nobody can ask for go piece by piece after that.
-import { SQLITE, sqliteCode, type Database, type Query } from './database.ts'
+import { SQLITE, sqliteCode, type Database, type Query } from '../file/database.ts'
 import type { Revisions } from './revisions.ts'
-import { refusal } from './rpc-error.ts'
+import { refusal } from '../grpc/rpc-error.ts'
 import type { WriteQueue } from './write-queue.ts'
 
 /** Rows looked at in one transaction: a few milliseconds. */

@@ -1,8 +1,8 @@
 // etcd's Watch service.
-import { Watch } from '../etcd/gen/etcdserverpb/rpc_pb.ts'
-import type { Engine } from './engine.ts'
-import { duplex, type Route } from './grpc-server.ts'
-import { WatchStream } from './watch-stream.ts'
+import { Watch } from '../../etcd/gen/etcdserverpb/rpc_pb.ts'
+import type { Engine } from '../engine.ts'
+import { duplex, type Route } from '../grpc/grpc-server.ts'
+import { WatchStream } from '../watch/watch-stream.ts'
 
 export function watchRoutes(engine: Engine, progressIntervalMs: number): Route[] {
   const { hub, revisions, identity } = engine

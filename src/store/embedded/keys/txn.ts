@@ -17,12 +17,12 @@ import {
   type ResponseOp,
   type TxnRequest,
   type TxnResponse,
-} from '../etcd/gen/etcdserverpb/rpc_pb.ts'
+} from '../../etcd/gen/etcdserverpb/rpc_pb.ts'
 import type { ChangeSet } from './change-set.ts'
 import { keyRange } from './key-range.ts'
 import { answerRange, compareIntegers, toKeyValue } from './range.ts'
 import type { KeyVersion, Revisions } from './revisions.ts'
-import { refusal, RpcError } from './rpc-error.ts'
+import { refusal, RpcError } from '../grpc/rpc-error.ts'
 
 const EMPTY = new Uint8Array(0)
 

@@ -4,7 +4,7 @@ import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readSync, rename
 import { join } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { APPLICATION_ID, FILE_HEADER_BYTES, parseFileHeader, SCHEMA, SCHEMA_VERSION } from './schema.ts'
-import { ServeError } from './serve-error.ts'
+import { ServeError } from '../serve-error.ts'
 
 /** Primary result codes (sqlite.org/rescode.html); the low byte of an extended code. */
 export const SQLITE = { busy: 5, corrupt: 11, full: 13, notADatabase: 26 } as const

@@ -1,9 +1,9 @@
 // Compaction of the embedded store: what goes, when, and across a kill.
 import { expect, test } from 'bun:test'
-import { EtcdServer } from '../../../test/support/etcd.ts'
-import { eventually } from '../../../test/support/process.ts'
-import { Channel } from '../etcd/channel.ts'
-import { KV, Maintenance } from '../etcd/gen/etcdserverpb/rpc_pb.ts'
+import { EtcdServer } from '../../../../test/support/etcd.ts'
+import { eventually } from '../../../../test/support/process.ts'
+import { Channel } from '../../etcd/channel.ts'
+import { KV, Maintenance } from '../../etcd/gen/etcdserverpb/rpc_pb.ts'
 
 const KEYS = 10
 const ROUNDS = 600

@@ -8,8 +8,8 @@ import {
 } from 'node:http2'
 import { createServer as createTcpServer, type AddressInfo, type Server } from 'node:net'
 import { FilteredSocket } from './filtered-socket.ts'
-import type { ListenAddress } from './options.ts'
-import { ServeError } from './serve-error.ts'
+import type { ListenAddress } from '../options.ts'
+import { ServeError } from '../serve-error.ts'
 
 const STREAM_WINDOW_BYTES = 1024 * 1024
 const MAX_STREAMS = 10_000

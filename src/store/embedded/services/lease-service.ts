@@ -1,8 +1,8 @@
 // etcd's Lease service: grant, revoke, keep-alive, time-to-live, list.
-import { Lease } from '../etcd/gen/etcdserverpb/rpc_pb.ts'
-import type { Engine } from './engine.ts'
-import { duplex, unary, type Route } from './grpc-server.ts'
-import type { Header } from './identity.ts'
+import { Lease } from '../../etcd/gen/etcdserverpb/rpc_pb.ts'
+import type { Engine } from '../engine.ts'
+import { duplex, unary, type Route } from '../grpc/grpc-server.ts'
+import type { Header } from '../file/identity.ts'
 
 /** TimeToLive's answer for a lease that isn't there. */
 const NO_TTL = -1n

@@ -2,18 +2,18 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { create, toBinary } from '@bufbuild/protobuf'
 import { connect as connectTcp } from 'node:net'
-import { EtcdServer } from '../../../test/support/etcd.ts'
-import { residentMebibytes } from '../../../test/support/process.ts'
-import { answerOf, RawGrpc } from '../../../test/support/raw-grpc.ts'
-import { Channel } from '../etcd/channel.ts'
-import { encodeFrame } from '../etcd/frame.ts'
+import { EtcdServer } from '../../../../test/support/etcd.ts'
+import { residentMebibytes } from '../../../../test/support/process.ts'
+import { answerOf, RawGrpc } from '../../../../test/support/raw-grpc.ts'
+import { Channel } from '../../etcd/channel.ts'
+import { encodeFrame } from '../../etcd/frame.ts'
 import {
   KV,
   PutRequestSchema,
   TxnRequestSchema,
   Watch,
   type TxnRequest,
-} from '../etcd/gen/etcdserverpb/rpc_pb.ts'
+} from '../../etcd/gen/etcdserverpb/rpc_pb.ts'
 
 const PUT = '/etcdserverpb.KV/Put'
 const soon = (): AbortSignal => AbortSignal.timeout(20_000)

@@ -1,6 +1,6 @@
 // All watchers that have seen everything so far; each new change reaches those whose range holds its key.
-import { rangeContains, rangeId, type KeyRange } from './key-range.ts'
-import type { KeyVersion, Revisions } from './revisions.ts'
+import { rangeContains, rangeId, type KeyRange } from '../keys/key-range.ts'
+import type { KeyVersion, Revisions } from '../keys/revisions.ts'
 import { EventBatch } from './watch-events.ts'
 
 export interface HubWatcher {

@@ -5,11 +5,11 @@ import {
   Auth,
   Cluster,
   Maintenance,
-} from '../etcd/gen/etcdserverpb/rpc_pb.ts'
-import type { Engine } from './engine.ts'
-import { unary, type Route } from './grpc-server.ts'
-import type { Header } from './identity.ts'
-import { refusal, RpcError } from './rpc-error.ts'
+} from '../../etcd/gen/etcdserverpb/rpc_pb.ts'
+import type { Engine } from '../engine.ts'
+import { unary, type Route } from '../grpc/grpc-server.ts'
+import type { Header } from '../file/identity.ts'
+import { refusal, RpcError } from '../grpc/rpc-error.ts'
 
 /** The protocol spoken, in the form clients parse, and behind the plus sign who speaks it. */
 const VERSION = '3.5.0+heddle'

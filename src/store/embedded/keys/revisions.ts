@@ -1,7 +1,7 @@
 // The multi-version key space as SQLite keeps it: what a range holds now, held at a revision, and how it changed.
-import type { Database, Query } from './database.ts'
+import type { Database, Query } from '../file/database.ts'
 import type { KeyRange } from './key-range.ts'
-import { refusal } from './rpc-error.ts'
+import { refusal } from '../grpc/rpc-error.ts'
 
 /** One version of a key. `version` 0 is a deletion: then only key and mod_revision mean anything. */
 export interface KeyVersion {

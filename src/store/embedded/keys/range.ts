@@ -6,11 +6,11 @@ import {
   RangeResponseSchema,
   type RangeRequest,
   type RangeResponse,
-} from '../etcd/gen/etcdserverpb/rpc_pb.ts'
-import { KeyValueSchema, type KeyValue } from '../etcd/gen/mvccpb/kv_pb.ts'
+} from '../../etcd/gen/etcdserverpb/rpc_pb.ts'
+import { KeyValueSchema, type KeyValue } from '../../etcd/gen/mvccpb/kv_pb.ts'
 import { keyRange } from './key-range.ts'
 import type { KeyVersion, Revisions } from './revisions.ts'
-import { refusal } from './rpc-error.ts'
+import { refusal } from '../grpc/rpc-error.ts'
 
 const EMPTY = new Uint8Array(0)
 

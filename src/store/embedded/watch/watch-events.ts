@@ -1,10 +1,10 @@
 // Changes as a watcher gets them: filtered, with what was there before if it asks for that, encoded once for all
 // watchers that ask alike.
 import { create, toBinary } from '@bufbuild/protobuf'
-import { WatchResponseSchema } from '../etcd/gen/etcdserverpb/rpc_pb.ts'
-import { Event_EventType as EventType, EventSchema, type Event } from '../etcd/gen/mvccpb/kv_pb.ts'
-import { toKeyValue } from './range.ts'
-import type { KeyVersion, Revisions } from './revisions.ts'
+import { WatchResponseSchema } from '../../etcd/gen/etcdserverpb/rpc_pb.ts'
+import { Event_EventType as EventType, EventSchema, type Event } from '../../etcd/gen/mvccpb/kv_pb.ts'
+import { toKeyValue } from '../keys/range.ts'
+import type { KeyVersion, Revisions } from '../keys/revisions.ts'
 
 /** A response with more events than fit in this is sent in fragments, to watchers that ask for it. */
 const MAX_RESPONSE_BYTES = 1536 * 1024

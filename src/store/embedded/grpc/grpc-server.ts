@@ -11,7 +11,7 @@ import {
   type MessageShape,
 } from '@bufbuild/protobuf'
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
-import { encodeFrame, FrameError, FrameReader, type FrameErrorCode } from '../etcd/frame.ts'
+import { encodeFrame, FrameError, FrameReader, type FrameErrorCode } from '../../etcd/frame.ts'
 import { RPC_CODES, RpcError, type RpcCode } from './rpc-error.ts'
 
 /** etcd's: 1.5 MiB for a request and 512 KiB for what surrounds it. */
