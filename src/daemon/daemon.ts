@@ -74,10 +74,10 @@ function openStore(options: Options, report: Report, signal: AbortSignal): EtcdS
     renewMarginMinutes: options['subnet-lease-renew-margin'],
     report: (error) => {
       if (signal.aborted) return
-      if (error === undefined) logger.info('the store answers again')
+      if (error === undefined) logger.info('the store answers again', { about: 'store' })
       else {
         report.storeTroubles.increment({ code: error.code })
-        logger.error(`${error.message}; the data plane stays as it is`)
+        logger.error(`${error.message}; the data plane stays as it is`, { about: 'store' })
       }
     },
   })

@@ -27,7 +27,7 @@ export async function flanneldMain(args: readonly string[]): Promise<number> {
     writeSync(2, `heddle ${VERSION}, in place of flannel v0.28\n`)
     return 0
   }
-  log.configure({ level: options.v > 0 ? 'debug' : 'info' })
+  log.configure({ verbosity: options.v })
   for (const note of notes) logger.error(note)
   const stop = stopOnSignal()
   logger.info(`heddle ${VERSION}, options: ${describeOptions(options)}`)
