@@ -5,7 +5,7 @@ import { cpus, release } from 'node:os'
 import { join } from 'node:path'
 import { judge, table, type Bench, type Result } from '../bench/measure.ts'
 import { installDebianPackages, packagesIn } from './debian.ts'
-import { buildPeers } from './peers.ts'
+import { buildUpstreamFlanneld } from './peers.ts'
 import { buildIfStale } from './stale.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -19,7 +19,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
 
 const { names, jsonFile } = readArguments(process.argv.slice(2))
 installDebianPackages(packagesIn(join(root, 'scripts', 'test-needs.txt')))
-buildPeers()
+buildUpstreamFlanneld()
 buildIfStale(root)
 const results: Result[] = []
 for (const name of names) {

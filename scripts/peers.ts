@@ -1,5 +1,6 @@
 // Real peers for tests and benches, built with Go from the module proxy and cached under ~/.cache/heddle:
-// upstream flanneld. Prints nothing when all is there. `bun scripts/peers.ts` makes them all.
+// upstream flanneld, and an etcd newer than Debian's. Prints nothing when all is there. `bun scripts/peers.ts` makes
+// them all.
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
@@ -8,11 +9,20 @@ import { installDebianPackages } from './debian.ts'
 
 export const CACHE = join(homedir(), '.cache', 'heddle')
 const FLANNEL = 'v0.28.9'
+const ETCD = 'v3.6.16'
 const GO_TOOLCHAIN = 'golang.org/toolchain@v0.0.1-go1.26.8.linux-amd64'
 /** Upstream's daemon, as released but for the Tencent cloud back end, whose SDK the module proxy lacks (its UDP back end wants gcc). */
 export const upstreamFlanneld = join(CACHE, 'peers', `flanneld-${FLANNEL}`)
+/** etcd 3.6, and its tool for files of members that aren't up: what restores a snapshot. */
+export const etcd36 = join(CACHE, 'peers', `etcd-${ETCD}`)
+export const etcdutl36 = join(CACHE, 'peers', `etcdutl-${ETCD}`)
 
 export function buildPeers(): void {
+  buildUpstreamFlanneld()
+  buildEtcd()
+}
+
+export function buildUpstreamFlanneld(): void {
   if (existsSync(upstreamFlanneld)) return
   console.error(`heddle: building upstream flanneld ${FLANNEL} (once, about 75 s) …`)
   const go = goCommand()
@@ -39,6 +49,28 @@ export function buildPeers(): void {
   )
   renameSync(building, upstreamFlanneld)
   rmSync(source, { recursive: true, force: true })
+}
+
+/** Both programs' modules are their main packages; a module of ours says which versions go together. */
+function buildEtcd(): void {
+  if (existsSync(etcd36) && existsSync(etcdutl36)) return
+  console.error(`heddle: building etcd ${ETCD} (once, about 60 s) …`)
+  const go = goCommand()
+  const folder = join(CACHE, 'build', `etcd-${ETCD}`)
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(join(CACHE, 'peers'), { recursive: true })
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, 'go.mod'), 'module heddle-test/etcd\n\ngo 1.25\n')
+  const programs = [
+    ['go.etcd.io/etcd/server/v3', etcd36],
+    ['go.etcd.io/etcd/etcdutl/v3', etcdutl36],
+  ] as const
+  run(go, ['get', ...programs.map(([module]) => `${module}@${ETCD}`)], folder)
+  for (const [module, file] of programs) {
+    run(go, ['build', '-ldflags', '-s -w', '-o', `${file}.building`, module], folder)
+    renameSync(`${file}.building`, file)
+  }
+  rmSync(folder, { recursive: true, force: true })
 }
 
 /** A `go` new enough for the peers: the one in PATH, else the toolchain module, which an older Go can fetch. */
