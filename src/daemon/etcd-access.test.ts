@@ -4,21 +4,21 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { etcdAccess } from './etcd-access.ts'
-import { parseOptions } from './options.ts'
+import { readOptions } from './options.ts'
 
-const access = (...args: string[]) => {
-  const parsed = parseOptions(args, {})
+const access = async (...args: string[]) => {
+  const parsed = await readOptions(args, {})
   if (parsed.kind !== 'options') throw new Error(JSON.stringify(parsed))
   return etcdAccess(parsed.options)
 }
 
-test('endpoints are a comma list; blanks around them are forgiven', () =>
-  expect(access('--etcd-endpoints=http://a:1, http://b:2,')).toEqual({
+test('endpoints are a comma list; blanks around them are forgiven', async () =>
+  expect(await access('--etcd-endpoints=http://a:1, http://b:2,')).toEqual({
     endpoints: ['http://a:1', 'http://b:2'],
   }))
 
-test('a user goes along with its password', () =>
-  expect(access('--etcd-username=u', '--etcd-password=p')).toMatchObject({
+test('a user goes along with its password', async () =>
+  expect(await access('--etcd-username=u', '--etcd-password=p')).toMatchObject({
     user: { name: 'u', password: 'p' },
   }))
 
@@ -26,11 +26,11 @@ test('certificates are read anew each time, a CA alone is enough', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'heddle-access-'))
   try {
     const file = (name: string, text: string) => (writeFileSync(join(folder, name), text), join(folder, name))
-    const caOnly = access(`--etcd-cafile=${file('ca', 'one')}`)
+    const caOnly = await access(`--etcd-cafile=${file('ca', 'one')}`)
     expect(await caOnly.tls?.()).toEqual({ ca: Buffer.from('one') })
     file('ca', 'two')
     expect(await caOnly.tls?.()).toEqual({ ca: Buffer.from('two') })
-    const mutual = access(`--etcd-keyfile=${file('key', 'k')}`, `--etcd-certfile=${file('cert', 'c')}`)
+    const mutual = await access(`--etcd-keyfile=${file('key', 'k')}`, `--etcd-certfile=${file('cert', 'c')}`)
     expect(await mutual.tls?.()).toEqual({ key: Buffer.from('k'), cert: Buffer.from('c') })
     rmSync(join(folder, 'cert'))
     expect(await mutual.tls?.().catch((error: unknown) => String(error))).toBe(

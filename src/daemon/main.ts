@@ -3,7 +3,7 @@
 import { writeSync } from 'node:fs'
 import { VERSION } from '../model/version.ts'
 import { log } from '../sys/log.ts'
-import { describeOptions, helpText, parseOptions } from './options.ts'
+import { describeOptions, readOptions } from './options.ts'
 
 const logger = log.from('main.ts')
 
@@ -11,10 +11,13 @@ const logger = log.from('main.ts')
 const STOP_MS = 1500
 
 export async function flanneldMain(args: readonly string[]): Promise<number> {
-  const parsed = parseOptions(args, process.env)
+  const parsed = await readOptions(args, process.env)
   switch (parsed.kind) {
     case 'help':
-      writeSync(2, helpText())
+      writeSync(2, parsed.text)
+      return 0
+    case 'version':
+      writeSync(2, `heddle ${VERSION}, in place of flannel v0.28\n`)
       return 0
     case 'refused':
       writeSync(2, `flanneld: ${parsed.reason}\n`)
@@ -22,15 +25,11 @@ export async function flanneldMain(args: readonly string[]): Promise<number> {
     case 'options':
       break
   }
-  const { options, notes } = parsed
-  if (options.version) {
-    writeSync(2, `heddle ${VERSION}, in place of flannel v0.28\n`)
-    return 0
-  }
+  const { options, settings, notes } = parsed
   log.configure({ verbosity: options.v })
-  for (const note of notes) logger.error(note)
+  for (const note of notes) logger[note.level](note.text)
   const stop = stopOnSignal()
-  logger.info(`heddle ${VERSION}, options: ${describeOptions(options)}`)
+  logger.info(`heddle ${VERSION}, options: ${describeOptions(settings)}`)
   try {
     const { runDaemon } = await import('./daemon.ts')
     await runDaemon(options, stop)

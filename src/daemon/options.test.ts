@@ -1,131 +1,88 @@
-// The flags of flanneld: Go's syntax, upstream's names and defaults, refusals that name what is wrong.
+// What is in force when options come from several sources, what is refused, and that nothing secret is told.
 import { describe, expect, test } from 'bun:test'
-import * as fc from 'fast-check'
-import { parseGoFlags } from './go-flags.ts'
-import { describeOptions, environmentName, helpText, OPTIONS, parseOptions, type Options } from './options.ts'
+import { describeOptions, readOptions, type Given } from './options.ts'
 
-const options = (args: string[], environment: Record<string, string> = {}): Options => {
-  const parsed = parseOptions(args, environment)
+const read = async (args: string[], environment: Record<string, string> = {}): Promise<Given> => {
+  const parsed = await readOptions(args, environment)
   if (parsed.kind !== 'options') throw new Error(JSON.stringify(parsed))
-  return parsed.options
+  return parsed
 }
-const refusal = (args: string[], environment: Record<string, string> = {}): string => {
-  const parsed = parseOptions(args, environment)
+const refusal = async (args: string[], environment: Record<string, string> = {}): Promise<string> => {
+  const parsed = await readOptions(args, environment)
   return parsed.kind === 'refused' ? parsed.reason : `not refused: ${parsed.kind}`
 }
 
-describe('Go flag syntax', () => {
-  test.each([
-    [['-etcd-prefix', '/a']],
-    [['--etcd-prefix', '/a']],
-    [['-etcd-prefix=/a']],
-    [['--etcd-prefix=/a']],
-    [['--etcd-prefix=/b', '--etcd-prefix=/a']],
-  ])('%j sets a text', (args) => expect(options(args)['etcd-prefix']).toBe('/a'))
-
-  test('a bare boolean is true, and takes a value only after =', () => {
-    expect(options(['--ip-masq'])['ip-masq']).toBe(true)
-    expect(options(['--ip-masq=false'])['ip-masq']).toBe(false)
-    expect(options(['--ip-masq', 'false'])['ip-masq']).toBe(true)
-    for (const yes of ['1', 't', 'T', 'TRUE', 'true', 'True'])
-      expect(options([`--ip-masq=${yes}`])['ip-masq']).toBe(true)
-    expect(refusal(['--ip-masq=yes'])).toContain('ip-masq')
-  })
-
-  test('parsing stops at -- and at the first other word', () => {
-    expect(options(['--', '--ip-masq'])['ip-masq']).toBe(false)
-    expect(options(['word', '--ip-masq'])['ip-masq']).toBe(false)
-    expect(parseOptions(['--ip-masq', 'true', '--iface=eth0'], {})).toMatchObject({
-      kind: 'options',
-      notes: [expect.stringContaining('true --iface=eth0')],
+describe('options', () => {
+  test('of a flag, the environment, neither: each tells where it comes from', async () => {
+    const { settings } = await read(['--iface=eth0', '--iface', 'eth1'], {
+      FLANNELD_IFACE: 'eth2',
+      FLANNELD_V: '2',
     })
+    expect(settings.get('iface')).toEqual({
+      value: ['eth0', 'eth1'],
+      origin: { kind: 'flag', name: '--iface' },
+    })
+    expect(settings.get('v')).toEqual({ value: 2, origin: { kind: 'environment', name: 'FLANNELD_V' } })
+    expect(settings.get('healthz-port')).toEqual({ value: 0, origin: { kind: 'default' } })
   })
 
-  test('a repeated flag collects, an int reads as Go reads it', () => {
-    expect(options(['--iface', 'eth0', '--iface=eth1']).iface).toEqual(['eth0', 'eth1'])
-    expect(options(['--healthz-port=0x1F90'])['healthz-port']).toBe(8080)
-    expect(options(['--healthz-port=010'])['healthz-port']).toBe(8)
-    expect(refusal(['--healthz-port=8.5'])).toContain('healthz-port')
-  })
+  test.each([
+    [['--kube-subnet-mgr'], '--kube-subnet-mgr: the Kubernetes API as a store is not built yet; use etcd'],
+    [['--etcd-keyfile=/x'], '--etcd-keyfile goes together with --etcd-certfile'],
+    [['--etcd-certfile=/x'], '--etcd-certfile goes together with --etcd-keyfile'],
+    [
+      ['--subnet-lease-renew-margin=0'],
+      '--subnet-lease-renew-margin 0: a lease lives 1440 minutes; want 1 to 1439',
+    ],
+    [['--subnet-lease-renew-margin=1440'], 'want 1 to 1439'],
+    [['--healthz-port=65536'], '--healthz-port 65536: want 0 to 65535'],
+    [['--public-ip=foo'], '--public-ip foo: want an IPv4 address'],
+    [['--iface-can-reach=foo'], '--iface-can-reach foo: want an IP address'],
+    [['--store-reset-grace=169h'], 'want 0 to 604800'],
+    [['--log-format=xml'], '--log-format: "xml" is invalid: want text or json'],
+  ])('%j is refused with a sentence', async (args, sentence) =>
+    expect(await refusal(args)).toContain(sentence),
+  )
 
-  test('durations are Go’s', () => {
-    expect(options(['--store-reset-grace=1m30s'])['store-reset-grace']).toBe(90)
-    expect(refusal(['--store-reset-grace=10'])).toContain('10m')
-  })
-
-  test('a mistyped flag names the closest one', () => {
-    expect(refusal(['--etcd-endpoint=x'])).toContain('-etcd-endpoints')
-    expect(refusal(['--zzzzzzzzzzzz'])).toContain('--help')
-    expect(refusal(['---ip-masq'])).toContain('bad flag syntax')
-    expect(refusal(['--etcd-prefix'])).toContain('needs a value')
-  })
-
-  test('no words at all crash it', () => {
-    fc.assert(
-      fc.property(
-        fc.array(fc.oneof(fc.string(), fc.constantFrom('-', '--', '-=', '--iface', '-v', '--v=')), {
-          maxLength: 6,
-        }),
-        (args) => {
-          const parsed = parseGoFlags(OPTIONS, args)
-          return typeof parsed === 'string' ? parsed.length > 0 : parsed.given instanceof Map
-        },
-      ),
+  test('what is refused as a flag is refused from the environment, by its name there', async () => {
+    expect(await refusal([], { FLANNELD_KUBE_SUBNET_MGR: 'true' })).toStartWith(
+      'FLANNELD_KUBE_SUBNET_MGR: the',
+    )
+    expect(await refusal([], { FLANNELD_HEALTHZ_PORT: '65536' })).toStartWith(
+      'FLANNELD_HEALTHZ_PORT 65536: want',
     )
   })
-})
 
-describe('options', () => {
-  test('have upstream’s names and defaults', () => {
-    const defaults = options([])
-    expect(defaults).toMatchObject({
-      'etcd-endpoints': 'http://127.0.0.1:4001,http://127.0.0.1:2379',
-      'etcd-prefix': '/coreos.com/network',
-      'subnet-file': '/run/flannel/subnet.env',
-      'subnet-lease-renew-margin': 60,
-      'ip-masq': false,
-      'healthz-ip': '0.0.0.0',
-      'healthz-port': 0,
-      'iptables-forward-rules': true,
-      'kube-annotation-prefix': 'flannel.alpha.coreos.com',
-      'net-config-path': '/etc/kube-flannel/net-conf.json',
-    })
+  test('a part not built, given at its default, is no offence', async () => {
+    const { options } = await read(['--kube-subnet-mgr=false'])
+    expect(options['kube-subnet-mgr']).toBe(false)
   })
 
-  test('flags beat environment beats defaults; an empty variable counts as unset', () => {
-    expect(environmentName('etcd-prefix')).toBe('FLANNELD_ETCD_PREFIX')
-    expect(options([], { FLANNELD_ETCD_PREFIX: '/e' })['etcd-prefix']).toBe('/e')
-    expect(options(['--etcd-prefix=/f'], { FLANNELD_ETCD_PREFIX: '/e' })['etcd-prefix']).toBe('/f')
-    expect(options([], { FLANNELD_ETCD_PREFIX: '' })['etcd-prefix']).toBe('/coreos.com/network')
+  test('what has no effect is taken, and told', async () => {
+    const { notes } = await read(['--vmodule=vxlan*=2', '--iptables-resync=9', '--logtostderr=false'])
+    expect(notes.map(({ text }) => text)).toEqual([
+      '--iptables-resync has no effect: rules are watched, and put back at once',
+      "--vmodule has no effect: heddle's sources are not upstream's; use -v",
+      '--logtostderr has no effect: the log is always on stderr, and in files with --log-dir',
+    ])
   })
 
-  test('a bad environment value is a note, not an end', () => {
-    const parsed = parseOptions([], { FLANNELD_HEALTHZ_PORT: 'x' })
-    expect(parsed).toMatchObject({
-      kind: 'options',
-      notes: [expect.stringContaining('FLANNELD_HEALTHZ_PORT')],
-    })
+  test('the log names what differs from the defaults', async () => {
+    expect(describeOptions((await read(['--iface=eth0', '--ip-masq'])).settings)).toBe(
+      '--iface=eth0 --ip-masq=true',
+    )
+    expect(describeOptions((await read([])).settings)).toBe('all at their defaults')
   })
 
-  test.each([
-    [['--kube-subnet-mgr'], 'Kubernetes'],
-    [['--etcd-keyfile=/x'], 'go together'],
-    [['--public-ipv6=::1'], 'IPv6'],
-    [['--subnet-lease-renew-margin=0'], '1 to 1439'],
-    [['--subnet-lease-renew-margin=1440'], '1 to 1439'],
-    [['--healthz-port=65536'], '65535'],
-    [['--public-ip=foo'], 'IPv4'],
-    [['--iface-can-reach=foo'], 'IP address'],
-  ])('%j is refused with a sentence', (args, word) => expect(refusal(args)).toContain(word))
-
-  test('a part not built, given at its default, is no offence', () => {
-    expect(options(['--kube-subnet-mgr=false'])['kube-subnet-mgr']).toBe(false)
-    expect(refusal([], { FLANNELD_KUBE_SUBNET_MGR: 'true' })).toContain('FLANNELD_KUBE_SUBNET_MGR')
-  })
-
-  test('--help names every flag; the log names what differs and no secret', () => {
-    expect(parseOptions(['-h'], {})).toEqual({ kind: 'help' })
-    for (const option of OPTIONS) expect(helpText()).toContain(`-${option.name}`)
-    expect(describeOptions(options(['--iface=eth0', '--ip-masq']))).toBe('-iface=eth0 -ip-masq=true')
+  test('nothing that is told has a secret in it', async () => {
+    const words = ['--etcd-username=u', '--etcd-password=s3cr3t', '--etcd-endpoints=http://u:s3cr3t@h:1']
+    const { settings, notes } = await read([...words, 'true', '--etcd-password', 's3cr3t', '--iface=x'])
+    expect(notes).toEqual([
+      { level: 'error', text: expect.stringContaining('(--etcd-password, --iface among it)') },
+    ])
+    expect(JSON.stringify(notes) + describeOptions(settings)).not.toContain('s3cr3t')
+    expect(describeOptions(settings)).toContain('http://…@h:1')
+    const help = await readOptions(['--etcd-password=s3cr3t', '--help'], { FLANNELD_ETCD_PASSWORD: 's3cr3t' })
+    expect(help).toMatchObject({ kind: 'help', text: expect.not.stringContaining('s3cr3t') })
   })
 })

@@ -1,0 +1,20 @@
+// What values of options are right, beyond their type. Each returns how its complaint goes on after the value.
+import { parseIp, parseIPv4, parseIPv6 } from '../../model/ip.ts'
+import type { FlagValue } from './go-values.ts'
+
+type Check = (value: FlagValue) => string | undefined
+
+export const between =
+  (min: number, max: number, why = ''): Check =>
+  (value) =>
+    typeof value === 'number' && value >= min && value <= max ? undefined : `${why}want ${min} to ${max}`
+
+/** An empty text is no address and right. */
+const address =
+  (parse: (text: string) => unknown, what: string): Check =>
+  (value) =>
+    value === '' || parse(String(value)) !== undefined ? undefined : `want an ${what}`
+
+export const ipv4 = address(parseIPv4, 'IPv4 address')
+export const ipv6 = address(parseIPv6, 'IPv6 address')
+export const ip = address(parseIp, 'IP address')
