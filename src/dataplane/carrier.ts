@@ -1,5 +1,6 @@
 // Who carries a kind of object into the world. Netlink is the first; iptables, UAPI sockets, a proxy's map and
 // cloud APIs are others.
+import type { Witness } from './witness.ts'
 
 export type Change<T> =
   | { readonly op: 'put'; readonly want: T; readonly have: T | undefined }
@@ -36,10 +37,15 @@ export type Hint<T> =
   | { readonly kind: 'everything'; readonly reason: string }
 
 export interface Carrier<T> {
-  /** What is there now; foreign objects may be among them. Throws if it can't be read completely. */
-  dump(signal: AbortSignal): Promise<readonly T[]>
+  /**
+   * What is there now; foreign objects may be among them. Throws if it can't be read completely. Whether another dump
+   * would show the same can be asked of `witness` from then on, if the carrier can tell that any cheaper.
+   */
+  dump(signal: AbortSignal, witness?: Witness): Promise<readonly T[]>
   /** One result for each change, in order. Already there, or already gone, is `done`. */
   apply(changes: readonly Change<T>[], signal: AbortSignal): Promise<readonly Result[]>
+  /** Something wanted lives on this link: hints are to tell of its changes. */
+  attend(link: string): void
   /** True once there may be something to take by `heard`; false when the signal has ended it. */
   ready(signal: AbortSignal): Promise<boolean>
   /**

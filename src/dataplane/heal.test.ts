@@ -183,6 +183,23 @@ test('without a device of ours, too', async () => {
   expect(await reconciler.drift()).toEqual([])
 })
 
+test('on a link that nobody has had to touch since the start, too', async () => {
+  await using host = await dataplaneHost()
+  const wish = async () => {
+    const reconciler = host.reconciler()
+    reconciler.want('lease', [direct(1)])
+    reconciler.complete()
+    await reconciler.settled(soon())
+    return reconciler
+  }
+  await (await wish())[Symbol.asyncDispose]()
+  await using reconciler = await wish()
+  expect(reconciler.report().kinds.route?.puts).toBe(0)
+  host.shAtOnce('ip link set eth0 down; ip link set eth0 up')
+  while (reconciler.report().repairs < 1) await setTimeout(5)
+  expect(await reconciler.drift()).toEqual([])
+})
+
 test('what follows from a change of our own is no repair', async () => {
   await using host = await dataplaneHost()
   await using reconciler = await programmed(host)
@@ -309,11 +326,7 @@ test('a flushed nf_tables ruleset and a rule too many are healed; tables of othe
 describe('a route of ours that another protocol’s replaces is noticed at once:', () => {
   async function replaced(by: string) {
     await using host = await dataplaneHost()
-    await using reconciler = host.reconciler()
-    reconciler.want('device', ownObjects())
-    reconciler.want('lease', peer(1))
-    reconciler.complete()
-    await reconciler.settled(soon())
+    await using reconciler = await host.settled()
     host.shAtOnce(`ip route replace ${by}`)
     while (reconciler.report().repairs + reconciler.failures.size < 1) await setTimeout(5)
     const failures = [...reconciler.failures.values()].map(({ reason }) => reason)

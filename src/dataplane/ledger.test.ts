@@ -38,6 +38,7 @@ class Shelf<T extends KernelObject> implements Carrier<T> {
       return result
     })
   }
+  attend(): void {}
   async ready(signal: AbortSignal): Promise<boolean> {
     const { promise, resolve } = Promise.withResolvers<boolean>()
     signal.addEventListener('abort', () => resolve(false))
@@ -174,7 +175,7 @@ test('a look for others’ sake compares all with what is wanted, whatever was f
   await ledger.put(soon())
   await ledger.remove(soon())
   expect([...shelf.objects.values()]).toEqual([find(2, 'nexthop')])
-  expect(ledger.count.repairs).toBe(0)
+  expect(ledger.outcomes.count.repairs).toBe(0)
 })
 
 describe('the reconciler', () => {

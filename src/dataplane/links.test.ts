@@ -33,11 +33,7 @@ describe('a changed device is changed', () => {
       await host.sh(
         'ip link add eth1 type veth peer name eth1-peer; ip link set eth1 up; ip addr add 192.168.0.2/32 dev eth1',
       )
-      await using reconciler = host.reconciler()
-      reconciler.want('device', ownObjects())
-      reconciler.want('lease', peer(1))
-      reconciler.complete()
-      await reconciler.settled(soon())
+      await using reconciler = await host.settled()
       const index = host.index('flannel.1')
       reconciler.want('device', ownObjects(changed))
       await reconciler.settled(soon())
@@ -148,11 +144,7 @@ test('an MTU that the underlay can’t carry is told, not clipped in silence', a
 
 test('a device that nobody wants any more goes, with all that is on it', async () => {
   await using host = await dataplaneHost()
-  await using reconciler = host.reconciler()
-  reconciler.want('device', ownObjects())
-  reconciler.want('lease', peer(1))
-  reconciler.complete()
-  await reconciler.settled(soon())
+  await using reconciler = await host.settled()
   reconciler.forget('device')
   reconciler.forget('lease')
   await reconciler.settled(soon())

@@ -1,17 +1,13 @@
 // Foreign changes cost nothing: the kernel drops them before they wake us. Lost notifications cost one look.
 import { expect, test } from 'bun:test'
 import { setTimeout } from 'node:timers/promises'
-import { dataplaneHost, ownObjects, peer, soon } from '../../test/support/dataplane.ts'
+import { dataplaneHost, soon } from '../../test/support/dataplane.ts'
 import { breakMonitor } from '../../test/support/deaf.ts'
 import { wakeCount } from '../sys/readiness.ts'
 
 test('a thousand foreign neighbours and routes wake nobody', async () => {
   await using host = await dataplaneHost()
-  await using reconciler = host.reconciler()
-  reconciler.want('device', ownObjects())
-  reconciler.want('lease', peer(1))
-  reconciler.complete()
-  await reconciler.settled(soon())
+  await using reconciler = await host.settled()
   await setTimeout(20)
   const { rounds } = reconciler.report()
   const before = wakeCount
@@ -29,11 +25,7 @@ test('a thousand foreign neighbours and routes wake nobody', async () => {
 
 test('a busy host’s links cost no look at anything', async () => {
   await using host = await dataplaneHost()
-  await using reconciler = host.reconciler()
-  reconciler.want('device', ownObjects())
-  reconciler.want('lease', peer(1))
-  reconciler.complete()
-  await reconciler.settled(soon())
+  await using reconciler = await host.settled()
   const { rounds } = reconciler.report()
   await host.sh(
     'for i in 1 2 3; do ip link add pod$i type veth peer name pod$i-peer; ip link set pod$i up; ip addr add 10.1.0.$i/32 dev pod$i; ip link del pod$i; done',
@@ -44,11 +36,7 @@ test('a busy host’s links cost no look at anything', async () => {
 
 test('notifications that overran the socket are made good by a look at everything', async () => {
   await using host = await dataplaneHost()
-  await using reconciler = host.reconciler()
-  reconciler.want('device', ownObjects())
-  reconciler.want('lease', peer(1))
-  reconciler.complete()
-  await reconciler.settled(soon())
+  await using reconciler = await host.settled()
   const { dumps } = reconciler.report().kinds.link ?? { dumps: NaN }
   // While this process stands still, more than its socket holds; what matters comes last and is lost.
   host.shAtOnce(
@@ -63,11 +51,7 @@ test('notifications that overran the socket are made good by a look at everythin
 
 test('a socket of notifications that breaks costs one look at everything, and is replaced', async () => {
   await using host = await dataplaneHost()
-  await using reconciler = host.reconciler()
-  reconciler.want('device', ownObjects())
-  reconciler.want('lease', peer(1))
-  reconciler.complete()
-  await reconciler.settled(soon())
+  await using reconciler = await host.settled()
   using _nothing = await breakMonitor(host)
   host.shAtOnce('ip neigh del 10.2.1.0 dev flannel.1')
   await reconciler.settled(soon())

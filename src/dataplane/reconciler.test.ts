@@ -34,11 +34,7 @@ test('what is wanted is in the kernel once it is settled', async () => {
 
 test('a round is all puts in order, then the removals backwards: nothing goes before its successor is in', async () => {
   await using host = await dataplaneHost()
-  await using reconciler = host.reconciler()
-  reconciler.want('device', ownObjects())
-  reconciler.want('lease', peer(1))
-  reconciler.complete()
-  await reconciler.settled(soon())
+  await using reconciler = await host.settled()
   using changes = host.changes()
   reconciler.forget('lease')
   reconciler.want('lease of another', peer(2))

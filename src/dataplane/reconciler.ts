@@ -18,9 +18,6 @@ const GATHER_MS = 3
 const AUDIT_MS = 60_000
 /** The audits of many hosts that started together drift apart. */
 const AUDIT_JITTER = 0.2
-/** After an audit there are so many times its length without one, up to ten minutes: thousands of peers must not cost an idle host. */
-const AUDIT_REST = 4000
-const AUDIT_LONGEST_MS = 600_000
 
 interface Wish {
   readonly source: Source
@@ -42,8 +39,6 @@ export class Reconciler implements AsyncDisposable {
   readonly #tasks: readonly Promise<void>[]
   readonly #resources: Disposable | undefined
   readonly #auditMs: number
-  readonly #auditRest: number
-  #auditing = false
   #settled: (() => void)[] = []
   #complete = false
   /** Something of ours waits: no gathering first. */
@@ -59,7 +54,6 @@ export class Reconciler implements AsyncDisposable {
     this.#rounds = new Rounds(ledgers)
     this.#resources = options.resources
     this.#auditMs = options.auditMs ?? AUDIT_MS
-    this.#auditRest = options.auditMs === undefined ? AUDIT_REST : 0
     this.#scheduleAudit()
     this.#tasks = [
       this.#supervised('reconciling', () => this.#run()),
@@ -147,7 +141,7 @@ export class Reconciler implements AsyncDisposable {
       lastRoundAt: this.#lastRoundAt,
       lastRoundMs: this.#lastRoundMs,
       repairs: this.#rounds.repairs(),
-      kinds: Object.fromEntries(ledgers.map((ledger) => [ledger.kind.name, ledger.report()])),
+      kinds: Object.fromEntries(ledgers.map((ledger) => [ledger.kind.name, ledger.outcomes.report()])),
     }
   }
 
@@ -212,8 +206,7 @@ export class Reconciler implements AsyncDisposable {
     if (this.#rounds.wakeDue(now)) this.#urgent = true
     if (now < this.#nextAuditMs) return
     this.#scheduleAudit()
-    this.#auditing = true
-    for (const ledger of this.#rounds.ledgers) ledger.mark('theirs')
+    for (const ledger of this.#rounds.ledgers) ledger.audit()
   }
 
   #isBusy(now: number): boolean {
@@ -239,11 +232,6 @@ export class Reconciler implements AsyncDisposable {
     this.#roundCount++
     this.#lastRoundMs = ended - started
     this.#lastRoundAt = new Date()
-    if (this.#auditing) {
-      this.#auditing = false
-      const rest = Math.min(this.#lastRoundMs * this.#auditRest, AUDIT_LONGEST_MS)
-      this.#nextAuditMs = Math.max(this.#nextAuditMs, ended + rest)
-    }
     if (healing) this.#budget.spend(this.#lastRoundMs, ended)
   }
 

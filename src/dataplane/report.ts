@@ -8,7 +8,9 @@ export interface KindReport {
   readonly removes: number
   /** Those of them that undid what somebody else had done. */
   readonly repairs: number
+  /** Looks at all the kernel has of it, and audits that found without one that it is as the last look showed. */
   readonly dumps: number
+  readonly skips: number
   /** Objects that the kernel refused, or that lost against another source's under the same key. */
   readonly failing: number
   /** Objects that wait for something else, as a link that is missing. */

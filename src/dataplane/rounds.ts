@@ -57,7 +57,7 @@ export class Rounds {
     return (this.#blind.get(ledger.kind.name)?.nextTryMs ?? 0) <= nowMs
   }
   repairs(): number {
-    return this.ledgers.reduce((sum, ledger) => sum + ledger.count.repairs, 0)
+    return this.ledgers.reduce((sum, ledger) => sum + ledger.outcomes.count.repairs, 0)
   }
 
   /** Heeds all notifications that wait. */
@@ -69,7 +69,7 @@ export class Rounds {
   wakeDue(nowMs: number): boolean {
     let some = false
     for (const ledger of this.ledgers) {
-      const due = this.#mayTry(ledger, nowMs) ? ledger.trouble.due(nowMs) : []
+      const due = this.#mayTry(ledger, nowMs) ? ledger.outcomes.trouble.due(nowMs) : []
       ledger.touch(due)
       some ||= due.length > 0
     }
@@ -78,7 +78,8 @@ export class Rounds {
   /** When something that failed is due again, by performance.now(). */
   nextTryMs(): number {
     const times = this.ledgers.map(
-      (ledger) => this.#blind.get(ledger.kind.name)?.nextTryMs ?? ledger.trouble.nextTryMs() ?? Infinity,
+      (ledger) =>
+        this.#blind.get(ledger.kind.name)?.nextTryMs ?? ledger.outcomes.trouble.nextTryMs() ?? Infinity,
     )
     return Math.min(...times)
   }
@@ -92,13 +93,14 @@ export class Rounds {
     for (const link of links) for (const ledger of this.ledgers) if (ledger.isOn(link)) ledger.mark(cause)
     if (put.size === 0) return
     for (const ledger of this.ledgers)
-      if (ledger.trouble.blocked > 0) for (const on of put) ledger.touch(ledger.trouble.freed(on))
+      if (ledger.outcomes.trouble.blocked > 0)
+        for (const on of put) ledger.touch(ledger.outcomes.trouble.freed(on))
   }
 
   /** All puts in order, each acknowledged; then the removals backwards: nothing goes before its successor is in. */
   async round(mayRemove: boolean, signal: AbortSignal): Promise<void> {
     const started = performance.now()
-    const repairs = this.ledgers.map(({ count }) => count.repairs)
+    const repairs = this.ledgers.map(({ outcomes }) => outcomes.count.repairs)
     const seen = new Set<AnyLedger>()
     for (const ledger of this.ledgers)
       if (this.#mayTry(ledger, performance.now()))
@@ -111,7 +113,7 @@ export class Rounds {
         this.#blind.delete(ledger.kind.name)
     }
     this.#repairLog.tell(
-      this.ledgers.map(({ kind, count }, i) => [kind.name, count.repairs - (repairs[i] ?? 0)]),
+      this.ledgers.map(({ kind, outcomes }, i) => [kind.name, outcomes.count.repairs - (repairs[i] ?? 0)]),
       performance.now() - started,
     )
     this.#tellNews()
@@ -129,7 +131,7 @@ export class Rounds {
 
   async #remove(ledger: AnyLedger, signal: AbortSignal): Promise<void> {
     // Routes went before their nexthops, unless one could not be moved away from its own.
-    const isSafe = ledger.kind.name === 'nexthop' && this.#byKind.get('route')?.trouble.size === 0
+    const isSafe = ledger.kind.name === 'nexthop' && this.#byKind.get('route')?.outcomes.trouble.size === 0
     const ahead = (kinds: Iterable<KindName>) => this.#markOurs(isSafe ? [] : kinds)
     this.spread(await ledger.remove(signal, ahead), 'ours')
   }
@@ -161,7 +163,7 @@ export class Rounds {
   #tellNews(): void {
     for (const ledger of this.ledgers) {
       const { name } = ledger.kind
-      const news = ledger.takeNews()
+      const news = ledger.outcomes.takeNews()
       for (const { key, source, reason } of news.slice(0, MOST_TOLD))
         logger.warning(`${name} ${key} (${source || 'to be removed'}): ${reason}`)
       if (news.length > MOST_TOLD)
@@ -174,7 +176,7 @@ export class Rounds {
   failures(): ReadonlyMap<string, Failure> {
     const failures = new Map<string, Failure>()
     for (const ledger of this.ledgers)
-      for (const failure of ledger.failures()) {
+      for (const failure of ledger.outcomes.failures()) {
         const { kind, key, source, nextTry } = failure
         // Of one key several sources may be denied their wish; the one that stands may fail besides.
         failures.set(nextTry === undefined ? `${kind} ${key} (${source})` : `${kind} ${key}`, failure)

@@ -68,11 +68,7 @@ test('a shared nexthop stays until nobody wants it', async () => {
 
 test('a source that wants the same again changes nothing', async () => {
   await using host = await dataplaneHost()
-  await using reconciler = host.reconciler()
-  reconciler.want('device', ownObjects())
-  reconciler.want('lease', peer(1))
-  reconciler.complete()
-  await reconciler.settled(soon())
+  await using reconciler = await host.settled()
   using changes = host.changes()
   reconciler.want('device', ownObjects())
   reconciler.want('lease', peer(1))

@@ -3,11 +3,14 @@ import { familyOf, type Family, type Ip } from '../model/ip.ts'
 import { Attributes, u32 } from './attributes.ts'
 import { malformed } from './error.ts'
 import { AF, familyOfNumber } from './family.ts'
+import type { Volatile } from './imprint.ts'
 import { type Message, NLM_F, Writer } from './wire.ts'
 
 export const RTM_ADDRESS = { put: 20, remove: 21, get: 22 } as const
 const HEADER = 8
-const IFA = { address: 1, local: 2, flags: 8 } as const
+const IFA = { address: 1, local: 2, cacheInfo: 6, flags: 8 } as const
+/** Lifetimes that run down, and ages. */
+export const ADDRESS_VOLATILE: Volatile = { header: HEADER, attribute: IFA.cacheInfo }
 /** IFA_F_*. */
 export const IFA_F = {
   noDad: 0x02,

@@ -43,6 +43,13 @@ export class Channel implements Disposable {
    */
   send(messages: readonly Message[], flags: number | undefined): number {
     const first = (this.#sequence + 1) >>> 0
+    this.#sequence = (this.#sequence + messages.length) >>> 0
+    this.sendAs(first, messages, flags)
+    return first
+  }
+
+  /** As `send`, from a sequence number on that has been used before: all its replies must have been received. */
+  sendAs(first: number, messages: readonly Message[], flags: number | undefined): void {
     let length = 0
     for (const message of messages) length += HEADER_BYTES + align4(message.body.length)
     if (length > this.#send.bytes.length) {
@@ -52,12 +59,11 @@ export class Channel implements Disposable {
     let at = 0
     const { view, bytes } = this.#send
     for (const [index, message] of messages.entries()) {
-      this.#sequence = (this.#sequence + 1) >>> 0
       const extra = flags === undefined ? 0 : index === messages.length - 1 ? flags | NLM_F.ack : flags
       view.setUint32(at, HEADER_BYTES + message.body.length, true)
       view.setUint16(at + 4, message.type, true)
       view.setUint16(at + 6, message.flags | NLM_F.request | extra, true)
-      view.setUint32(at + 8, this.#sequence, true)
+      view.setUint32(at + 8, (first + index) >>> 0, true)
       view.setUint32(at + 12, this.port, true)
       bytes.set(message.body, at + HEADER_BYTES)
       at += HEADER_BYTES + align4(message.body.length)
@@ -68,18 +74,22 @@ export class Channel implements Disposable {
       if (!isSysError(error)) throw error
       throw refused(messages[0]?.subject ?? 'nothing', error.errno, `${length} bytes could not be sent`)
     }
-    return first
   }
 
-  /**
-   * The messages of the kernel's next datagram. None if there is none, or without `wait` none yet. Bodies are views
-   * that the next call overwrites.
-   */
+  /** The messages of the kernel's next datagram; without `wait` none if there is none yet. Bodies as in `datagram`. */
   receive(wait: boolean, subject: string): Reply[] {
+    const datagram = this.datagram(wait, subject)
+    return datagram === undefined ? [] : splitMessages(datagram)
+  }
+
+  /** The kernel's next datagram, undefined without `wait` if there is none yet: a view that the next call overwrites. */
+  datagram(wait: true, subject: string): Uint8Array
+  datagram(wait: boolean, subject: string): Uint8Array | undefined
+  datagram(wait: boolean, subject: string): Uint8Array | undefined {
     for (;;) {
       const length = this.#receiveOne(wait ? 0 : MSG.dontWait, subject)
       if (length === undefined) {
-        if (!wait) return []
+        if (!wait) return undefined
         throw new NetlinkError(
           'lost',
           `${subject}: no reply in ${TIMEOUT_SECONDS} s; look before trying again`,
@@ -89,7 +99,7 @@ export class Channel implements Disposable {
       if (this.#sender.view.getUint32(4, true) !== 0) continue
       if (length > RECEIVE_BYTES)
         throw malformed(`${subject}: ${length} bytes in one datagram, more than ${RECEIVE_BYTES}`)
-      return splitMessages(this.#receive.bytes.subarray(0, length))
+      return this.#receive.bytes.subarray(0, length)
     }
   }
 

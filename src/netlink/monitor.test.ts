@@ -10,7 +10,8 @@ import { addressesOf, compile, exceptOwn, neighboursOf, routesOf } from './filte
 import { changeLink, createLink, parseLink, removeLink, RTM_LINK } from './link.ts'
 import { GROUP, Monitor, type MonitorEvent } from './monitor.ts'
 import { parseNeighbour, putNeighbour, RTM_NEIGHBOUR } from './neighbour.ts'
-import { addRoute, parseRoute, putRoute, RTM_ROUTE } from './route.ts'
+import { parseRoute } from './route-info.ts'
+import { addRoute, putRoute, RTM_ROUTE } from './route.ts'
 
 /** Long enough on the busiest machine; a test that works never waits for it. */
 const soon = () => AbortSignal.timeout(20_000)

@@ -3,11 +3,14 @@ import { familyOf, type Family, type Ip } from '../model/ip.ts'
 import type { Mac } from '../model/mac.ts'
 import { Attributes, u16, u32 } from './attributes.ts'
 import { AF, familyOfNumber } from './family.ts'
+import type { Volatile } from './imprint.ts'
 import { type Message, NLM_F, Writer } from './wire.ts'
 
 export const RTM_NEIGHBOUR = { put: 28, remove: 29, get: 30 } as const
 const HEADER = 12
-const NDA = { dst: 1, mac: 2, port: 6, vni: 7, ifindex: 8, master: 9 } as const
+const NDA = { dst: 1, mac: 2, cacheInfo: 3, port: 6, vni: 7, ifindex: 8, master: 9 } as const
+/** Ages and use counts. */
+export const NEIGHBOUR_VOLATILE: Volatile = { header: HEADER, attribute: NDA.cacheInfo }
 /** NUD_*: what the kernel thinks of an entry. */
 export const NUD = { reachable: 0x02, stale: 0x04, failed: 0x20, noArp: 0x40, permanent: 0x80 } as const
 /** NTF_*: `self` is the device's own FDB, `master` that of the bridge it is in. */

@@ -20,16 +20,8 @@ import {
   removeNeighbour,
 } from './neighbour.ts'
 import { listNexthops, parseNexthop, putNexthop, removeNexthop } from './nexthop.ts'
-import {
-  addRoute,
-  dumpRoutes,
-  getRoute,
-  parseRoute,
-  PROTOCOL,
-  putRoute,
-  removeRoute,
-  TABLE,
-} from './route.ts'
+import { dumpRoutes, parseRoute } from './route-info.ts'
+import { addRoute, getRoute, PROTOCOL, putRoute, removeRoute, TABLE } from './route.ts'
 
 /** A namespace with a VXLAN device that is up: it takes neighbours, FDB entries and on-link routes. */
 async function host(): Promise<TestHost & { readonly vxlan: number }> {

@@ -1,23 +1,24 @@
-// Routes of both families: struct rtmsg and RTA_* (linux/rtnetlink.h).
-import { bitsOf, familyOf, type Family, type Ip, ipFromBytes } from '../model/ip.ts'
+// Requests about routes of both families: struct rtmsg and RTA_* (linux/rtnetlink.h). What the kernel reports is read
+// by route-info.ts.
+import { bitsOf, familyOf, type Family, type Ip } from '../model/ip.ts'
 import { baseOf, familyOfPrefix, lengthOf, type Prefix } from '../model/prefix.ts'
 import { SCOPE } from './address.ts'
-import { Attributes, u32 } from './attributes.ts'
-import { isRefused, malformed } from './error.ts'
-import { AF, familyOfNumber } from './family.ts'
+import { AF } from './family.ts'
+import type { Volatile } from './imprint.ts'
 import { RTNH_F } from './nexthop.ts'
-import type { NetlinkSocket } from './socket.ts'
-import { type Message, NLM_F, type Reply, Writer } from './wire.ts'
+import { type Message, NLM_F, Writer } from './wire.ts'
 
 export const RTM_ROUTE = { put: 24, remove: 25, get: 26 } as const
-const HEADER = 12
-const RTA = {
+/** Bytes of struct rtmsg. */
+export const RTMSG_BYTES = 12
+export const RTA = {
   dst: 1,
   oif: 4,
   gateway: 5,
   priority: 6,
   prefSource: 7,
   multipath: 9,
+  cacheInfo: 12,
   table: 15,
   via: 18,
   nexthopId: 30,
@@ -26,7 +27,8 @@ const RTA = {
 export const TABLE = { main: 254, local: 255 } as const
 /** RTPROT_*: who made a route. */
 export const PROTOCOL = { redirect: 1, kernel: 2, boot: 3, static: 4, ra: 9, dhcp: 16 } as const
-const TYPES = {
+/** RTN_*. */
+export const TYPES = {
   unicast: 1,
   local: 2,
   broadcast: 3,
@@ -36,9 +38,9 @@ const TYPES = {
   unreachable: 7,
   prohibit: 8,
 } as const
-type RouteType = keyof typeof TYPES
-const NAMES = new Map(Object.entries(TYPES).map(([name, number]) => [number as number, name as RouteType]))
-const RTM_F_CLONED = 0x200
+export type RouteType = keyof typeof TYPES
+/** Ages of IPv6 routes. */
+export const ROUTE_VOLATILE: Volatile = { header: RTMSG_BYTES, attribute: RTA.cacheInfo }
 
 export interface RouteMessage {
   readonly to: Prefix
@@ -116,7 +118,7 @@ function gateway(w: Writer, via: Ip, family: Family): void {
     })
 }
 
-interface RouteFilter {
+export interface RouteFilter {
   readonly family: Family
   readonly table?: number
   readonly protocol?: number
@@ -138,27 +140,6 @@ export const listRoutes = (filter: RouteFilter): Message =>
     if (filter.linkIndex !== undefined) w.attrU32(RTA.oif, filter.linkIndex)
   })
 
-/** The routes there are. A table that nobody has used yet doesn't exist: that is no routes, not an error. */
-export function dumpRoutes(socket: NetlinkSocket, filter: RouteFilter): RouteInfo[] {
-  try {
-    return socket.dump(listRoutes(filter), (reply: Reply) => {
-      const route = parseRoute(reply.body)
-      return route !== undefined && matches(route, filter) ? route : undefined
-    })
-  } catch (error) {
-    if (filter.table !== undefined && isRefused(error, 'ENOENT')) return []
-    throw error
-  }
-}
-
-/** Kernels before 5.0 ignore filters. */
-const matches = (route: RouteInfo, f: RouteFilter): boolean =>
-  !route.cloned &&
-  (f.table === undefined || route.table === f.table) &&
-  (f.protocol === undefined || route.protocol === f.protocol) &&
-  (f.linkIndex === undefined || route.linkIndex === f.linkIndex) &&
-  (f.type === undefined || route.type === f.type)
-
 /** Asks which route a packet to `ip` takes: `socket.request` returns one reply; ENETUNREACH if none. */
 export const getRoute = (
   ip: Ip,
@@ -173,90 +154,3 @@ export const getRoute = (
     if (options.from !== undefined) w.attrIp(2, options.from)
     if (options.linkIndex !== undefined) w.attrU32(RTA.oif, options.linkIndex)
   })
-
-/** As the kernel reports it. Routes through several nexthops (`multipath`) have no single gateway or link. */
-export interface RouteInfo {
-  readonly family: Family
-  readonly to: Prefix
-  readonly type: RouteType | undefined
-  readonly via: Ip | undefined
-  readonly linkIndex: number | undefined
-  readonly nexthopId: number | undefined
-  readonly onLink: boolean
-  readonly metric: number
-  readonly protocol: number
-  readonly table: number
-  readonly scope: number
-  readonly source: Ip | undefined
-  readonly multipath: boolean
-  /** A cached exception of another route's (path MTU, redirect). */
-  readonly cloned: boolean
-  /** RTNH_F_*: `dead`, `linkDown`. */
-  readonly flags: number
-}
-
-/** The route in the body of an RTM_NEWROUTE or RTM_DELROUTE; undefined for families we don't know (MPLS). */
-export function parseRoute(body: Uint8Array): RouteInfo | undefined {
-  const a = new Attributes(body, HEADER, 'a route')
-  const family = familyOfNumber(body[0])
-  if (family === undefined) return undefined
-  let dst: Uint8Array | undefined
-  let via: Ip | undefined
-  let linkIndex: number | undefined
-  let nexthopId: number | undefined
-  let source: Ip | undefined
-  let metric = 0
-  let table = body[4] ?? 0
-  let multipath = false
-  while (a.next())
-    if (a.type === RTA.dst) dst = a.bytes()
-    else if (a.type === RTA.gateway) via = a.ip()
-    else if (a.type === RTA.oif) linkIndex = a.u32()
-    else if (a.type === RTA.priority) metric = a.u32()
-    else if (a.type === RTA.table) table = a.u32()
-    else if (a.type === RTA.nexthopId) nexthopId = a.u32()
-    else if (a.type === RTA.prefSource) source = a.ip()
-    else if (a.type === RTA.multipath) multipath = true
-    else if (a.type === RTA.via) via = otherGateway(a.bytes())
-  const length = body[1] ?? 0
-  const flags = u32(body, 8)
-  return {
-    family,
-    to: destination(dst ?? ANY[family], length, family),
-    type: NAMES.get(body[7] ?? 0),
-    via,
-    linkIndex,
-    nexthopId,
-    onLink: (flags & RTNH_F.onLink) !== 0,
-    metric,
-    protocol: body[5] ?? 0,
-    table,
-    scope: body[6] ?? 0,
-    source,
-    multipath,
-    cloned: (flags & RTM_F_CLONED) !== 0,
-    flags,
-  }
-}
-
-const ANY: Record<Family, Uint8Array> = { ipv4: new Uint8Array(4), ipv6: new Uint8Array(16) }
-
-/** The kernel keeps host bits zero, so its text is canonical as it is; that is checked, not computed anew: dumps are long. */
-function destination(bytes: Uint8Array, length: number, family: Family): Prefix {
-  if (bytes.length * 8 !== bitsOf(family) || length > bitsOf(family) || hasHostBits(bytes, length))
-    throw malformed(`a route of family ${family} to ${Buffer.from(bytes).toString('hex')}/${length}`)
-  return `${ipFromBytes(bytes)}/${length}` as Prefix
-}
-
-function hasHostBits(bytes: Uint8Array, length: number): boolean {
-  const whole = length >> 3
-  if (((bytes[whole] ?? 0) & (0xff >> (length & 7))) !== 0) return true
-  for (let i = whole + 1; i < bytes.length; i++) if (bytes[i] !== 0) return true
-  return false
-}
-
-/** struct rtvia: the gateway's own family, then its address. */
-function otherGateway(bytes: Uint8Array): Ip {
-  if (bytes.length !== 6 && bytes.length !== 18) throw malformed(`a gateway of ${bytes.length} bytes`)
-  return ipFromBytes(bytes.subarray(2))
-}

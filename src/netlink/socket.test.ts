@@ -12,7 +12,8 @@ import { listAddresses, parseAddress, putAddress, removeAddress, RTM_ADDRESS } f
 import { ignoreExists, ignoreMissing, isRefused } from './error.ts'
 import { changeLink, createLink, listLinks, parseLink, removeLink } from './link.ts'
 import { listNeighbours, NUD, parseNeighbour, putNeighbour } from './neighbour.ts'
-import { dumpRoutes, putRoute } from './route.ts'
+import { dumpRoutes } from './route-info.ts'
+import { putRoute } from './route.ts'
 import { NetlinkSocket } from './socket.ts'
 import { type Message, Writer } from './wire.ts'
 

@@ -3,8 +3,9 @@
 import type { Namespace } from '../sys/namespace.ts'
 import { Channel } from './channel.ts'
 import { NetlinkError } from './error.ts'
+import type { Imprint } from './imprint.ts'
 import type { Protocol } from './open.ts'
-import { NLMSG, statusOf } from './reply.ts'
+import { NLMSG, splitMessages, statusOf } from './reply.ts'
 import { HEADER_BYTES, NLM_F, type Message, type Reply } from './wire.ts'
 
 /** What may wait for us in the kernel: thousands of error reports of one batch. */
@@ -83,12 +84,15 @@ export class NetlinkSocket implements Disposable {
     return this.#exchange(messages, undefined, ignore)
   }
 
-  /** Every object the kernel reports, each copied; or parsed in place by `parse`, which must not keep the body. */
+  /**
+   * Every object the kernel reports, each copied; or parsed in place by `parse`, which must not keep the body. `imprint`,
+   * made of the same message, is filled.
+   */
   dump(message: Message): Reply[]
-  dump<T>(message: Message, parse: (reply: Reply) => T | undefined): T[]
-  dump<T>(message: Message, parse?: (reply: Reply) => T | undefined): (T | Reply)[] {
+  dump<T>(message: Message, parse: (reply: Reply) => T | undefined, imprint?: Imprint): T[]
+  dump<T>(message: Message, parse?: (reply: Reply) => T | undefined, imprint?: Imprint): (T | Reply)[] {
     for (let tries = 1; ; tries++) {
-      const result = this.#alone(message.subject, () => this.#dumpOnce(message, parse))
+      const result = this.#alone(message.subject, () => this.#dumpOnce(message, parse, imprint))
       if (result !== undefined) return result
       if (tries === DUMP_TRIES)
         throw new NetlinkError(
@@ -102,13 +106,18 @@ export class NetlinkSocket implements Disposable {
   #dumpOnce<T>(
     message: Message,
     parse: ((reply: Reply) => T | undefined) | undefined,
+    imprint: Imprint | undefined,
   ): (T | Reply)[] | undefined {
     const sequence = this.#channel.send([message], NLM_F.dump)
+    imprint?.begin(sequence)
     const found: (T | Reply)[] = []
     let interrupted = false
     let done = false
-    while (!done)
-      for (const reply of this.#channel.receive(true, message.subject)) {
+    while (!done) {
+      const datagram = this.#channel.datagram(true, message.subject)
+      const replies = splitMessages(datagram)
+      imprint?.add(datagram, replies)
+      for (const reply of replies) {
         if (reply.sequence !== sequence) continue
         if ((reply.flags & NLM_F.dumpInterrupted) !== 0) interrupted = true
         if (reply.type === NLMSG.done || reply.type === NLMSG.error) {
@@ -120,7 +129,27 @@ export class NetlinkSocket implements Disposable {
           if (value !== undefined) found.push(value)
         }
       }
+    }
     return interrupted ? undefined : found
+  }
+
+  /**
+   * Whether a dump would show now what the one showed that filled `imprint`. Reads nothing of it: false wherever a byte
+   * is different, as after an error or an interruption.
+   */
+  repeats(imprint: Imprint): boolean {
+    const { message } = imprint
+    if (imprint.length === 0) return false
+    return this.#alone(message.subject, () => {
+      this.#channel.sendAs(imprint.sequence, [message], NLM_F.dump)
+      for (let index = 0; index < imprint.length; index++) {
+        const datagram = this.#channel.datagram(false, message.subject)
+        if (datagram !== undefined && imprint.fits(index, datagram)) continue
+        this.#channel.discard()
+        return false
+      }
+      return true
+    })
   }
 
   /** Sends all at once and reads all replies. With `flags` every message gets those, and the last one `ack` too. */

@@ -13,7 +13,8 @@ import { getLink, listLinks, parseLink } from './link.ts'
 import { listFdb, listNeighbours, parseNeighbour } from './neighbour.ts'
 import { listNexthops, parseNexthop } from './nexthop.ts'
 import { splitMessages, statusOf } from './reply.ts'
-import { listRoutes, parseRoute } from './route.ts'
+import { parseRoute } from './route-info.ts'
+import { listRoutes } from './route.ts'
 import { type Message, type Reply, Writer } from './wire.ts'
 
 const type = fc.integer({ min: 1, max: 0x3fff })

@@ -85,6 +85,16 @@ export class DataplaneHost extends TestHost {
     return openDataplane(options.scope ?? SCOPE, { namespace: this.namespace, ...options })
   }
 
+  /** One that has put the device and the first peer, and knows that this is all. */
+  async settled(options: DataplaneOptions & { scope?: Ownership } = {}): Promise<Reconciler> {
+    const reconciler = this.reconciler(options)
+    reconciler.want('device', ownObjects())
+    reconciler.want('lease', peer(1))
+    reconciler.complete()
+    await reconciler.settled(soon())
+    return reconciler
+  }
+
   /** Runs a shell command while this process stands still: no reconciler of ours gets in between. */
   shAtOnce(command: string): void {
     execFileSync('nsenter', [`--net=${this.namespace.path}`, 'sh', '-ec', command], { stdio: 'pipe' })

@@ -3,6 +3,7 @@
 import { familyOf } from '../../model/ip.ts'
 import { address, type Address } from '../../model/kernel.ts'
 import {
+  ADDRESS_VOLATILE,
   IFA_F,
   listAddresses,
   parseAddress,
@@ -12,6 +13,7 @@ import {
 } from '../../netlink/address.ts'
 import { isMissing } from '../../netlink/error.ts'
 import type { Message } from '../../netlink/wire.ts'
+import type { Witness } from '../witness.ts'
 import { addressKind } from '../kinds/address.ts'
 import { OnLinkCarrier } from './rtnetlink-carrier.ts'
 import type { Rtnetlink } from './rtnetlink.ts'
@@ -21,12 +23,14 @@ export class AddressCarrier extends OnLinkCarrier<Address> {
     super(session, [RTM_ADDRESS.put, RTM_ADDRESS.remove])
   }
 
-  async dump(): Promise<readonly Address[]> {
-    return this.session.ownLinks().flatMap(({ index }) => {
+  async dump(_signal: AbortSignal, witness?: Witness): Promise<readonly Address[]> {
+    return this.session.ownLinks(witness).flatMap(({ index }) => {
+      const message = listAddresses({ linkIndex: index })
       try {
-        return this.session.socket.dump(listAddresses({ linkIndex: index }), ({ body }) => this.#read(body))
+        return this.session.dump(message, ({ body }) => this.#read(body), witness, ADDRESS_VOLATILE)
       } catch (error) {
         // The link went since we last heard: so did its addresses.
+        witness?.add(() => false)
         if (isMissing(error)) return []
         throw error
       }

@@ -4,13 +4,15 @@ import { AF } from '../../netlink/family.ts'
 import {
   type FdbMessage,
   listFdb,
+  NEIGHBOUR_VOLATILE,
   NUD,
   parseNeighbour,
   putFdb,
   removeFdb,
   RTM_NEIGHBOUR,
 } from '../../netlink/neighbour.ts'
-import type { Message } from '../../netlink/wire.ts'
+import type { Message, Reply } from '../../netlink/wire.ts'
+import type { Witness } from '../witness.ts'
 import { fdbKey } from '../kinds/fdb.ts'
 import { OnLinkCarrier } from './rtnetlink-carrier.ts'
 import type { Rtnetlink } from './rtnetlink.ts'
@@ -20,13 +22,14 @@ export class FdbCarrier extends OnLinkCarrier<FdbEntry> {
     super(session, [RTM_NEIGHBOUR.put, RTM_NEIGHBOUR.remove])
   }
 
-  async dump(): Promise<readonly FdbEntry[]> {
-    return this.session.ownLinks().flatMap(({ index, name }) =>
-      this.session.socket.dump(listFdb({ linkIndex: index }), ({ body }) => {
+  async dump(_signal: AbortSignal, witness?: Witness): Promise<readonly FdbEntry[]> {
+    return this.session.ownLinks(witness).flatMap(({ index, name }) => {
+      const parse = ({ body }: Reply) => {
         const found = parseNeighbour(body)
         return found?.kind === 'fdb' && found.linkIndex === index ? permanent(found, name) : undefined
-      }),
-    )
+      }
+      return this.session.dump(listFdb({ linkIndex: index }), parse, witness, NEIGHBOUR_VOLATILE)
+    })
   }
 
   protected put({ mac, dst }: FdbEntry, linkIndex: number): Message {

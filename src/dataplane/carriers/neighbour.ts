@@ -4,6 +4,7 @@ import { neighbour, type Neighbour } from '../../model/kernel.ts'
 import { AF } from '../../netlink/family.ts'
 import {
   listNeighbours,
+  NEIGHBOUR_VOLATILE,
   NTF,
   NUD,
   parseNeighbour,
@@ -11,7 +12,8 @@ import {
   removeNeighbour,
   RTM_NEIGHBOUR,
 } from '../../netlink/neighbour.ts'
-import type { Message } from '../../netlink/wire.ts'
+import type { Message, Reply } from '../../netlink/wire.ts'
+import type { Witness } from '../witness.ts'
 import { neighbourKey } from '../kinds/neighbour.ts'
 import { OnLinkCarrier } from './rtnetlink-carrier.ts'
 import type { Rtnetlink } from './rtnetlink.ts'
@@ -21,16 +23,16 @@ export class NeighbourCarrier extends OnLinkCarrier<Neighbour> {
     super(session, [RTM_NEIGHBOUR.put, RTM_NEIGHBOUR.remove])
   }
 
-  async dump(): Promise<readonly Neighbour[]> {
-    const { socket, families } = this.session
-    return this.session.ownLinks().flatMap(({ index, name }) =>
-      families.flatMap((family) =>
-        socket.dump(listNeighbours({ family, linkIndex: index }), ({ body }) => {
-          const found = parseNeighbour(body)
-          return found?.kind === 'neighbour' && found.linkIndex === index ? permanent(found, name) : undefined
-        }),
-      ),
-    )
+  async dump(_signal: AbortSignal, witness?: Witness): Promise<readonly Neighbour[]> {
+    return this.session.ownLinks(witness).flatMap(({ index, name }) => {
+      const parse = ({ body }: Reply) => {
+        const found = parseNeighbour(body)
+        return found?.kind === 'neighbour' && found.linkIndex === index ? permanent(found, name) : undefined
+      }
+      return this.session.families.flatMap((family) =>
+        this.session.dump(listNeighbours({ family, linkIndex: index }), parse, witness, NEIGHBOUR_VOLATILE),
+      )
+    })
   }
 
   protected put({ ip, mac }: Neighbour, linkIndex: number): Message {

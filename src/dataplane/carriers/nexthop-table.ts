@@ -3,6 +3,7 @@ import { NEXTHOP_IDS, type Nexthop } from '../../model/kernel.ts'
 import { isRefused } from '../../netlink/error.ts'
 import { listNexthops } from '../../netlink/nexthop.ts'
 import type { NetlinkSocket } from '../../netlink/socket.ts'
+import type { Witness } from '../witness.ts'
 import { nexthopKey } from '../kinds/nexthop.ts'
 
 export class NexthopTable {
@@ -13,9 +14,17 @@ export class NexthopTable {
   #next: number = NEXTHOP_IDS.base
   /** Ids of objects that are there a second time. */
   #doubles = new Map<Nexthop, number>()
+  #version = 0
+
+  /** Whether nothing has changed here since can be asked of `witness`. */
+  note(witness: Witness): void {
+    const version = this.#version
+    witness.add(() => this.#version === version)
+  }
 
   /** Takes a full dump for the truth: the marked ones by id, and all ids in use. Returns the former, doubles among them. */
   load(marked: ReadonlyMap<number, Nexthop>, taken: Set<number>): readonly Nexthop[] {
+    this.#version++
     this.#ids = new Map()
     this.#byId = new Map(marked)
     this.#taken = taken
@@ -54,10 +63,12 @@ export class NexthopTable {
 
   /** These ids are in use, whoever's they are. */
   take(ids: Iterable<number>): void {
+    this.#version++
     for (const id of ids) this.#taken.add(id)
   }
 
   put(id: number, nexthop: Nexthop): void {
+    this.#version++
     this.#ids.set(nexthopKey(nexthop), id)
     this.#byId.set(id, nexthop)
     this.#taken.add(id)
@@ -65,6 +76,7 @@ export class NexthopTable {
 
   /** Forgets an id that is gone from the kernel; returns what it was. */
   remove(id: number): Nexthop | undefined {
+    this.#version++
     const object = this.#byId.get(id)
     this.#byId.delete(id)
     this.#taken.delete(id)

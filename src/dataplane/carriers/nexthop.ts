@@ -11,8 +11,9 @@ import {
   removeNexthop,
   RTM_NEXTHOP,
 } from '../../netlink/nexthop.ts'
-import type { Message } from '../../netlink/wire.ts'
+import type { Message, Reply } from '../../netlink/wire.ts'
 import { type Change, done, failed, type Result } from '../carrier.ts'
+import type { Witness } from '../witness.ts'
 import { nexthopKey } from '../kinds/nexthop.ts'
 import type { NexthopTable } from './nexthop-table.ts'
 import { noLink, putResult, removeResult, RtnetlinkCarrier } from './rtnetlink-carrier.ts'
@@ -29,22 +30,28 @@ export class NexthopCarrier extends RtnetlinkCarrier<Nexthop> {
     this.#table = table
   }
 
-  async dump(): Promise<readonly Nexthop[]> {
+  async dump(_signal: AbortSignal, witness?: Witness): Promise<readonly Nexthop[]> {
     if (!this.session.nexthopObjects) return []
-    const all = this.#inRange()
+    const all = this.#inRange(witness)
     const marked = new Map<number, Nexthop>()
     for (const info of all) {
       const object = this.#read(info)
       if (object !== undefined) marked.set(info.id, object)
     }
-    return this.#table.load(marked, new Set(all.map(({ id }) => id)))
+    const found = this.#table.load(marked, new Set(all.map(({ id }) => id)))
+    if (witness !== undefined) {
+      this.session.noteNames(new Set(all.map(({ linkIndex }) => linkIndex)), witness)
+      this.#table.note(witness)
+    }
+    return found
   }
 
-  #inRange(): NexthopInfo[] {
-    return this.session.socket.dump(listNexthops(), ({ body }) => {
+  #inRange(witness?: Witness): NexthopInfo[] {
+    const parse = ({ body }: Reply) => {
       const info = parseNexthop(body)
       return isInRange(info.id) ? info : undefined
-    })
+    }
+    return this.session.dump(listNexthops(), parse, witness)
   }
 
   #read(info: NexthopInfo): Nexthop | undefined {

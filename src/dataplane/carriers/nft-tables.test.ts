@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'bun:test'
 import type { NftTable } from '../../model/kernel.ts'
 import type { Prefix } from '../../model/prefix.ts'
+import { soon } from '../../../test/support/dataplane.ts'
 import { kernel } from '../../../test/support/kernel.ts'
 import type { Hint } from '../carrier.ts'
 import { nftTableKind } from '../kinds/nft-table.ts'
@@ -35,16 +36,16 @@ describe('the nf_tables carrier', () => {
     await using host = await kernel()
     await host.sh('nft add table ip other')
     using carrier = new NftTables(NAMES, host.namespace)
-    expect(await carrier.dump()).toEqual([])
+    expect(await carrier.dump(soon())).toEqual([])
     const [before, after] = [table('10.1.0.0/16'), table('10.2.0.0/16')]
     expect(await carrier.apply([{ op: 'put', want: before, have: undefined }])).toEqual([{ kind: 'done' }])
-    expect(await carrier.dump()).toEqual([before])
+    expect(await carrier.dump(soon())).toEqual([before])
     expect(await carrier.apply([{ op: 'put', want: after, have: before }])).toEqual([{ kind: 'done' }])
-    expect(await carrier.dump()).toEqual([after])
+    expect(await carrier.dump(soon())).toEqual([after])
     const removal = [{ op: 'remove', have: after }] as const
     expect(await carrier.apply(removal)).toEqual([{ kind: 'done' }])
     expect(await carrier.apply(removal)).toEqual([{ kind: 'done' }])
-    expect(await carrier.dump()).toEqual([])
+    expect(await carrier.dump(soon())).toEqual([])
     expect(await host.sh('nft list tables')).toBe('table ip other\n')
   })
 
@@ -64,7 +65,7 @@ describe('the nf_tables carrier', () => {
     ])
     expect(refused).toMatchObject({ kind: 'failed', reason: expect.stringContaining('chain forward') })
     expect(carried).toEqual({ kind: 'done' })
-    expect(await carrier.dump()).toEqual([good])
+    expect(await carrier.dump(soon())).toEqual([good])
   })
 
   test('hears of a flushed ruleset, of a rule too many, and of its own doing as no news', async () => {

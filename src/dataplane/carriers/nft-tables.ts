@@ -3,13 +3,14 @@ import { setTimeout } from 'node:timers/promises'
 import type { NftTable } from '../../model/kernel.ts'
 import { NetlinkError } from '../../netlink/error.ts'
 import type { Monitor } from '../../netlink/monitor.ts'
-import { openGenerations } from '../../netlink/nftables/generations.ts'
+import { generation, openGenerations } from '../../netlink/nftables/generations.ts'
 import { readTable } from '../../netlink/nftables/read.ts'
 import type { TableName } from '../../netlink/nftables/table.ts'
 import { dropTable, replaceTable } from '../../netlink/nftables/transaction.ts'
 import { NetlinkSocket } from '../../netlink/socket.ts'
 import type { Namespace } from '../../sys/namespace.ts'
 import { done, failed, type Carrier, type Change, type Hint, type Result } from '../carrier.ts'
+import type { Witness } from '../witness.ts'
 import { nftTableKind } from '../kinds/nft-table.ts'
 
 /** After a look at our tables, transactions of others wait this long for the next: ten looks a second at most. */
@@ -28,7 +29,11 @@ export class NftTables implements Carrier<NftTable>, Disposable {
     this.#socket = NetlinkSocket.open('netfilter', namespace)
   }
 
-  async dump(): Promise<readonly NftTable[]> {
+  async dump(_signal: AbortSignal, witness?: Witness): Promise<readonly NftTable[]> {
+    if (witness !== undefined) {
+      const before = generation(this.#socket)
+      witness.add(() => generation(this.#socket) === before)
+    }
     return this.#names.map((name) => readTable(this.#socket, name)).filter((table) => table !== undefined)
   }
 
@@ -43,6 +48,10 @@ export class NftTables implements Carrier<NftTable>, Disposable {
         throw error
       }
     })
+  }
+
+  attend(): void {
+    // Tables are on no link.
   }
 
   async ready(signal: AbortSignal): Promise<boolean> {

@@ -3,27 +3,30 @@
 import { type Route, ROUTE_PROTOCOL, route } from '../../model/kernel.ts'
 import { familyOfPrefix, type Prefix } from '../../model/prefix.ts'
 import { isExists, type NetlinkError } from '../../netlink/error.ts'
+import { parseRoute, type RouteInfo } from '../../netlink/route-info.ts'
 import {
   addRoute,
   appendRoute,
   listRoutes,
-  parseRoute,
   PROTOCOL,
   putRoute,
   removeRoute,
-  type RouteInfo,
+  ROUTE_VOLATILE,
   type RouteMessage,
   RTM_ROUTE,
   TABLE,
 } from '../../netlink/route.ts'
 import type { Message } from '../../netlink/wire.ts'
 import { blocked, type Change, done, failed, type Result } from '../carrier.ts'
+import type { Witness } from '../witness.ts'
 import { nexthopKey } from '../kinds/nexthop.ts'
 import { routeKind } from '../kinds/route.ts'
 import type { NexthopTable } from './nexthop-table.ts'
 import { noLink, putResult, removeResult, RtnetlinkCarrier } from './rtnetlink-carrier.ts'
 import type { Rtnetlink } from './rtnetlink.ts'
 
+/** Whoever's link they are on. */
+const MARKED = [ROUTE_PROTOCOL, PROTOCOL.boot]
 /** Offset of rtm_protocol in struct rtmsg (linux/rtnetlink.h). */
 const RTM_PROTOCOL = 5
 /** What a route without a metric gets (RTA_PRIORITY absent; IP6_RT_PRIO_USER). */
@@ -40,29 +43,36 @@ export class RouteCarrier extends RtnetlinkCarrier<Route> {
   }
 
   /** What carries our protocol, what `ip` and upstream made, and all that is on our links: not a host's whole BGP table. */
-  async dump(): Promise<readonly Route[]> {
-    return this.session.families.flatMap((family) => {
+  async dump(_signal: AbortSignal, witness?: Witness): Promise<readonly Route[]> {
+    if (witness !== undefined) this.#nexthops.note(witness)
+    const own = this.session.ownLinks(witness)
+    const indices = new Set<number | undefined>()
+    const found = this.session.families.flatMap((family) => {
       const read = (
         filter: { protocol?: number; linkIndex?: number },
         isAsked: (protocol: number | undefined) => boolean,
       ) =>
-        this.session.socket.dump(
+        this.session.dump(
           listRoutes({ family, table: TABLE.main, type: 'unicast', ...filter }),
           ({ body }) => {
             // Looked at before all is parsed: the second dump shows our own routes again.
             if (!isAsked(body[RTM_PROTOCOL])) return undefined
             const info = parseRoute(body)
+            indices.add(info?.linkIndex)
             return info && this.#read(info)
           },
+          witness,
+          ROUTE_VOLATILE,
         )
-      const marked = [ROUTE_PROTOCOL, PROTOCOL.boot]
-      const others = this.session
-        .ownLinks()
-        .flatMap(({ index }) =>
-          read({ linkIndex: index }, (protocol) => !marked.some((own) => own === protocol)),
-        )
-      return [...marked.flatMap((own) => read({ protocol: own }, (protocol) => protocol === own)), ...others]
+      return [
+        ...MARKED.flatMap((mark) => read({ protocol: mark }, (protocol) => protocol === mark)),
+        ...own.flatMap(({ index }) =>
+          read({ linkIndex: index }, (protocol) => !MARKED.some((mark) => mark === protocol)),
+        ),
+      ]
     })
+    if (witness !== undefined) this.session.noteNames(indices, witness)
+    return found
   }
 
   /** Undefined for what can't stand under a key of ours: other tables, metrics and types, several ways at once. */

@@ -2,6 +2,7 @@
 import { isMissing, type NetlinkError } from '../../netlink/error.ts'
 import type { Message } from '../../netlink/wire.ts'
 import { blocked, type Carrier, type Change, done, failed, type Hint, type Result } from '../carrier.ts'
+import type { Witness } from '../witness.ts'
 import { HintQueue } from './hint-queue.ts'
 import type { Ear, Rtnetlink } from './rtnetlink.ts'
 
@@ -17,10 +18,13 @@ export abstract class RtnetlinkCarrier<T> implements Carrier<T>, Ear {
     session.listen(this)
   }
 
-  abstract dump(signal: AbortSignal): Promise<readonly T[]>
+  abstract dump(signal: AbortSignal, witness?: Witness): Promise<readonly T[]>
   abstract apply(changes: readonly Change<T>[], signal: AbortSignal): Promise<readonly Result[]>
   abstract hear(type: number, body: Uint8Array): void
 
+  attend(link: string): void {
+    this.session.attend(link)
+  }
   overrun(): void {
     this.queue.push({ kind: 'everything', reason: 'notifications were lost' })
   }

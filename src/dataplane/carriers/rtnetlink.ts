@@ -2,18 +2,21 @@
 // nexthops share: a socket for requests, a monitor, and the table of links by name and index.
 import { RTM_ADDRESS } from '../../netlink/address.ts'
 import { addressesOf, exceptOwn, type FilterRule, neighboursOf, routesOf } from '../../netlink/filter.ts'
+import { Imprint, type Volatile } from '../../netlink/imprint.ts'
 import { type LinkInfo, listLinks, parseLink } from '../../netlink/link.ts'
 import { GROUP, Monitor, type MonitorEvent } from '../../netlink/monitor.ts'
 import { RTM_NEIGHBOUR } from '../../netlink/neighbour.ts'
 import { RTM_NEXTHOP } from '../../netlink/nexthop.ts'
 import { PROTOCOL, RTM_ROUTE } from '../../netlink/route.ts'
 import { NetlinkSocket } from '../../netlink/socket.ts'
+import type { Message, Reply } from '../../netlink/wire.ts'
 import { log } from '../../sys/log.ts'
 import type { Namespace } from '../../sys/namespace.ts'
 import { ROUTE_PROTOCOL } from '../../model/kernel.ts'
 import type { Family } from '../../model/ip.ts'
 import { familyOfPrefix } from '../../model/prefix.ts'
 import type { Ownership } from '../kind.ts'
+import type { Witness } from '../witness.ts'
 import { LinkTable } from './link-table.ts'
 import { hasNexthops } from './nexthop-table.ts'
 
@@ -86,12 +89,15 @@ export class Rtnetlink implements Disposable {
     this.#linkListener = listener
   }
 
+  /** From now on changes of this link concern us, whether or not there is one. */
+  attend(name: string): void {
+    if (this.#used.has(name)) return
+    this.#used.add(name)
+    this.#refilter()
+  }
   /** Index of a link, or undefined where there is none. From now on its changes concern us. */
   indexOf(name: string): number | undefined {
-    if (!this.#used.has(name)) {
-      this.#used.add(name)
-      this.#refilter()
-    }
+    this.attend(name)
     return this.links.get(name)?.index
   }
   nameOf(index: number | undefined): string | undefined {
@@ -102,9 +108,36 @@ export class Rtnetlink implements Disposable {
     const name = this.nameOf(index)
     return name !== undefined && this.scope.links.has(name) ? name : undefined
   }
-  /** Names and indices of the links that are ours and exist. */
-  ownLinks(): LinkInfo[] {
-    return [...this.scope.links].map((name) => this.links.get(name)).filter((l) => l !== undefined)
+  /** Names and indices of the links that are ours and exist; whether they still do can be asked of `witness`. */
+  ownLinks(witness?: Witness): LinkInfo[] {
+    const own = [...this.scope.links].map((name) => this.links.get(name)).filter((l) => l !== undefined)
+    witness?.add(() => {
+      const now = this.ownLinks()
+      return (
+        now.length === own.length &&
+        own.every(({ index, name }, i) => now[i]?.index === index && now[i].name === name)
+      )
+    })
+    return own
+  }
+  /** Whether links of these indices have still the names they have now can be asked of `witness`. */
+  noteNames(indices: Iterable<number | undefined>, witness: Witness): void {
+    const names = new Map([...indices].map((index) => [index, this.nameOf(index)]))
+    witness.add(() => [...names].every(([index, name]) => this.nameOf(index) === name))
+  }
+
+  /** A dump, parsed in place; whether another would show the same but for what is `volatile` can be asked of `witness`. */
+  dump<T>(
+    message: Message,
+    parse: (reply: Reply) => T | undefined,
+    witness?: Witness,
+    volatile?: Volatile,
+  ): T[] {
+    if (witness === undefined) return this.socket.dump(message, parse)
+    const imprint = new Imprint(message, volatile)
+    const found = this.socket.dump(message, parse, imprint)
+    witness.add(() => this.socket.repeats(imprint))
+    return found
   }
 
   /** Reads all links anew. */

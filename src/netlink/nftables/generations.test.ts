@@ -1,7 +1,8 @@
 // One event a transaction, whatever was in it, and none of the rest reaches this process.
 import { expect, test } from 'bun:test'
 import { kernel } from '../../../test/support/kernel.ts'
-import { openGenerations } from './generations.ts'
+import { NetlinkSocket } from '../socket.ts'
+import { generation, openGenerations } from './generations.ts'
 import { NFT_MSG } from './header.ts'
 
 test('ten thousand rules of somebody else are one event', async () => {
@@ -22,4 +23,17 @@ test('ten thousand rules of somebody else are one event', async () => {
   await new Promise(setImmediate)
   expect(types).toEqual([NFT_MSG.newGeneration, NFT_MSG.newGeneration])
   expect(generations.received).toBe(2)
+})
+
+test('the generation is another one after a transaction of anybody’s, and only then', async () => {
+  await using host = await kernel()
+  using socket = NetlinkSocket.open('netfilter', host.namespace)
+  const first = generation(socket)
+  await host.sh('nft list ruleset')
+  expect(generation(socket)).toBe(first)
+  await host.sh('nft add table ip somebody')
+  const second = generation(socket)
+  expect(second).not.toBe(first)
+  await host.sh('nft flush ruleset')
+  expect([first, second]).not.toContain(generation(socket))
 })

@@ -17,6 +17,7 @@ export const NFT_MSG = {
   getRule: type(7),
   delRule: type(8),
   newGeneration: type(15),
+  getGeneration: type(16),
 } as const
 
 /** NFPROTO_*, which equal AF_*. */

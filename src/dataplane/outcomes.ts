@@ -1,0 +1,89 @@
+// What became of one kind's changes: counted, taken for the truth where they are done, told and tried again where not.
+import type { KernelObject, KindName } from '../model/kernel.ts'
+import type { Actual } from './actual.ts'
+import type { Change, Result } from './carrier.ts'
+import type { Desired } from './desired.ts'
+import type { Failure, KindReport } from './report.ts'
+import type { Ripple } from './ripple.ts'
+import { type News, Told } from './told.ts'
+import { Trouble } from './trouble.ts'
+
+/** Kinds whose objects others may wait for. */
+const AWAITED: ReadonlySet<KindName> = new Set(['link', 'nexthop'])
+
+export class Outcomes<T extends KernelObject> {
+  readonly trouble = new Trouble()
+  readonly told = new Told()
+  /** Since the start. */
+  readonly count = { puts: 0, removes: 0, repairs: 0, dumps: 0, skips: 0 }
+  /** Keys that somebody else changed under our hands: their next change is a repair. */
+  readonly broken = new Set<string>()
+  readonly #kind: KindName
+  readonly #desired: Desired<T>
+  readonly #actual: Actual<T>
+
+  constructor(kind: KindName, desired: Desired<T>, actual: Actual<T>) {
+    this.#kind = kind
+    this.#desired = desired
+    this.#actual = actual
+  }
+
+  /** One change's result; adds to `out` what it means for others. */
+  record(key: string, change: Change<T>, result: Result, out: Ripple): void {
+    if (result.kind === 'failed') this.trouble.failed(key, result.reason, performance.now())
+    else if (result.kind === 'blocked') this.trouble.isBlocked(key, result.on, result.reason)
+    else {
+      if (change.op === 'put') {
+        this.#actual.set(key, change.want)
+        this.count.puts++
+        if (AWAITED.has(this.#kind)) out.put.add(key)
+      } else {
+        if (this.#actual.get(key) === change.have) this.#actual.delete(key)
+        this.count.removes++
+      }
+      if (this.broken.has(key)) {
+        this.count.repairs++
+        this.told.repaired(key, this.#sourceOf(key))
+      }
+      this.trouble.clear(key)
+    }
+  }
+
+  /** Nothing is to be done about this key. */
+  fine(key: string): void {
+    this.trouble.clear(key)
+    this.broken.delete(key)
+  }
+
+  /** Names of those who want the object under this key. */
+  #sourceOf(key: string): string {
+    return this.#desired.winner(key, this.#actual.get(key))?.source.name ?? ''
+  }
+
+  /** What has not been told yet: first failures, lost wishes, fights. */
+  takeNews(): readonly News[] {
+    const failed = this.trouble.takeNews()
+    return [...failed.map((news) => ({ ...news, source: this.#sourceOf(news.key) })), ...this.told.take()]
+  }
+
+  /** What failed, and wishes that lose against another source's under the same key. */
+  failures(): Failure[] {
+    const kind = this.#kind
+    const failed = [...this.trouble.entries()].flatMap(([key, { reason, tries, nextTryMs }]) => {
+      if (nextTryMs === undefined) return []
+      const nextTry = new Date(Date.now() + nextTryMs - performance.now())
+      return [{ kind, key, source: this.#sourceOf(key), reason, tries, nextTry }]
+    })
+    const denied = this.told.denied().map((news) => ({ kind, ...news, tries: 0, nextTry: undefined }))
+    return [...failed, ...denied]
+  }
+
+  report(): KindReport {
+    return {
+      wanted: this.#desired.size,
+      ...this.count,
+      failing: this.trouble.failing + this.told.denied().length,
+      blocked: this.trouble.blocked,
+    }
+  }
+}
