@@ -32,6 +32,12 @@ export class Agenda<T extends KernelObject> {
     return this.#touched.size === 0
   }
 
+  /** Keys that are still to be compared. */
+  *open(): Generator<string> {
+    yield* this.#touched
+    yield* this.#due
+  }
+
   touch(keys: Iterable<string>): void {
     for (const key of keys) this.#touched.add(key)
   }

@@ -111,6 +111,13 @@ export class Desired<T> {
     return claims.find((c) => this.#kind.same(c.object, have))
   }
 
+  /** Names of those who want something under this key. */
+  sources(key: string): readonly string[] {
+    const claims = this.#claims.get(key)
+    if (claims === undefined) return []
+    return Array.isArray(claims) ? claims.map((claim) => claim.source.name) : [claims.source.name]
+  }
+
   /** Whether several sources want something under this key. */
   isShared(key: string): boolean {
     return Array.isArray(this.#claims.get(key))

@@ -222,6 +222,19 @@ export class Ledger<T extends KernelObject> {
     return out
   }
 
+  /**
+   * Sources with an object that isn't in the kernel as they want it, as far as we know, and why: undefined where it
+   * hasn't been tried yet.
+   */
+  *lacking(): Generator<readonly [source: string, reason: string | undefined]> {
+    for (const key of this.#agenda.open())
+      for (const source of this.#desired.sources(key)) yield [source, undefined]
+    for (const [key, { reason }] of this.outcomes.trouble.entries())
+      for (const source of this.#desired.sources(key)) yield [source, `${this.kind.name} ${key}: ${reason}`]
+    for (const { key, source, reason } of this.outcomes.told.denied())
+      yield [source, `${this.kind.name} ${key}: ${reason}`]
+  }
+
   /** Desired against a fresh dump. Changes nothing, not even what we believe. */
   async drift(signal: AbortSignal): Promise<Drift[]> {
     return driftOf(this.kind, await this.#carrier.dump(signal), this.#desired, this.#scope)

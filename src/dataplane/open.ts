@@ -25,6 +25,8 @@ export interface DataplaneOptions {
   /** This thread's unless given. */
   readonly namespace?: Namespace
   readonly auditMs?: number
+  /** Told how long each round took. */
+  readonly onRound?: (tookMs: number) => void
 }
 
 /**
@@ -53,10 +55,8 @@ export function openDataplane(scope: Ownership, options: DataplaneOptions = {}):
             scope,
           ),
         ]
-  return new Reconciler([...ledgers, ...tables], {
-    ...(options.auditMs === undefined ? {} : { auditMs: options.auditMs }),
-    resources: resources.move(),
-  })
+  const { namespace: _, ...rest } = options
+  return new Reconciler([...ledgers, ...tables], { ...rest, resources: resources.move() })
 }
 
 /** `ipv4 flannel-ipv4` as Ownership has it. */

@@ -26,6 +26,7 @@ interface Wish {
 
 interface ReconcilerOptions {
   readonly auditMs?: number
+  readonly onRound?: (tookMs: number) => void
   /** Closed with the reconciler: the carriers' sockets. */
   readonly resources?: Disposable
 }
@@ -39,6 +40,7 @@ export class Reconciler implements AsyncDisposable {
   readonly #tasks: readonly Promise<void>[]
   readonly #resources: Disposable | undefined
   readonly #auditMs: number
+  readonly #onRound: (tookMs: number) => void
   #settled: (() => void)[] = []
   #complete = false
   /** Something of ours waits: no gathering first. */
@@ -47,6 +49,7 @@ export class Reconciler implements AsyncDisposable {
   #nextAuditMs = Infinity
   #roundCount = 0
   #lastRoundMs = 0
+  #roundSinceMs: number | undefined
   #lastRoundAt: Date | undefined
 
   /** Starts at once. Nothing is removed before `complete()`. */
@@ -54,6 +57,7 @@ export class Reconciler implements AsyncDisposable {
     this.#rounds = new Rounds(ledgers)
     this.#resources = options.resources
     this.#auditMs = options.auditMs ?? AUDIT_MS
+    this.#onRound = options.onRound ?? (() => undefined)
     this.#scheduleAudit()
     this.#tasks = [
       this.#supervised('reconciling', () => this.#run()),
@@ -133,6 +137,14 @@ export class Reconciler implements AsyncDisposable {
     return this.#rounds.failures()
   }
 
+  /** Sources that haven't got all they want, and why; undefined where something hasn't been tried yet. */
+  lacking(): ReadonlyMap<string, string | undefined> {
+    const lacking = new Map<string, string | undefined>()
+    for (const ledger of this.#rounds.ledgers)
+      for (const [source, reason] of ledger.lacking()) lacking.set(source, lacking.get(source) ?? reason)
+    return lacking
+  }
+
   report(): Report {
     const { ledgers } = this.#rounds
     return {
@@ -140,6 +152,7 @@ export class Reconciler implements AsyncDisposable {
       rounds: this.#roundCount,
       lastRoundAt: this.#lastRoundAt,
       lastRoundMs: this.#lastRoundMs,
+      roundRunsMs: this.#roundSinceMs === undefined ? undefined : performance.now() - this.#roundSinceMs,
       repairs: this.#rounds.repairs(),
       kinds: Object.fromEntries(ledgers.map((ledger) => [ledger.kind.name, ledger.outcomes.report()])),
     }
@@ -226,12 +239,18 @@ export class Reconciler implements AsyncDisposable {
     this.#urgent = false
     this.#firstHintMs = undefined
     const started = performance.now()
-    await this.#rounds.round(this.#complete, signal)
+    this.#roundSinceMs = started
+    try {
+      await this.#rounds.round(this.#complete, signal)
+    } finally {
+      this.#roundSinceMs = undefined
+    }
     if (signal.aborted) return
     const ended = performance.now()
     this.#roundCount++
     this.#lastRoundMs = ended - started
     this.#lastRoundAt = new Date()
+    this.#onRound(this.#lastRoundMs)
     if (healing) this.#budget.spend(this.#lastRoundMs, ended)
   }
 

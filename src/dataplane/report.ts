@@ -24,6 +24,8 @@ export interface Report {
   /** The end of the last round that ran through. */
   readonly lastRoundAt: Date | undefined
   readonly lastRoundMs: number
+  /** How long the round under way has taken so far; undefined between rounds. */
+  readonly roundRunsMs: number | undefined
   readonly repairs: number
   readonly kinds: Readonly<Partial<Record<KindName, KindReport>>>
 }
