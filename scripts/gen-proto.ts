@@ -1,4 +1,4 @@
-// Regenerates src/store/etcd/gen from src/store/etcd/proto: `node_modules/.bin/bun scripts/gen-proto.ts`.
+// Regenerates src/store/embedded/gen from src/store/embedded/proto: `node_modules/.bin/bun scripts/gen-proto.ts`.
 // The result is checked in; with --check nothing is written and a difference ends in exit code 1.
 import { execFileSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 const root = join(import.meta.dirname, '..')
-const protoDirectory = join(root, 'src/store/etcd/proto')
-const genDirectory = join(root, 'src/store/etcd/gen')
+const protoDirectory = join(root, 'src/store/embedded/proto')
+const genDirectory = join(root, 'src/store/embedded/gen')
 
 function filesUnder(directory: string): string[] {
   return readdirSync(directory, { recursive: true, withFileTypes: true })
@@ -52,7 +52,7 @@ try {
     const changed = difference(genDirectory, fresh)
     if (changed !== undefined) {
       process.stderr.write(
-        `src/store/etcd/gen/${changed} isn't what its .proto gives: run scripts/gen-proto.ts\n`,
+        `src/store/embedded/gen/${changed} isn't what its .proto gives: run scripts/gen-proto.ts\n`,
       )
       process.exitCode = 1
     }

@@ -27,6 +27,17 @@ const IMPORT =
 const importsOf = (file: string): string[] =>
   [...readFileSync(file, 'utf8').matchAll(IMPORT)].map((m) => m[1] ?? m[2] ?? m[3] ?? '')
 
+/** The files that one leads to by its imports, itself first, and the packages they import. */
+function reachedFrom(entry: string): { files: readonly string[]; packages: ReadonlySet<string> } {
+  const files = new Set([entry])
+  const packages = new Set<string>()
+  for (const file of files)
+    for (const to of importsOf(file))
+      if (!to.startsWith('.')) packages.add(to)
+      else if (to.endsWith('.ts')) files.add(join(dirname(file), to))
+  return { files: [...files], packages }
+}
+
 function violations(file: string, imported: string): string | undefined {
   if (!imported.startsWith('.')) return undefined
   const [from, to] = [roomOf(file), roomOf(join(dirname(file), imported))]
@@ -67,6 +78,15 @@ describe('the house', () => {
       .filter((file) => roomOf(file) !== 'sys' && !file.endsWith('.test.ts'))
       .filter((file) => /\bBun\.|from 'bun(:[a-z]+)?'/.test(readFileSync(file, 'utf8')))
     expect(found.map((file) => relative(src, file))).toEqual([])
+  })
+
+  test('flanneld loads no protobuf, which would cost each start more than 10 ms', () => {
+    const { files, packages } = reachedFrom(join(src, 'daemon', 'main.ts'))
+    expect(files).toContain(join(src, 'store', 'etcd', 'responses.ts'))
+    expect(files.filter((file) => file.includes('/gen/'))).toEqual([])
+    expect([...packages].filter((name) => name.startsWith('@bufbuild'))).toEqual([])
+    const server = reachedFrom(join(src, 'store', 'embedded', 'main.ts'))
+    expect(server.packages).toContain('@bufbuild/protobuf')
   })
 
   test('every file says in its first line what it is for', () => {

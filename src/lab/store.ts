@@ -3,7 +3,7 @@
 import { parseLease, type Json } from '../model/lease.ts'
 import { Channel } from '../store/etcd/channel.ts'
 import { EtcdError } from '../store/etcd/error.ts'
-import { keysUnder, oneKey, put, read, transact, unchanged, type Operation } from '../store/etcd/kv.ts'
+import { keysUnder, oneKey, put, read, removeRange, transact, unchanged } from '../store/etcd/kv.ts'
 import { CLONE_NEWNET, setns } from '../sys/libc.ts'
 import type { LabDirectory } from './directory.ts'
 import { LabError } from './error.ts'
@@ -111,9 +111,7 @@ export class StoreClient implements Disposable {
 
   /** Removes every key of the lab's. */
   async removeAll(signal: AbortSignal): Promise<void> {
-    const { key, end } = keysUnder(`${this.#prefix}/`)
-    const operation: Operation = { request: { case: 'requestDeleteRange', value: { key, rangeEnd: end } } }
-    await transact(this.#channel, [], [operation], signal)
+    await transact(this.#channel, [], [removeRange(keysUnder(`${this.#prefix}/`))], signal)
   }
 
   [Symbol.dispose](): void {

@@ -4,12 +4,11 @@ import type { MessageInitShape } from '@bufbuild/protobuf'
 import * as fc from 'fast-check'
 import { Channel } from '../../src/store/etcd/channel.ts'
 import { EtcdError } from '../../src/store/etcd/error.ts'
-import {
-  KV,
-  Lease,
-  type RangeRequestSchema,
-  type TxnRequestSchema,
-} from '../../src/store/etcd/gen/etcdserverpb/rpc_pb.ts'
+import type {
+  RangeRequestSchema,
+  TxnRequestSchema,
+} from '../../src/store/embedded/gen/etcdserverpb/rpc_pb.ts'
+import { KV, Lease } from './etcd-api.ts'
 import {
   command,
   NOT_GIVEN,
@@ -99,29 +98,25 @@ class Side {
     const signal = this.#signal
     switch (command.kind) {
       case 'put':
-        return channel.unary(KV.method.put, command.request, signal)
+        return channel.unary(KV.put, command.request, signal)
       case 'range':
-        return channel.unary(
-          KV.method.range,
-          { ...command.request, revision: script.at(command.back) },
-          signal,
-        )
+        return channel.unary(KV.range, { ...command.request, revision: script.at(command.back) }, signal)
       case 'delete':
-        return channel.unary(KV.method.deleteRange, command.request, signal)
+        return channel.unary(KV.deleteRange, command.request, signal)
       case 'txn':
-        return channel.unary(KV.method.txn, script.txn(command.request), signal)
+        return channel.unary(KV.txn, script.txn(command.request), signal)
       case 'compact': {
         const request = { revision: script.at(command.back), physical: command.physical }
-        return channel.unary(KV.method.compact, request, signal)
+        return channel.unary(KV.compact, request, signal)
       }
       case 'grant':
-        return channel.unary(Lease.method.leaseGrant, { ID: command.id, TTL: command.ttl }, signal)
+        return channel.unary(Lease.leaseGrant, { ID: command.id, TTL: command.ttl }, signal)
       case 'revoke':
-        return channel.unary(Lease.method.leaseRevoke, { ID: command.id }, signal)
+        return channel.unary(Lease.leaseRevoke, { ID: command.id }, signal)
       case 'look':
-        return channel.unary(Lease.method.leaseTimeToLive, { ID: command.id, keys: true }, signal)
+        return channel.unary(Lease.leaseTimeToLive, { ID: command.id, keys: true }, signal)
       case 'leases':
-        return channel.unary(Lease.method.leaseLeases, {}, signal)
+        return channel.unary(Lease.leaseLeases, {}, signal)
     }
   }
 }

@@ -7,7 +7,7 @@ import type {
   PutRequestSchema,
   RangeRequestSchema,
   RequestOpSchema,
-} from '../../src/store/etcd/gen/etcdserverpb/rpc_pb.ts'
+} from '../../src/store/embedded/gen/etcdserverpb/rpc_pb.ts'
 
 export type Compare = MessageInitShape<typeof CompareSchema>
 export type RequestOp = MessageInitShape<typeof RequestOpSchema>

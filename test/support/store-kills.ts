@@ -1,7 +1,7 @@
 // Kills a store in the middle of writes, again and again, and looks whether everything it acknowledged is there.
 import { Channel } from '../../src/store/etcd/channel.ts'
 import { EtcdError } from '../../src/store/etcd/error.ts'
-import { KV, Lease } from '../../src/store/etcd/gen/etcdserverpb/rpc_pb.ts'
+import { KV, Lease } from './etcd-api.ts'
 import { EtcdServer } from './etcd.ts'
 
 const WRITERS = 8
@@ -34,7 +34,7 @@ export async function killStore(rounds: number): Promise<KillReport> {
   const losses: string[] = []
   for (let round = 0; round < rounds; round++) {
     using channel = new Channel({ endpoints: [server.endpoint] })
-    if (round === 0) await channel.unary(Lease.method.leaseGrant, { ID: LEASE_ID, TTL: 3600n }, soon())
+    if (round === 0) await channel.unary(Lease.leaseGrant, { ID: LEASE_ID, TTL: 3600n }, soon())
     const writing = writers.map((writer) => write(channel, writer))
     await new Promise((resolve) => setTimeout(resolve, 10 + Math.random() * 120))
     await server.kill()
@@ -69,20 +69,16 @@ async function writeOnce(channel: Channel, key: Uint8Array, kind: number, value:
   const put = { key, value: new Uint8Array(Buffer.from(value)), lease: kind === 1 ? LEASE_ID : 0n }
   const { header } =
     kind === 4
-      ? await channel.unary(KV.method.deleteRange, { key }, soon())
+      ? await channel.unary(KV.deleteRange, { key }, soon())
       : kind === 3
-        ? await channel.unary(
-            KV.method.txn,
-            { success: [{ request: { case: 'requestPut', value: put } }] },
-            soon(),
-          )
-        : await channel.unary(KV.method.put, put, soon())
+        ? await channel.unary(KV.txn, { success: [{ request: { case: 'requestPut', value: put } }] }, soon())
+        : await channel.unary(KV.put, put, soon())
   return header?.revision ?? 0n
 }
 
 /** A key may hold what was acknowledged last, or what was asked for after that and never answered; nothing else. */
 async function lost(channel: Channel, writer: Writer): Promise<string[]> {
-  const { kvs, header } = await channel.unary(KV.method.range, { key: writer.key }, soon())
+  const { kvs, header } = await channel.unary(KV.range, { key: writer.key }, soon())
   const held = kvs[0] === undefined ? undefined : Buffer.from(kvs[0].value).toString()
   const { value, revision } = writer.acknowledged
   const name = Buffer.from(writer.key).toString()

@@ -5,10 +5,10 @@ import type { Json, LeaseAttributes } from '../../src/model/lease.ts'
 import { parseNetworkConfig } from '../../src/model/net-config.ts'
 import { parsePrefix } from '../../src/model/prefix.ts'
 import { Channel } from '../../src/store/etcd/channel.ts'
-import { KV, Lease } from '../../src/store/etcd/gen/etcdserverpb/rpc_pb.ts'
 import { keysUnder, oneKey, put, read, remove, transact, type KeyValue } from '../../src/store/etcd/kv.ts'
 import { EtcdStore, type EtcdStoreOptions } from '../../src/store/etcd/store.ts'
 import { StoreError, type LeaseWish } from '../../src/store/store.ts'
+import { KV, Lease } from './etcd-api.ts'
 import { EtcdServer, type EtcdKind } from './etcd.ts'
 import { Line } from './line.ts'
 
@@ -120,24 +120,20 @@ export class StoreWorld implements AsyncDisposable {
   }
 
   async grant(ttlSeconds: number): Promise<bigint> {
-    return (await this.#channel.unary(Lease.method.leaseGrant, { TTL: BigInt(ttlSeconds) }, this.signal)).ID
+    return (await this.#channel.unary(Lease.leaseGrant, { TTL: BigInt(ttlSeconds) }, this.signal)).ID
   }
 
   /** Seconds that an etcd lease has left, and was granted. */
   async lifeOf(id: bigint): Promise<{ left: number; granted: number }> {
-    const { TTL, grantedTTL } = await this.#channel.unary(
-      Lease.method.leaseTimeToLive,
-      { ID: id },
-      this.signal,
-    )
+    const { TTL, grantedTTL } = await this.#channel.unary(Lease.leaseTimeToLive, { ID: id }, this.signal)
     return { left: Number(TTL), granted: Number(grantedTTL) }
   }
 
   /** Forgets all that isn't now; done already is done. */
   async compact(): Promise<void> {
-    const { header } = await this.#channel.unary(KV.method.range, { key: Buffer.from('x') }, this.signal)
+    const { header } = await this.#channel.unary(KV.range, { key: Buffer.from('x') }, this.signal)
     const revision = header?.revision ?? 0n
-    const compacted = this.#channel.unary(KV.method.compact, { revision, physical: true }, this.signal)
+    const compacted = this.#channel.unary(KV.compact, { revision, physical: true }, this.signal)
     await compacted.catch((error: unknown) => {
       if (!(error instanceof StoreError && error.code === 'compacted')) throw error
     })

@@ -1,20 +1,19 @@
 // A Watch call for tests: creates watches and collects responses, one at a time.
 import { Channel } from '../../src/store/etcd/channel.ts'
 import type { Call } from '../../src/store/etcd/call.ts'
-import {
-  Watch,
-  type WatchCreateRequestSchema,
-  type WatchRequestSchema,
-  type WatchResponse,
-  type WatchResponseSchema,
-} from '../../src/store/etcd/gen/etcdserverpb/rpc_pb.ts'
+import type {
+  WatchCreateRequestSchema,
+  WatchRequestSchema,
+  WatchResponse,
+} from '../../src/store/embedded/gen/etcdserverpb/rpc_pb.ts'
 import type { MessageInitShape } from '@bufbuild/protobuf'
+import { Watch } from './etcd-api.ts'
 
 const SILENCE_MS = 150
 
 export type CreateWatch = MessageInitShape<typeof WatchCreateRequestSchema>
 
-type WatchCall = Call<typeof WatchRequestSchema, typeof WatchResponseSchema>
+type WatchCall = Call<MessageInitShape<typeof WatchRequestSchema>, WatchResponse>
 
 export class TestWatch implements Disposable {
   readonly #channel: Channel
@@ -30,10 +29,7 @@ export class TestWatch implements Disposable {
 
   static async open(endpoint: string, metadata: Readonly<Record<string, string>> = {}): Promise<TestWatch> {
     const channel = new Channel({ endpoints: [endpoint] })
-    return new TestWatch(
-      channel,
-      await channel.stream(Watch.method.watch, metadata, AbortSignal.timeout(60_000)),
-    )
+    return new TestWatch(channel, await channel.stream(Watch.watch, metadata, AbortSignal.timeout(60_000)))
   }
 
   /** Asks for a watch; its `created` response is the next to be read. */

@@ -7,7 +7,7 @@ import { EtcdServer } from '../../../test/support/etcd.ts'
 import { Running } from '../../../test/support/process.ts'
 import { killStore } from '../../../test/support/store-kills.ts'
 import { Channel } from '../etcd/channel.ts'
-import { KV, Lease, Maintenance } from '../etcd/gen/etcdserverpb/rpc_pb.ts'
+import { KV, Lease, Maintenance } from '../../../test/support/etcd-api.ts'
 
 const soon = (): AbortSignal => AbortSignal.timeout(15_000)
 const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text))
@@ -52,7 +52,7 @@ function decodeHex(text: string): Buffer {
 test('between receiving a write and answering it lies an fsync of the log', async () => {
   await using server = await EtcdServer.start('embedded')
   using channel = new Channel({ endpoints: [server.endpoint] })
-  await channel.unary(KV.method.put, { key: bytes('connected'), value: bytes('') }, soon())
+  await channel.unary(KV.put, { key: bytes('connected'), value: bytes('') }, soon())
   const folder = mkdtempSync(join(tmpdir(), 'heddle-test-strace-'))
   try {
     const file = join(folder, 'trace')
@@ -61,7 +61,7 @@ test('between receiving a write and answering it lies an fsync of the log', asyn
     await using strace = Running.start('strace', [...options, '-p', String(server.pid)])
     await strace.line(/attached/)
     const marker = `marker-${Math.random()}`
-    await channel.unary(KV.method.put, { key: bytes('durable'), value: bytes(marker) }, soon())
+    await channel.unary(KV.put, { key: bytes('durable'), value: bytes(marker) }, soon())
     await strace.end('SIGINT')
     const trace = parseTrace(readFileSync(file, 'utf8'))
     const received = trace.findIndex(({ call, data }) => /^re(ad|cv)/.test(call) && data.includes(marker))
@@ -84,14 +84,14 @@ test('between receiving a write and answering it lies an fsync of the log', asyn
 test('a restart keeps identity, keys, history, compaction and leases, whose time begins anew', async () => {
   await using server = await EtcdServer.start('embedded')
   using channel = new Channel({ endpoints: [server.endpoint] })
-  await channel.unary(Lease.method.leaseGrant, { ID: 7n, TTL: 100n }, soon())
+  await channel.unary(Lease.leaseGrant, { ID: 7n, TTL: 100n }, soon())
   for (const value of ['1', '2', '3']) {
-    await channel.unary(KV.method.put, { key: bytes('a'), value: bytes(value), lease: 7n }, soon())
+    await channel.unary(KV.put, { key: bytes('a'), value: bytes(value), lease: 7n }, soon())
   }
-  await channel.unary(KV.method.compact, { revision: 3n, physical: true }, soon())
-  const before = await channel.unary(KV.method.range, { key: bytes('a') }, soon())
+  await channel.unary(KV.compact, { revision: 3n, physical: true }, soon())
+  const before = await channel.unary(KV.range, { key: bytes('a') }, soon())
   await server.restart()
-  const after = await channel.unary(KV.method.range, { key: bytes('a') }, soon())
+  const after = await channel.unary(KV.range, { key: bytes('a') }, soon())
   expect(after.kvs).toEqual(before.kvs)
   expect(after.header).toMatchObject({
     clusterId: before.header?.clusterId,
@@ -99,11 +99,11 @@ test('a restart keeps identity, keys, history, compaction and leases, whose time
     revision: 4n,
     raftTerm: (before.header?.raftTerm ?? 0n) + 1n,
   })
-  const old = await channel.unary(KV.method.range, { key: bytes('a'), revision: 3n }, soon())
+  const old = await channel.unary(KV.range, { key: bytes('a'), revision: 3n }, soon())
   expect(old.kvs[0]?.value).toEqual(bytes('2'))
-  const compacted = await failureOf(channel.unary(KV.method.range, { key: bytes('a'), revision: 2n }, soon()))
+  const compacted = await failureOf(channel.unary(KV.range, { key: bytes('a'), revision: 2n }, soon()))
   expect(compacted).toMatchObject({ detail: 'etcdserver: mvcc: required revision has been compacted' })
-  const lease = await channel.unary(Lease.method.leaseTimeToLive, { ID: 7n, keys: true }, soon())
+  const lease = await channel.unary(Lease.leaseTimeToLive, { ID: 7n, keys: true }, soon())
   expect(lease).toMatchObject({ grantedTTL: 100n, keys: [bytes('a')] })
   expect(lease.TTL).toBeGreaterThanOrEqual(98n)
 }, 30_000)
@@ -127,7 +127,7 @@ test('a full disk refuses writes as etcd does, keeps reads and what there was, a
     const endpoint = /http:\S+:\d+/.exec(await store.line(/serving/))?.[0] ?? ''
     using channel = new Channel({ endpoints: [endpoint] })
     const put = (name: string, length: number) =>
-      channel.unary(KV.method.put, { key: bytes(name), value: new Uint8Array(length) }, soon())
+      channel.unary(KV.put, { key: bytes(name), value: new Uint8Array(length) }, soon())
     await put('kept', 10)
     let written = 0
     const fill = async (): Promise<void> => {
@@ -135,14 +135,14 @@ test('a full disk refuses writes as etcd does, keeps reads and what there was, a
     }
     const failure = await failureOf(fill())
     expect(failure).toMatchObject({ detail: 'etcdserver: mvcc: database space exceeded' })
-    expect((await channel.unary(Maintenance.method.alarm, {}, soon())).alarms).toHaveLength(1)
-    const kept = await channel.unary(KV.method.range, { key: bytes('kept') }, soon())
+    expect((await channel.unary(Maintenance.alarm, {}, soon())).alarms).toHaveLength(1)
+    const kept = await channel.unary(KV.range, { key: bytes('kept') }, soon())
     expect(kept.kvs[0]?.value.byteLength).toBe(10)
-    const big = await channel.unary(KV.method.range, { key: bytes('big/'), rangeEnd: bytes('big0') }, soon())
+    const big = await channel.unary(KV.range, { key: bytes('big/'), rangeEnd: bytes('big0') }, soon())
     expect(big.count).toBe(BigInt(written))
     rmSync(join('/proc', String(store.pid), 'root', folder, 'ballast'))
     await put('again', 100_000)
-    expect((await channel.unary(Maintenance.method.alarm, {}, soon())).alarms).toEqual([])
+    expect((await channel.unary(Maintenance.alarm, {}, soon())).alarms).toEqual([])
   } finally {
     rmSync(folder, { recursive: true })
   }
@@ -165,7 +165,7 @@ test('a file that can no longer be written ends the store, and what it acknowled
       const fill = async (): Promise<void> => {
         for (; written < 100; written++) {
           const put = { key: bytes(`big/${written}`), value: new Uint8Array(100_000) }
-          await channel.unary(KV.method.put, put, soon())
+          await channel.unary(KV.put, put, soon())
         }
       }
       expect(await failureOf(fill())).toMatchObject({ detail: expect.stringContaining('write failed') })
@@ -174,7 +174,7 @@ test('a file that can no longer be written ends the store, and what it acknowled
     }
     await using store = command('unlimited')
     using channel = await connect(store)
-    const big = await channel.unary(KV.method.range, { key: bytes('big/'), rangeEnd: bytes('big0') }, soon())
+    const big = await channel.unary(KV.range, { key: bytes('big/'), rangeEnd: bytes('big0') }, soon())
     expect(big.count).toBe(BigInt(written))
     expect(written).toBeGreaterThan(3)
   } finally {

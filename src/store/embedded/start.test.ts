@@ -19,7 +19,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { EtcdServer } from '../../../test/support/etcd.ts'
 import { Running } from '../../../test/support/process.ts'
 import { Channel } from '../etcd/channel.ts'
-import { KV, Lease, Watch } from '../etcd/gen/etcdserverpb/rpc_pb.ts'
+import { KV, Lease, Watch } from '../../../test/support/etcd-api.ts'
 import { Listener } from './grpc/transport.ts'
 
 const RUNNER = join(import.meta.dirname, '../../../test/support/embedded-store.ts')
@@ -64,10 +64,10 @@ async function filesOfKilledStore(directory: string): Promise<void> {
   await using server = await EtcdServer.start('embedded')
   using channel = new Channel({ endpoints: [server.endpoint] })
   for (let index = 0; index < 50; index++) {
-    await channel.unary(KV.method.put, { key: bytes(`key/${index}`), value: bytes('x'.repeat(500)) }, soon())
+    await channel.unary(KV.put, { key: bytes(`key/${index}`), value: bytes('x'.repeat(500)) }, soon())
   }
   await server.restart()
-  await channel.unary(KV.method.put, { key: bytes('in the log'), value: bytes('x') }, soon())
+  await channel.unary(KV.put, { key: bytes('in the log'), value: bytes('x') }, soon())
   await server.kill()
   for (const name of readdirSync(server.folder))
     copyFileSync(join(server.folder, name), join(directory, name))
@@ -220,7 +220,7 @@ test('a client that comes before the database is open waits for it', async () =>
   const heard = Promise.withResolvers<string | undefined>()
   await using listener = await Listener.open({ host: '127.0.0.1', port: 0 })
   using channel = new Channel({ endpoints: [`http://127.0.0.1:${listener.port}`] })
-  const asking = channel.unary(KV.method.range, { key: bytes('a') }, soon())
+  const asking = channel.unary(KV.range, { key: bytes('a') }, soon())
   const early = connect(listener.port, '127.0.0.1')
   await once(early, 'connect')
   early.resetAndDestroy()
@@ -261,9 +261,9 @@ test('files are for their owner alone', () =>
 test('SIGTERM ends streams with a status and the process within 2 s', async () => {
   await using server = await EtcdServer.start('embedded')
   using channel = new Channel({ endpoints: [server.endpoint] })
-  using watch = await channel.stream(Watch.method.watch, {}, soon())
+  using watch = await channel.stream(Watch.watch, {}, soon())
   watch.send({ requestUnion: { case: 'createRequest', value: { key: bytes('a') } } })
-  using keepAlive = await channel.stream(Lease.method.leaseKeepAlive, {}, soon())
+  using keepAlive = await channel.stream(Lease.leaseKeepAlive, {}, soon())
   keepAlive.send({ ID: 1n })
   const endings = [watch.messages(), keepAlive.messages()].map(async (messages) => {
     await messages.next()

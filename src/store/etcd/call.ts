@@ -6,15 +6,6 @@ import {
   type IncomingHttpHeaders,
   type IncomingHttpStatusHeader,
 } from 'node:http2'
-import {
-  create,
-  fromBinary,
-  toBinary,
-  type DescMessage,
-  type DescMethod,
-  type MessageInitShape,
-  type MessageShape,
-} from '@bufbuild/protobuf'
 import { EtcdError, Status, unavailable } from './error.ts'
 import { encodeFrame, FrameReader } from './frame.ts'
 import type { Session } from './session.ts'
@@ -22,10 +13,14 @@ import type { Session } from './session.ts'
 /** The largest message we take: 60,000 leases are about 18 MB. */
 const MAX_MESSAGE_BYTES = 128 << 20
 
-/** A method with its message types, as the generated services have them. */
-export type Method<I extends DescMessage, O extends DescMessage> = DescMethod & {
-  readonly input: I
-  readonly output: O
+/** A method of a gRPC service, and the codec of its messages. */
+export interface Method<Request, Response> {
+  /** With its package: `etcdserverpb.KV`. */
+  readonly service: string
+  readonly name: string
+  readonly encode: (request: Request) => Uint8Array
+  /** Throws for bytes that are no such message. */
+  readonly decode: (message: Uint8Array) => Response
 }
 
 export interface CallOptions {
@@ -36,8 +31,8 @@ export interface CallOptions {
 }
 
 /** Disposable: leaving its scope resets the stream if it's still open. */
-export class Call<I extends DescMessage, O extends DescMessage> implements Disposable {
-  readonly #method: Method<I, O>
+export class Call<Request, Response> implements Disposable {
+  readonly #method: Method<Request, Response>
   readonly #session: Session
   readonly #stream: ClientHttp2Stream
   readonly #signal: AbortSignal
@@ -47,7 +42,7 @@ export class Call<I extends DescMessage, O extends DescMessage> implements Dispo
   #trailers: IncomingHttpHeaders | undefined
   #failure: unknown
 
-  constructor(session: Session, method: Method<I, O>, options: CallOptions) {
+  constructor(session: Session, method: Method<Request, Response>, options: CallOptions) {
     const { metadata, deadlineMs, signal } = options
     signal.throwIfAborted()
     this.#session = session
@@ -55,7 +50,7 @@ export class Call<I extends DescMessage, O extends DescMessage> implements Dispo
     this.#signal = signal
     this.#stream = session.open({
       ':method': 'POST',
-      ':path': `/${method.parent.typeName}/${method.name}`,
+      ':path': `/${method.service}/${method.name}`,
       'content-type': 'application/grpc',
       te: 'trailers',
       ...(deadlineMs === undefined ? {} : { 'grpc-timeout': `${deadlineMs}m` }),
@@ -80,9 +75,9 @@ export class Call<I extends DescMessage, O extends DescMessage> implements Dispo
       }, deadlineMs)
   }
 
-  send(message: MessageInitShape<I>): void {
+  send(request: Request): void {
     if (this.#stream.destroyed || this.#stream.writableEnded) return
-    this.#stream.write(encodeFrame(toBinary(this.#method.input, create(this.#method.input, message))))
+    this.#stream.write(encodeFrame(this.#method.encode(request)))
   }
 
   /** Nothing more to send. */
@@ -97,12 +92,12 @@ export class Call<I extends DescMessage, O extends DescMessage> implements Dispo
   }
 
   /** The server's messages, to the end of the call. Throws EtcdError unless it ended with status 0. To be read once. */
-  async *messages(): AsyncGenerator<MessageShape<O>, void, undefined> {
+  async *messages(): AsyncGenerator<Response, void, undefined> {
     try {
       const reader = new FrameReader(MAX_MESSAGE_BYTES)
       for await (const chunk of this.#stream as AsyncIterable<Buffer>) {
         this.#checkHeaders()
-        for (const message of reader.push(chunk)) yield fromBinary(this.#method.output, message)
+        for (const message of reader.push(chunk)) yield this.#method.decode(message)
       }
       this.#throwFailure()
       this.#checkHeaders()

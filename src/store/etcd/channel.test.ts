@@ -12,11 +12,13 @@ import {
   serveGrpc,
   type Served,
 } from '../../../test/support/grpc-server.ts'
+import { RangeResponseSchema, WatchResponseSchema } from '../embedded/gen/etcdserverpb/rpc_pb.ts'
 import { StoreError } from '../store.ts'
 import { Channel, type ChannelOptions } from './channel.ts'
 import { EtcdError } from './error.ts'
 import { encodeFrame } from './frame.ts'
-import { KV, LeaseGrantResponseSchema, RangeResponseSchema, Watch } from './gen/etcdserverpb/rpc_pb.ts'
+import { oneKey, read } from './kv.ts'
+import { watchKeys } from './methods.ts'
 import type { TlsMaterial } from './session.ts'
 
 const opened: Disposable[] = []
@@ -39,7 +41,7 @@ const channel = (endpoints: string | string[], more: Partial<ChannelOptions> = {
   return one
 }
 const never = () => new AbortController().signal
-const ask = (c: Channel, signal = never()) => c.unary(KV.method.range, { key: Buffer.from('k') }, signal)
+const ask = (c: Channel, signal = never()) => read(c, oneKey('k'), signal)
 /** What it fails with; it must. (`expect().rejects` runs the event loop inside itself, where http2 stalls.) */
 const rejection = (promise: Promise<unknown>): Promise<unknown> =>
   promise.then(
@@ -61,7 +63,7 @@ describe('a call', () => {
         [...answer].map((byte) => Uint8Array.of(byte)),
       ),
     )
-    expect((await ask(channel(endpoint))).header?.revision).toBe(42n)
+    expect((await ask(channel(endpoint))).at.revision).toBe(42n)
   })
 
   test('gets an answer of many megabytes', async () => {
@@ -69,7 +71,7 @@ describe('a call', () => {
     const kvs = Array.from({ length: 50 }, () => ({ value }))
     const big = encodeFrame(toBinary(RangeResponseSchema, create(RangeResponseSchema, { kvs })))
     const { endpoint } = await serve((stream) => respond(stream, [big]))
-    expect((await ask(channel(endpoint, { deadlineMs: 20_000 }))).kvs.length).toBe(50)
+    expect((await ask(channel(endpoint, { deadlineMs: 20_000 }))).keys.length).toBe(50)
   })
 
   const frame = (...bytes: number[]) => Uint8Array.from(bytes)
@@ -309,7 +311,7 @@ describe('connecting', () => {
 })
 
 describe('a stream', () => {
-  const text = encodeFrame(toBinary(LeaseGrantResponseSchema, create(LeaseGrantResponseSchema, {})))
+  const text = encodeFrame(toBinary(WatchResponseSchema, create(WatchResponseSchema, {})))
 
   test('is read as it comes, and reset when its reader leaves', async () => {
     const closed = Promise.withResolvers<void>()
@@ -319,7 +321,7 @@ describe('a stream', () => {
       stream.write(text)
       stream.on('close', () => closed.resolve())
     })
-    const call = await channel(endpoint).stream(Watch.method.watch, {}, never())
+    const call = await channel(endpoint).stream(watchKeys, {}, never())
     let count = 0
     for await (const _ of call.messages()) if (++count === 2) break
     await closed.promise
@@ -333,8 +335,8 @@ describe('a stream', () => {
       stream.on('close', () => closed.resolve())
     })
     {
-      using call = await channel(endpoint).stream(Watch.method.watch, {}, never())
-      call.send({})
+      using call = await channel(endpoint).stream(watchKeys, {}, never())
+      call.send({ kind: 'progress' })
     }
     await closed.promise
   })
@@ -348,12 +350,12 @@ describe('a stream', () => {
     const read = async (end: (stop: AbortController, c: Channel) => void) => {
       const stop = new AbortController()
       const c = channel(endpoint)
-      const call = await c.stream(Watch.method.watch, {}, stop.signal)
+      const call = await c.stream(watchKeys, {}, stop.signal)
       for await (const _ of call.messages()) end(stop, c)
     }
     expect(String(await rejection(read((stop) => stop.abort(new Error('enough')))))).toContain('enough')
     expect(String(await rejection(read((_, c) => c[Symbol.dispose]())))).toContain('closed by us')
-    const call = await channel(endpoint).stream(Watch.method.watch, {}, never())
+    const call = await channel(endpoint).stream(watchKeys, {}, never())
     const reading = (async () => {
       for await (const _ of call.messages()) call.fail(new Error('stuck'))
     })()

@@ -1,9 +1,8 @@
 // The way to etcd: several endpoints, one connection at a time, the next endpoint when it fails; and logging in.
-import type { DescMessage, MessageInitShape, MessageShape } from '@bufbuild/protobuf'
 import { Call, type Method } from './call.ts'
 import { badCertificates, EtcdError, Status, unavailable, wantsLogin } from './error.ts'
 import { StoreError } from '../store.ts'
-import { Auth } from './gen/etcdserverpb/rpc_pb.ts'
+import { authenticate } from './methods.ts'
 import { Session, type TlsMaterial } from './session.ts'
 import { untilAborted } from './wait.ts'
 
@@ -44,26 +43,26 @@ export class Channel implements Disposable {
   }
 
   /** One request, one answer, within the deadline; of a stream, the last answer. Throws EtcdError, or the signal's reason. */
-  async unary<I extends DescMessage, O extends DescMessage>(
-    method: Method<I, O>,
-    message: MessageInitShape<I>,
+  async unary<Request, Response>(
+    method: Method<Request, Response>,
+    request: Request,
     signal: AbortSignal,
-  ): Promise<MessageShape<O>> {
+  ): Promise<Response> {
     try {
-      return await this.#unary(method, message, signal, await this.#metadata(signal))
+      return await this.#unary(method, request, signal, await this.#metadata(signal))
     } catch (error) {
       if (this.#options.user === undefined || !wantsLogin(error)) throw error
       this.#token = undefined
-      return this.#unary(method, message, signal, await this.#metadata(signal))
+      return this.#unary(method, request, signal, await this.#metadata(signal))
     }
   }
 
   /** A call that stays open until the caller, the server or the connection ends it. */
-  async stream<I extends DescMessage, O extends DescMessage>(
-    method: Method<I, O>,
+  async stream<Request, Response>(
+    method: Method<Request, Response>,
     metadata: Readonly<Record<string, string>>,
     signal: AbortSignal,
-  ): Promise<Call<I, O>> {
+  ): Promise<Call<Request, Response>> {
     const own = await this.#metadata(signal)
     return new Call(await this.#connected(signal), method, { metadata: { ...own, ...metadata }, signal })
   }
@@ -73,17 +72,17 @@ export class Channel implements Disposable {
     this.#session?.[Symbol.dispose]()
   }
 
-  async #unary<I extends DescMessage, O extends DescMessage>(
-    method: Method<I, O>,
-    message: MessageInitShape<I>,
+  async #unary<Request, Response>(
+    method: Method<Request, Response>,
+    request: Request,
     signal: AbortSignal,
     metadata: Readonly<Record<string, string>>,
-  ): Promise<MessageShape<O>> {
+  ): Promise<Response> {
     const session = await this.#connected(signal)
     using call = new Call(session, method, { metadata, deadlineMs: this.#deadlineMs, signal })
-    call.send(message)
+    call.send(request)
     call.end()
-    let answer: MessageShape<O> | undefined
+    let answer: Response | undefined
     for await (const one of call.messages()) answer = one
     return answer ?? Promise.reject(unavailable(session.endpoint, method.name, 'answered without a message'))
   }
@@ -102,7 +101,7 @@ export class Channel implements Disposable {
   }
 
   async #login(user: { readonly name: string; readonly password: string }): Promise<string> {
-    const { token } = await this.#unary(Auth.method.authenticate, user, this.#life.signal, {})
+    const { token } = await this.#unary(authenticate, user, this.#life.signal, {})
     return token
   }
 

@@ -1,5 +1,4 @@
 // Following a range when the store is wiped at the worst moment: after it was asked, before it is watched.
-import type { DescMessage } from '@bufbuild/protobuf'
 import { describe, expect, test } from 'bun:test'
 import { ETCD_KINDS } from '../../../test/support/etcd.ts'
 import { Collector, StoreWorld } from '../../../test/support/store-world.ts'
@@ -13,11 +12,11 @@ import { keysUnder } from './kv.ts'
 class Interrupted extends Channel {
   beforeWatch = (): Promise<void> => Promise.resolve()
 
-  override async stream<I extends DescMessage, O extends DescMessage>(
-    method: Method<I, O>,
+  override async stream<Request, Response>(
+    method: Method<Request, Response>,
     metadata: Readonly<Record<string, string>>,
     signal: AbortSignal,
-  ): Promise<Call<I, O>> {
+  ): Promise<Call<Request, Response>> {
     await this.beforeWatch()
     return super.stream(method, metadata, signal)
   }

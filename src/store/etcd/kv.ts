@@ -1,18 +1,13 @@
 // etcd's keys and values in our own words: ranges, reads, transactions (etcdserverpb KV).
-import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { Channel } from './channel.ts'
-import {
-  Compare_CompareResult,
-  Compare_CompareTarget,
-  KV,
-  type CompareSchema,
-  type RequestOpSchema,
-  type ResponseHeader,
-} from './gen/etcdserverpb/rpc_pb.ts'
-import type { KeyValue as WireKeyValue } from './gen/mvccpb/kv_pb.ts'
+import { kvRange, kvTxn } from './methods.ts'
+import type { Compare, RequestOp } from './requests.ts'
+import type { KeyValue, Position } from './responses.ts'
+
+export type { KeyValue, Position }
 
 const encoder = new TextEncoder()
-const decoder = new TextDecoder()
+const nothing = new Uint8Array()
 
 /** Keys from `key` up to, not including, `end`; the one key if `end` is empty. */
 export interface KeyRange {
@@ -20,23 +15,7 @@ export interface KeyRange {
   readonly end: Uint8Array
 }
 
-export interface KeyValue {
-  /** Bytes that are no UTF-8 show as U+FFFD. */
-  readonly key: string
-  readonly value: string
-  readonly createRevision: bigint
-  readonly modRevision: bigint
-  /** Id of the etcd lease it's attached to; 0n for none. */
-  readonly lease: bigint
-}
-
-/** Where in the store's life an answer was given. */
-export interface Position {
-  readonly clusterId: bigint
-  readonly revision: bigint
-}
-
-export const oneKey = (key: string): KeyRange => ({ key: encoder.encode(key), end: new Uint8Array() })
+export const oneKey = (key: string): KeyRange => ({ key: encoder.encode(key), end: nothing })
 
 /** All keys that begin with `prefix`, which must not be empty. */
 export function keysUnder(prefix: string): KeyRange {
@@ -46,19 +25,6 @@ export function keysUnder(prefix: string): KeyRange {
   end[last] = (end[last] ?? 0) + 1
   return { key, end: end.subarray(0, last + 1) }
 }
-
-export const positionOf = (header: ResponseHeader | undefined): Position => ({
-  clusterId: header?.clusterId ?? 0n,
-  revision: header?.revision ?? 0n,
-})
-
-export const keyValueOf = (kv: WireKeyValue | undefined): KeyValue => ({
-  key: decoder.decode(kv?.key),
-  value: decoder.decode(kv?.value),
-  createRevision: kv?.createRevision ?? 0n,
-  modRevision: kv?.modRevision ?? 0n,
-  lease: kv?.lease ?? 0n,
-})
 
 /** The same write of one key, as far as can be told across histories: an etcd lease's id is hardly ever given twice. */
 export const isSame = (a: KeyValue | undefined, b: KeyValue): boolean =>
@@ -71,51 +37,49 @@ export async function read(
   signal: AbortSignal,
   revision = 0n,
 ): Promise<{ readonly keys: readonly KeyValue[]; readonly at: Position }> {
-  const request = { key: range.key, rangeEnd: range.end, revision, serializable: false }
-  const answer = await channel.unary(KV.method.range, request, signal)
-  return { keys: answer.kvs.map(keyValueOf), at: positionOf(answer.header) }
+  const request = { key: range.key, rangeEnd: range.end, revision }
+  const { kvs, header } = await channel.unary(kvRange, request, signal)
+  return { keys: kvs, at: header }
 }
 
-export type Condition = MessageInitShape<typeof CompareSchema>
-export type Operation = MessageInitShape<typeof RequestOpSchema>
-
 /** Every key of the range was created before `revision`; true of an empty range. */
-export const createdBefore = (range: KeyRange, revision: bigint): Condition => ({
-  key: range.key,
-  rangeEnd: range.end,
-  target: Compare_CompareTarget.CREATE,
-  result: Compare_CompareResult.LESS,
-  targetUnion: { case: 'createRevision', value: revision },
+export const createdBefore = ({ key, end }: KeyRange, revision: bigint): Compare => ({
+  key,
+  rangeEnd: end,
+  target: 'create',
+  result: 'less',
+  revision,
 })
 
 /** The key is as it was at that mod revision; 0n says that it doesn't exist. */
-export const unchanged = (key: string, modRevision: bigint): Condition => ({
+export const unchanged = (key: string, modRevision: bigint): Compare => ({
   key: encoder.encode(key),
-  target: Compare_CompareTarget.MOD,
-  result: Compare_CompareResult.EQUAL,
-  targetUnion: { case: 'modRevision', value: modRevision },
+  rangeEnd: nothing,
+  target: 'mod',
+  result: 'equal',
+  revision: modRevision,
 })
 
 /** `lease` 0n makes a key without end. */
-export const put = (key: string, value: string, lease: bigint): Operation => ({
-  request: {
-    case: 'requestPut',
-    value: { key: encoder.encode(key), value: encoder.encode(value), lease },
-  },
+export const put = (key: string, value: string, lease: bigint): RequestOp => ({
+  kind: 'put',
+  key: encoder.encode(key),
+  value: encoder.encode(value),
+  lease,
 })
 
-export const remove = (key: string): Operation => ({
-  request: { case: 'requestDeleteRange', value: { key: encoder.encode(key) } },
-})
+export const remove = (key: string): RequestOp => removeRange(oneKey(key))
+
+export const removeRange = ({ key, end }: KeyRange): RequestOp => ({ kind: 'delete', key, rangeEnd: end })
 
 /** All operations in one revision if all conditions hold; else nothing, and `done` is false. */
 export async function transact(
   channel: Channel,
-  conditions: readonly Condition[],
-  operations: readonly Operation[],
+  conditions: readonly Compare[],
+  operations: readonly RequestOp[],
   signal: AbortSignal,
 ): Promise<{ readonly done: boolean; readonly at: Position }> {
-  const request = { compare: [...conditions], success: [...operations] }
-  const answer = await channel.unary(KV.method.txn, request, signal)
-  return { done: answer.succeeded, at: positionOf(answer.header) }
+  const request = { compare: conditions, success: operations }
+  const { succeeded, header } = await channel.unary(kvTxn, request, signal)
+  return { done: succeeded, at: header }
 }

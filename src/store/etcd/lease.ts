@@ -1,7 +1,7 @@
 // etcd's own leases: what gives a key an end (etcdserverpb Lease). Not to be confused with a host's lease.
 import type { Channel } from './channel.ts'
 import { isLeaseGone } from './error.ts'
-import { Lease } from './gen/etcdserverpb/rpc_pb.ts'
+import { leaseGrant, leaseKeepAlive } from './methods.ts'
 
 export interface Granted {
   readonly id: bigint
@@ -10,7 +10,7 @@ export interface Granted {
 }
 
 export async function grant(channel: Channel, ttlSeconds: number, signal: AbortSignal): Promise<Granted> {
-  const answer = await channel.unary(Lease.method.leaseGrant, { TTL: BigInt(ttlSeconds) }, signal)
+  const answer = await channel.unary(leaseGrant, { TTL: BigInt(ttlSeconds) }, signal)
   return { id: answer.ID, ttlSeconds: Number(answer.TTL) }
 }
 
@@ -21,8 +21,7 @@ export async function keepAlive(
   signal: AbortSignal,
 ): Promise<number | undefined> {
   try {
-    // A stream by its type; closed on our side after one request, it answers once and ends.
-    const answer = await channel.unary(Lease.method.leaseKeepAlive, { ID: id }, signal)
+    const answer = await channel.unary(leaseKeepAlive, { ID: id }, signal)
     return answer.TTL > 0n ? Number(answer.TTL) : undefined
   } catch (error) {
     if (isLeaseGone(error)) return undefined

@@ -7,8 +7,12 @@ import { GRPC, respond, serveGrpc } from '../../../test/support/grpc-server.ts'
 import { Channel } from './channel.ts'
 import { EtcdError } from './error.ts'
 import { encodeFrame, FrameReader } from './frame.ts'
-import { WatchRequestSchema, WatchResponseSchema, type WatchRequest } from './gen/etcdserverpb/rpc_pb.ts'
-import { Event_EventType } from './gen/mvccpb/kv_pb.ts'
+import {
+  WatchRequestSchema,
+  WatchResponseSchema,
+  type WatchRequest,
+} from '../embedded/gen/etcdserverpb/rpc_pb.ts'
+import { Event_EventType } from '../embedded/gen/mvccpb/kv_pb.ts'
 import { keysUnder } from './kv.ts'
 import { watch, type WatchBatch } from './watch.ts'
 

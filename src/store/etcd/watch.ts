@@ -2,14 +2,10 @@
 import type { Call } from './call.ts'
 import type { Channel } from './channel.ts'
 import { EtcdError, Status, unavailable } from './error.ts'
-import {
-  Watch,
-  type WatchRequestSchema,
-  type WatchResponse,
-  type WatchResponseSchema,
-} from './gen/etcdserverpb/rpc_pb.ts'
-import { Event_EventType, type Event } from './gen/mvccpb/kv_pb.ts'
-import { keyValueOf, positionOf, type KeyRange, type KeyValue, type Position } from './kv.ts'
+import type { KeyRange, KeyValue, Position } from './kv.ts'
+import { watchKeys } from './methods.ts'
+import type { WatchRequest } from './requests.ts'
+import { DELETE_EVENT, type Event, type WatchResponse } from './responses.ts'
 
 export type KeyEvent =
   | { readonly kind: 'put'; readonly kv: KeyValue }
@@ -37,21 +33,16 @@ export async function* watch(
   signal: AbortSignal,
 ): AsyncGenerator<WatchBatch, never, undefined> {
   // Without `hasleader` a member that lost its cluster would keep the stream open and silent.
-  using call = await channel.stream(Watch.method.watch, { hasleader: 'true' }, signal)
+  using call = await channel.stream(watchKeys, { hasleader: 'true' }, signal)
   using pulse = new Pulse(call, channel.endpoint)
-  call.send({
-    requestUnion: {
-      case: 'createRequest',
-      value: { key: range.key, rangeEnd: range.end, startRevision: revision, fragment: true },
-    },
-  })
+  call.send({ kind: 'create', key: range.key, rangeEnd: range.end, startRevision: revision })
   let fragments: Event[] = []
   for await (const answer of call.messages()) {
     if (answer.canceled) throw cancelled(channel.endpoint, answer)
     fragments.push(...answer.events)
     if (!answer.fragment) {
       pulse.rest()
-      yield { at: positionOf(answer.header), events: fragments.map(keyEventOf) }
+      yield { at: answer.header, events: fragments.map(keyEventOf) }
       fragments = []
     }
     pulse.felt()
@@ -59,12 +50,8 @@ export async function* watch(
   throw unavailable(channel.endpoint, 'Watch', 'the server ended the watch')
 }
 
-function keyEventOf(event: Event): KeyEvent {
-  const kv = keyValueOf(event.kv)
-  return event.type === Event_EventType.DELETE
-    ? { kind: 'delete', key: kv.key, modRevision: kv.modRevision }
-    : { kind: 'put', kv }
-}
+const keyEventOf = ({ type, kv }: Event): KeyEvent =>
+  type === DELETE_EVENT ? { kind: 'delete', key: kv.key, modRevision: kv.modRevision } : { kind: 'put', kv }
 
 function cancelled(endpoint: string, answer: WatchResponse): EtcdError {
   const reason = answer.cancelReason || 'the server cancelled it'
@@ -81,11 +68,11 @@ function cancelled(endpoint: string, answer: WatchResponse): EtcdError {
 
 /** Asks a silent watch for its progress, and fails it if that isn't answered. Owns its timer. */
 class Pulse implements Disposable {
-  readonly #call: Call<typeof WatchRequestSchema, typeof WatchResponseSchema>
+  readonly #call: Call<WatchRequest, WatchResponse>
   readonly #endpoint: string
   #timer: NodeJS.Timeout
 
-  constructor(call: Call<typeof WatchRequestSchema, typeof WatchResponseSchema>, endpoint: string) {
+  constructor(call: Call<WatchRequest, WatchResponse>, endpoint: string) {
     this.#call = call
     this.#endpoint = endpoint
     this.#timer = this.#failSoon()
@@ -100,7 +87,7 @@ class Pulse implements Disposable {
   felt(): void {
     this.rest()
     this.#timer = setTimeout(() => {
-      this.#call.send({ requestUnion: { case: 'progressRequest', value: {} } })
+      this.#call.send({ kind: 'progress' })
       this.#timer = this.#failSoon()
     }, PROGRESS_EVERY_MS)
   }

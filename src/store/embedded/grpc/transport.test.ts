@@ -2,18 +2,13 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { create, toBinary } from '@bufbuild/protobuf'
 import { connect as connectTcp } from 'node:net'
+import { KV, Watch } from '../../../../test/support/etcd-api.ts'
 import { EtcdServer } from '../../../../test/support/etcd.ts'
 import { residentMebibytes } from '../../../../test/support/process.ts'
 import { answerOf, RawGrpc } from '../../../../test/support/raw-grpc.ts'
 import { Channel } from '../../etcd/channel.ts'
 import { encodeFrame } from '../../etcd/frame.ts'
-import {
-  KV,
-  PutRequestSchema,
-  TxnRequestSchema,
-  Watch,
-  type TxnRequest,
-} from '../../etcd/gen/etcdserverpb/rpc_pb.ts'
+import { PutRequestSchema, TxnRequestSchema, type TxnRequest } from '../gen/etcdserverpb/rpc_pb.ts'
 
 const PUT = '/etcdserverpb.KV/Put'
 const soon = (): AbortSignal => AbortSignal.timeout(20_000)
@@ -29,7 +24,7 @@ afterAll(() => server[Symbol.asyncDispose]())
 
 async function countOf(key: string): Promise<bigint> {
   using channel = new Channel({ endpoints: [server.endpoint] })
-  return (await channel.unary(KV.method.range, { key: bytes(key), countOnly: true }, soon())).count
+  return (await channel.unary(KV.range, { key: bytes(key), countOnly: true }, soon())).count
 }
 
 test('a truncated frame is refused by name and changes nothing, wherever it is cut', async () => {
@@ -105,7 +100,7 @@ test('a transaction nested without end is refused and the store goes on', async 
     nested = create(TxnRequestSchema, { success: [{ request: { case: 'requestTxn', value: nested } }] })
   }
   using channel = new Channel({ endpoints: [server.endpoint] })
-  expect((await channel.unary(KV.method.txn, nested, soon())).succeeded).toBe(true)
+  expect((await channel.unary(KV.txn, nested, soon())).succeeded).toBe(true)
   // 70,000 levels: encoded by hand, as no encoder goes so deep.
   let body: Uint8Array[] = []
   let length = 0
@@ -152,7 +147,7 @@ test('values of 1 MB go in and come out, many at once on one connection', async 
   )
   expect(answers.map(({ status }) => status)).toEqual(values.map(() => '0'))
   const all = await channel.unary(
-    KV.method.range,
+    KV.range,
     { key: bytes('mb/'), rangeEnd: bytes('mb0'), sortOrder: 1, sortTarget: 2 },
     soon(),
   )
@@ -167,12 +162,12 @@ test('500 calls at once on one connection are all answered', async () => {
   using channel = new Channel({ endpoints: [server.endpoint] })
   const answers = await Promise.all(
     Array.from({ length: 500 }, (_, index) =>
-      channel.unary(KV.method.put, { key: bytes(`many/${index}`), value: bytes(`${index}`) }, soon()),
+      channel.unary(KV.put, { key: bytes(`many/${index}`), value: bytes(`${index}`) }, soon()),
     ),
   )
   expect(new Set(answers.map(({ header }) => header?.revision)).size).toBe(500)
   const count = await channel.unary(
-    KV.method.range,
+    KV.range,
     { key: bytes('many/'), rangeEnd: bytes('many0'), countOnly: true },
     soon(),
   )
@@ -191,7 +186,7 @@ test('pings are answered', async () => {
 
 test('a watcher that reads nothing costs bounded memory and misses nothing once it reads', async () => {
   using channel = new Channel({ endpoints: [server.endpoint] })
-  using watch = await channel.stream(Watch.method.watch, {}, soon())
+  using watch = await channel.stream(Watch.watch, {}, soon())
   watch.send({
     requestUnion: { case: 'createRequest', value: { key: bytes('flood/'), rangeEnd: bytes('flood0') } },
   })
@@ -199,11 +194,7 @@ test('a watcher that reads nothing costs bounded memory and misses nothing once 
   await messages.next()
   using writer = new Channel({ endpoints: [server.endpoint] })
   const put = (index: number) =>
-    writer.unary(
-      KV.method.put,
-      { key: bytes(`flood/${index}`), value: new Uint8Array(200_000).fill(index) },
-      soon(),
-    )
+    writer.unary(KV.put, { key: bytes(`flood/${index}`), value: new Uint8Array(200_000).fill(index) }, soon())
   await put(0)
   const before = residentMebibytes(server.pid)
   for (let index = 1; index < 400; index++) await put(index)

@@ -5,8 +5,8 @@ import type {
   RangeRequest,
   RequestOp,
   TxnRequest,
-} from '../../etcd/gen/etcdserverpb/rpc_pb.ts'
-import { RangeRequest_SortOrder, RangeRequest_SortTarget } from '../../etcd/gen/etcdserverpb/rpc_pb.ts'
+} from '../gen/etcdserverpb/rpc_pb.ts'
+import { RangeRequest_SortOrder, RangeRequest_SortTarget } from '../gen/etcdserverpb/rpc_pb.ts'
 import { keyRange, rangeContains, type KeyRange } from './key-range.ts'
 import { refusal } from '../grpc/rpc-error.ts'
 

@@ -3,7 +3,7 @@ import { expect, test } from 'bun:test'
 import { EtcdServer } from '../../../../test/support/etcd.ts'
 import { eventually } from '../../../../test/support/process.ts'
 import { Channel } from '../../etcd/channel.ts'
-import { KV, Maintenance } from '../../etcd/gen/etcdserverpb/rpc_pb.ts'
+import { KV, Maintenance } from '../../../../test/support/etcd-api.ts'
 
 const KEYS = 10
 const ROUNDS = 600
@@ -16,7 +16,7 @@ async function fill(channel: Channel): Promise<bigint> {
   let revision = 0n
   for (let round = 0; round < ROUNDS; round++) {
     const puts = Array.from({ length: KEYS }, (_, key) =>
-      channel.unary(KV.method.put, { key: bytes(`key/${key}`), value }, soon()),
+      channel.unary(KV.put, { key: bytes(`key/${key}`), value }, soon()),
     )
     const answers = await Promise.all(puts)
     revision = answers.at(-1)?.header?.revision ?? 0n
@@ -25,7 +25,7 @@ async function fill(channel: Channel): Promise<bigint> {
 }
 
 const usedBytes = async (channel: Channel): Promise<bigint> =>
-  (await channel.unary(Maintenance.method.status, {}, soon())).dbSizeInUse
+  (await channel.unary(Maintenance.status, {}, soon())).dbSizeInUse
 
 const isSmall = (bytes: bigint): boolean => bytes < BigInt(KEYS * 20 * value.byteLength)
 
@@ -36,32 +36,26 @@ test('a physical compaction answers when the rows are gone, and calls in between
   expect(await usedBytes(channel)).toBeGreaterThan(BigInt(KEYS * ROUNDS * value.byteLength))
   const order: string[] = []
   await Promise.all([
-    channel
-      .unary(KV.method.compact, { revision, physical: true }, soon())
-      .then(() => order.push('compacted')),
-    channel.unary(KV.method.range, { key: bytes('key/1') }, soon()).then(() => order.push('read')),
+    channel.unary(KV.compact, { revision, physical: true }, soon()).then(() => order.push('compacted')),
+    channel.unary(KV.range, { key: bytes('key/1') }, soon()).then(() => order.push('read')),
   ])
   expect(order).toEqual(['read', 'compacted'])
   expect(isSmall(await usedBytes(channel))).toBe(true)
-  const { kvs } = await channel.unary(
-    KV.method.range,
-    { key: bytes('key/'), rangeEnd: bytes('key0') },
-    soon(),
-  )
+  const { kvs } = await channel.unary(KV.range, { key: bytes('key/'), rangeEnd: bytes('key0') }, soon())
   expect(kvs.map(({ version }) => version)).toEqual(Array.from({ length: KEYS }, () => BigInt(ROUNDS)))
-  await channel.unary(Maintenance.method.defragment, {}, soon())
-  expect(isSmall((await channel.unary(Maintenance.method.status, {}, soon())).dbSize)).toBe(true)
+  await channel.unary(Maintenance.defragment, {}, soon())
+  expect(isSmall((await channel.unary(Maintenance.status, {}, soon())).dbSize)).toBe(true)
 }, 30_000)
 
 test('a compaction cut off by a kill is finished after the next start', async () => {
   await using server = await EtcdServer.start('embedded', { inMemory: true })
   using channel = new Channel({ endpoints: [server.endpoint] })
   const revision = await fill(channel)
-  await channel.unary(KV.method.compact, { revision }, soon())
+  await channel.unary(KV.compact, { revision }, soon())
   await server.kill()
   await server.up()
   await eventually('the rows are gone', async () => (isSmall(await usedBytes(channel)) ? true : undefined))
-  const old = channel.unary(KV.method.range, { key: bytes('key/1'), revision: revision - 1n }, soon())
+  const old = channel.unary(KV.range, { key: bytes('key/1'), revision: revision - 1n }, soon())
   expect(await old.catch((error: unknown) => error)).toMatchObject({
     detail: 'etcdserver: mvcc: required revision has been compacted',
   })

@@ -6,8 +6,8 @@ import {
   RangeResponseSchema,
   type RangeRequest,
   type RangeResponse,
-} from '../../etcd/gen/etcdserverpb/rpc_pb.ts'
-import { KeyValueSchema, type KeyValue } from '../../etcd/gen/mvccpb/kv_pb.ts'
+} from '../gen/etcdserverpb/rpc_pb.ts'
+import { KeyValueSchema, type KeyValue } from '../gen/mvccpb/kv_pb.ts'
 import { keyRange } from './key-range.ts'
 import type { KeyVersion, Revisions } from './revisions.ts'
 import { refusal } from '../grpc/rpc-error.ts'

@@ -17,7 +17,7 @@ import {
   type ResponseOp,
   type TxnRequest,
   type TxnResponse,
-} from '../../etcd/gen/etcdserverpb/rpc_pb.ts'
+} from '../gen/etcdserverpb/rpc_pb.ts'
 import type { ChangeSet } from './change-set.ts'
 import { keyRange } from './key-range.ts'
 import { answerRange, compareIntegers, toKeyValue } from './range.ts'

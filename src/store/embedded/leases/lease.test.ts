@@ -3,22 +3,23 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { ETCD_KINDS, EtcdServer } from '../../../../test/support/etcd.ts'
 import { describeEvents, TestWatch } from '../../../../test/support/watch.ts'
 import { Channel } from '../../etcd/channel.ts'
-import { KV, Lease, type LeaseKeepAliveResponse } from '../../etcd/gen/etcdserverpb/rpc_pb.ts'
+import { KV, Lease } from '../../../../test/support/etcd-api.ts'
+import type { LeaseKeepAliveResponse } from '../gen/etcdserverpb/rpc_pb.ts'
 
 const soon = (): AbortSignal => AbortSignal.timeout(20_000)
 const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text))
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 const grant = (channel: Channel, ID: bigint, TTL: bigint) =>
-  channel.unary(Lease.method.leaseGrant, { ID, TTL }, soon())
+  channel.unary(Lease.leaseGrant, { ID, TTL }, soon())
 const look = (channel: Channel, ID: bigint) =>
-  channel.unary(Lease.method.leaseTimeToLive, { ID, keys: true }, soon())
+  channel.unary(Lease.leaseTimeToLive, { ID, keys: true }, soon())
 const put = (channel: Channel, key: string, lease: bigint) =>
-  channel.unary(KV.method.put, { key: bytes(key), value: bytes('x'), lease }, soon())
+  channel.unary(KV.put, { key: bytes(key), value: bytes('x'), lease }, soon())
 
 /** Keeps a lease alive once. */
 async function renew(channel: Channel, ...ids: readonly bigint[]): Promise<LeaseKeepAliveResponse[]> {
-  using call = await channel.stream(Lease.method.leaseKeepAlive, {}, soon())
+  using call = await channel.stream(Lease.leaseKeepAlive, {}, soon())
   for (const ID of ids) call.send({ ID })
   call.end()
   const answers: LeaseKeepAliveResponse[] = []
@@ -43,7 +44,7 @@ for (const kind of ETCD_KINDS) {
       expect(await grant(channel, 77n, 100n)).toMatchObject({ ID: 77n, TTL: 100n, error: '' })
       const own = await grant(channel, 0n, 100n)
       expect(own.ID).toBeGreaterThan(0n)
-      const { leases } = await channel.unary(Lease.method.leaseLeases, {}, soon())
+      const { leases } = await channel.unary(Lease.leaseLeases, {}, soon())
       expect(leases.map(({ ID }) => ID)).toEqual(expect.arrayContaining([77n, own.ID]))
     })
 
@@ -66,7 +67,7 @@ for (const kind of ETCD_KINDS) {
       using watch = await TestWatch.open(server.endpoint)
       watch.create({ key: bytes('r'), rangeEnd: bytes('s'), prevKv: true })
       await watch.next()
-      await channel.unary(Lease.method.leaseRevoke, { ID: 3n }, soon())
+      await channel.unary(Lease.leaseRevoke, { ID: 3n }, soon())
       const revision = (header?.revision ?? 0n) + 1n
       expect(describeEvents(await watch.next())).toEqual([
         `delete r1@${revision} (was x)`,
@@ -124,7 +125,7 @@ test('a store that was stopped for longer than a lease lasts lets its holder go 
   await sleep(4500)
   server.thaw()
   expect((await renew(channel, 1n))[0]?.TTL).toBe(2n)
-  expect((await channel.unary(KV.method.range, { key: bytes('kept') }, soon())).count).toBe(1n)
+  expect((await channel.unary(KV.range, { key: bytes('kept') }, soon())).count).toBe(1n)
 }, 20_000)
 
 test('leases that run out while the store is down begin anew with it', async () => {

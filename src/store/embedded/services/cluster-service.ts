@@ -5,7 +5,7 @@ import {
   Auth,
   Cluster,
   Maintenance,
-} from '../../etcd/gen/etcdserverpb/rpc_pb.ts'
+} from '../gen/etcdserverpb/rpc_pb.ts'
 import type { Engine } from '../engine.ts'
 import { unary, type Route } from '../grpc/grpc-server.ts'
 import type { Header } from '../file/identity.ts'

@@ -1,6 +1,6 @@
 // etcd's KV service: Range, Put, DeleteRange, Txn, Compact.
 import type { MessageShape } from '@bufbuild/protobuf'
-import { KV, type ResponseHeaderSchema } from '../../etcd/gen/etcdserverpb/rpc_pb.ts'
+import { KV, type ResponseHeaderSchema } from '../gen/etcdserverpb/rpc_pb.ts'
 import type { ChangeSet } from '../keys/change-set.ts'
 import { checkDeleteRange, checkPut, checkRange, checkTxn } from '../keys/check.ts'
 import type { Engine } from '../engine.ts'

@@ -1,5 +1,5 @@
 // etcd's Lease service: grant, revoke, keep-alive, time-to-live, list.
-import { Lease } from '../../etcd/gen/etcdserverpb/rpc_pb.ts'
+import { Lease } from '../gen/etcdserverpb/rpc_pb.ts'
 import type { Engine } from '../engine.ts'
 import { duplex, unary, type Route } from '../grpc/grpc-server.ts'
 import type { Header } from '../file/identity.ts'

@@ -1,5 +1,5 @@
 // etcd's Watch service.
-import { Watch } from '../../etcd/gen/etcdserverpb/rpc_pb.ts'
+import { Watch } from '../gen/etcdserverpb/rpc_pb.ts'
 import type { Engine } from '../engine.ts'
 import { duplex, type Route } from '../grpc/grpc-server.ts'
 import { WatchStream } from '../watch/watch-stream.ts'

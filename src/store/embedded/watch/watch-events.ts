@@ -1,8 +1,8 @@
 // Changes as a watcher gets them: filtered, with what was there before if it asks for that, encoded once for all
 // watchers that ask alike.
 import { create, toBinary } from '@bufbuild/protobuf'
-import { WatchResponseSchema } from '../../etcd/gen/etcdserverpb/rpc_pb.ts'
-import { Event_EventType as EventType, EventSchema, type Event } from '../../etcd/gen/mvccpb/kv_pb.ts'
+import { WatchResponseSchema } from '../gen/etcdserverpb/rpc_pb.ts'
+import { Event_EventType as EventType, EventSchema, type Event } from '../gen/mvccpb/kv_pb.ts'
 import { toKeyValue } from '../keys/range.ts'
 import type { KeyVersion, Revisions } from '../keys/revisions.ts'
 

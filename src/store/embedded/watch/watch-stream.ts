@@ -8,7 +8,7 @@ import {
   type WatchRequest,
   type WatchRequestSchema,
   type WatchResponse,
-} from '../../etcd/gen/etcdserverpb/rpc_pb.ts'
+} from '../gen/etcdserverpb/rpc_pb.ts'
 import type { DuplexCall, DuplexHandler } from '../grpc/grpc-server.ts'
 import type { Identity } from '../file/identity.ts'
 import { keyRange, type KeyRange } from '../keys/key-range.ts'

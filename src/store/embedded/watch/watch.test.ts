@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:tes
 import { ETCD_KINDS, EtcdServer } from '../../../../test/support/etcd.ts'
 import { describeEvents, TestWatch } from '../../../../test/support/watch.ts'
 import { Channel } from '../../etcd/channel.ts'
-import { KV } from '../../etcd/gen/etcdserverpb/rpc_pb.ts'
+import { KV } from '../../../../test/support/etcd-api.ts'
 
 const soon = (): AbortSignal => AbortSignal.timeout(15_000)
 const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'latin1'))
@@ -20,15 +20,15 @@ for (const kind of ETCD_KINDS) {
 
     const put = (key: string, value: string | Uint8Array) =>
       channel.unary(
-        KV.method.put,
+        KV.put,
         { key: bytes(key), value: typeof value === 'string' ? bytes(value) : value },
         soon(),
       )
     const del = (key: string, rangeEnd = '') =>
-      channel.unary(KV.method.deleteRange, { key: bytes(key), rangeEnd: bytes(rangeEnd) }, soon())
+      channel.unary(KV.deleteRange, { key: bytes(key), rangeEnd: bytes(rangeEnd) }, soon())
     const putAll = (pairs: Readonly<Record<string, string | Uint8Array>>) =>
       channel.unary(
-        KV.method.txn,
+        KV.txn,
         {
           success: Object.entries(pairs).map(([key, value]) => ({
             request: {
@@ -168,7 +168,7 @@ for (const kind of ETCD_KINDS) {
 
     test('from a compacted revision are cancelled with the one from which on they may begin', async () => {
       for (const value of ['1', '2', '3']) await put('a', value)
-      await channel.unary(KV.method.compact, { revision: begin + 2n }, soon())
+      await channel.unary(KV.compact, { revision: begin + 2n }, soon())
       using watch = await TestWatch.open(server.endpoint)
       watch.create({ key: bytes('a'), startRevision: begin + 1n })
       expect(await watch.next()).toMatchObject({ created: true, canceled: false })
@@ -245,7 +245,7 @@ test('a watch that catches up meets the present without a gap while writes go on
   await using server = await EtcdServer.start('embedded', { inMemory: true })
   using channel = new Channel({ endpoints: [server.endpoint] })
   const put = (index: number) =>
-    channel.unary(KV.method.put, { key: bytes(`k${index % 7}`), value: bytes(`${index}`) }, soon())
+    channel.unary(KV.put, { key: bytes(`k${index % 7}`), value: bytes(`${index}`) }, soon())
   for (let index = 0; index < 3000; index += 100) {
     await Promise.all(Array.from({ length: 100 }, (_, offset) => put(index + offset)))
   }
@@ -284,7 +284,7 @@ test('idle watches that ask for it hear the revision from time to time', async (
   watch.create({ key: bytes('idle') })
   await watch.next()
   await watch.next()
-  await channel.unary(KV.method.put, { key: bytes('elsewhere'), value: bytes('x') }, soon())
+  await channel.unary(KV.put, { key: bytes('elsewhere'), value: bytes('x') }, soon())
   for (let count = 0; count < 2; count++) {
     expect(await watch.next()).toMatchObject({
       watchId: 0n,
