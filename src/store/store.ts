@@ -51,6 +51,8 @@ export interface LeaseWish {
 
 export interface OwnLease extends AsyncDisposable {
   readonly lease: Lease
+  /** When it ends in the store unless it is renewed; undefined: never (a reservation), or not known. */
+  readonly expiresAt: Date | undefined
   /** Publishes new attributes under the same subnet. */
   update(attributes: LeaseAttributes, signal: AbortSignal): Promise<void>
   /** Our own lease as it changes in the store; `lost` when another host holds the subnet now. */

@@ -71,6 +71,26 @@ for (const kind of ETCD_KINDS)
       expect(t.store.reports.map((error) => error?.code)).toStrictEqual(['unavailable', undefined])
     })
 
+    test('are heard of with each event, and each failure is told', async () => {
+      await using world = await StoreWorld.start(kind)
+      const heard: string[] = []
+      const store = world.store({ heard: (who, error) => heard.push(`${who} ${error?.code ?? 'fine'}`) })
+      const leases = new Collector(store.leases(world.signal))
+      await leases.until(isSnapshot)
+      const since = async (from: number, what: string) => {
+        while (!heard.slice(from).includes(what)) await Bun.sleep(5)
+        return heard.length
+      }
+      const begun = await since(0, 'leases fine')
+      await world.put(leaseKey(subnet(1)), leaseValue('1.1.1.1'))
+      const put = await since(begun, 'leases fine')
+      world.line.cut()
+      const failed = await since(put, 'leases unavailable')
+      const again = await since(failed, 'leases unavailable')
+      world.line.mend()
+      await since(again, 'leases fine')
+    })
+
     test('are known again when the newest was deleted before the line was cut', async () => {
       await using t = await started(kind)
       await t.put(2)

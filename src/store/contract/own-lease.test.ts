@@ -166,9 +166,12 @@ describe.concurrent('as time goes by, our own lease', () => {
     test(`in ${kind} L5, L6: outlives its TTL by renewals, unchanged in the eyes of its peers`, async () => {
       await using t = await started(kind, { ttlSeconds: 3, renewMarginMinutes: seconds(2) })
       const before = await t.world.get(KEY)
+      const secondsLeft = () => ((t.own.expiresAt?.getTime() ?? NaN) - Date.now()) / 1000
+      expect(secondsLeft()).toBeWithin(1, 3.1)
       const leases = new Collector(t.store.leases(t.world.signal))
       await leases.until(({ kind }) => kind === 'snapshot')
       await Bun.sleep(5_000)
+      expect(secondsLeft()).toBeWithin(0.1, 3.1)
       expect(await t.world.get(KEY)).toEqual(before)
       const life = await t.world.lifeOf(before?.lease ?? 0n)
       expect(life.granted).toBe(3)
@@ -194,6 +197,7 @@ describe.concurrent('as time goes by, our own lease', () => {
       await using t = await started(kind, { ttlSeconds: 3, renewMarginMinutes: seconds(2) })
       await t.world.put(KEY, leaseValue(IP))
       await Bun.sleep(1_500)
+      expect(t.own.expiresAt).toBeUndefined()
       expect(await t.world.get(KEY)).toMatchObject({ lease: 0n, value: leaseValue(IP) })
       await t.own.update(attributes(IP, { VNI: 2 }), t.world.signal)
       expect(await t.world.get(KEY)).toMatchObject({ lease: 0n, value: leaseValue(IP, { VNI: 2 }) })

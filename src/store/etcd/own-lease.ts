@@ -42,6 +42,7 @@ export class EtcdOwnLease implements OwnLease {
   /** `lost`: another host holds the subnet. An error is a fault of ours. */
   #over: 'lost' | Error | undefined
   #timer: NodeJS.Timeout | undefined
+  #expiresAt: Date | undefined
   /** The end of the last writer's work: one at a time. */
   #turn: Promise<unknown> = Promise.resolve()
   #version = 0
@@ -62,6 +63,9 @@ export class EtcdOwnLease implements OwnLease {
 
   get lease(): Lease {
     return this.#held.lease
+  }
+  get expiresAt(): Date | undefined {
+    return this.#expiresAt
   }
 
   async update(attributes: LeaseAttributes, signal: AbortSignal): Promise<void> {
@@ -228,6 +232,8 @@ export class EtcdOwnLease implements OwnLease {
   /** Renews in time before an end `ttlSeconds` from now; undefined: there is no end. */
   #plan(ttlSeconds: number | undefined): void {
     clearTimeout(this.#timer)
+    // 0 asks for a renewal at once, and says nothing of the end.
+    this.#expiresAt = ttlSeconds ? new Date(Date.now() + ttlSeconds * 1000) : undefined
     if (ttlSeconds === undefined || this.#life.signal.aborted) return
     const seconds = Math.max(ttlSeconds - this.#upkeep.renewMarginSeconds, ttlSeconds / 10)
     this.#timer = setTimeout(

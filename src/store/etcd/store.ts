@@ -20,6 +20,8 @@ export interface EtcdStoreOptions extends ChannelOptions {
   readonly ttlSeconds?: number
   /** Told once that the store fails, and why; once when that changes to another kind of failure; once when all is well. */
   readonly report?: (error: StoreError | undefined) => void
+  /** Told of each failure, and each time that what failed, or is followed, is heard of; `who` as in `troubles`. */
+  readonly heard?: (who: string, error: StoreError | undefined) => void
 }
 
 const DAY_SECONDS = 24 * 3600
@@ -124,6 +126,7 @@ export class EtcdStore implements Store {
   }
 
   #trouble(who: string, error: StoreError | undefined): void {
+    this.#options.heard?.(who, error)
     if (error === undefined) this.#troubles.delete(who)
     else this.#troubles.set(who, error)
     const [first] = this.#troubles.values()
