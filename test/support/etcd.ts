@@ -18,6 +18,8 @@ export interface EtcdServerOptions {
   readonly inMemory?: boolean
   /** More flags of `heddle store` or etcd. */
   readonly flags?: readonly string[]
+  /** Files in PEM; clients need a certificate signed by `clientCa` where there is one. */
+  readonly tls?: { readonly cert: string; readonly key: string; readonly clientCa?: string }
 }
 
 const RUNNER = join(import.meta.dirname, 'embedded-store.ts')
@@ -62,7 +64,7 @@ export class EtcdServer implements AsyncDisposable {
   }
 
   get endpoint(): string {
-    return `http://${this.host}:${this.port}`
+    return `${this.#options.tls === undefined ? 'http' : 'https'}://${this.host}:${this.port}`
   }
 
   get process(): Running {
@@ -78,7 +80,7 @@ export class EtcdServer implements AsyncDisposable {
   async up(): Promise<void> {
     const [command, args] = this.#command()
     const { namespace, flags = [] } = this.#options
-    this.#process = Running.start(command, [...args, ...flags], { namespace })
+    this.#process = Running.start(command, [...args, ...this.#tlsFlags(), ...flags], { namespace })
     await this.#process.line(SERVING)
   }
 
@@ -129,6 +131,19 @@ export class EtcdServer implements AsyncDisposable {
     const token = ['--initial-cluster', `default=${peer}`, '--initial-cluster-token', `life-${this.#life}`]
     const quick = ['--heartbeat-interval', '20', '--election-timeout', '200', '--logger', 'zap']
     return ['etcd', ['--data-dir', this.#folder, ...client, ...cluster, ...token, ...quick]]
+  }
+
+  #tlsFlags(): string[] {
+    const { tls } = this.#options
+    if (tls === undefined) return []
+    const own = ['--cert-file', tls.cert, '--key-file', tls.key]
+    if (tls.clientCa === undefined) return own
+    return [
+      ...own,
+      '--trusted-ca-file',
+      tls.clientCa,
+      ...(this.kind === 'etcd' ? ['--client-cert-auth'] : []),
+    ]
   }
 }
 

@@ -5,6 +5,7 @@ import {
   type ClientHttp2Stream,
   type IncomingHttpHeaders,
 } from 'node:http2'
+import { connect as connectSocket } from 'node:net'
 
 export interface RawAnswer {
   /** Of the headers and, where they came apart, the trailers. */
@@ -19,8 +20,10 @@ export interface RawAnswer {
 export class RawGrpc implements Disposable {
   readonly session: ClientHttp2Session
 
-  constructor(endpoint: string) {
-    this.session = connect(endpoint, { maxSessionMemory: 64 })
+  /** `socketPath` takes the way over a UNIX socket. */
+  constructor(endpoint: string, socketPath?: string) {
+    const over = socketPath === undefined ? {} : { createConnection: () => connectSocket(socketPath) }
+    this.session = connect(endpoint, { maxSessionMemory: 64, ...over })
     this.session.on('error', () => undefined)
   }
 

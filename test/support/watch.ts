@@ -1,5 +1,5 @@
 // A Watch call for tests: creates watches and collects responses, one at a time.
-import { Channel } from '../../src/store/etcd/channel.ts'
+import { Channel, type ChannelOptions } from '../../src/store/etcd/channel.ts'
 import type { Call } from '../../src/store/etcd/call.ts'
 import type {
   WatchCreateRequestSchema,
@@ -27,8 +27,12 @@ export class TestWatch implements Disposable {
     this.#messages = call.messages()
   }
 
-  static async open(endpoint: string, metadata: Readonly<Record<string, string>> = {}): Promise<TestWatch> {
-    const channel = new Channel({ endpoints: [endpoint] })
+  static async open(
+    endpoint: string,
+    metadata: Readonly<Record<string, string>> = {},
+    options: Omit<ChannelOptions, 'endpoints'> = {},
+  ): Promise<TestWatch> {
+    const channel = new Channel({ endpoints: [endpoint], ...options })
     return new TestWatch(channel, await channel.stream(Watch.watch, metadata, AbortSignal.timeout(60_000)))
   }
 

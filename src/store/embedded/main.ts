@@ -2,10 +2,12 @@
 import { log } from '../../sys/log.ts'
 import { sqliteCode } from './file/database.ts'
 import { Engine } from './engine.ts'
-import { addressOf, isLoopback, parseStoreOptions, STORE_HELP, type StoreOptions } from './options.ts'
+import { parseStoreOptions, STORE_HELP, type StoreOptions } from './command/options.ts'
+import { reachText } from './command/reach.ts'
 import { Server } from './server.ts'
 import { ServeError } from './serve-error.ts'
-import { Listener } from './grpc/transport.ts'
+import { Listener } from './grpc/listener.ts'
+import { TlsFiles } from './grpc/tls-files.ts'
 
 const logger = log.from('store.ts')
 
@@ -39,8 +41,9 @@ async function serve(options: StoreOptions): Promise<number> {
   const ended = Promise.withResolvers<number>()
   // First of all: who starts a second store by mistake gets no empty database for it.
   await using listening = new AsyncDisposableStack()
+  const tls = options.tls === undefined ? undefined : listening.use(new TlsFiles(options.tls))
   const listeners: Listener[] = []
-  for (const address of options.listen) listeners.push(listening.use(await Listener.open(address)))
+  for (const address of options.listen) listeners.push(listening.use(await Listener.open(address, tls)))
   using engine = new Engine(options.dataDirectory, (error) => {
     logger.error(
       `can't write ${engine.database.path}: ${textOf(error)}; what was acknowledged is kept, nothing more can be`,
@@ -51,18 +54,11 @@ async function serve(options: StoreOptions): Promise<number> {
   const stop = (): void => ended.resolve(0)
   process.once('SIGTERM', stop)
   process.once('SIGINT', stop)
-  logger.info(`listening on ${listeners.map(describeListener).join(', ')}`)
+  logger.info(`listening on ${listeners.map(({ address }) => reachText(address, options.tls)).join(', ')}`)
   logger.info(
     `serving ${engine.database.path} on ${server.urls.join(', ')} at revision ${engine.revisions.revision}`,
   )
   return await ended.promise
-}
-
-function describeListener({ host, port }: Listener): string {
-  const address = addressOf({ host, port })
-  return isLoopback(host)
-    ? `${address} (this machine only; --listen ADDRESS:${port} --allow-plaintext opens it to whoever reaches the port)`
-    : `${address} (open to whoever reaches the port)`
 }
 
 function textOf(error: unknown): string {

@@ -9,6 +9,7 @@ export type ServeErrorCode =
   | 'database_unreadable'
   | 'address_in_use'
   | 'listen_failed'
+  | 'tls_unusable'
 
 export class ServeError extends Error {
   override readonly name = 'ServeError'

@@ -20,7 +20,7 @@ import { EtcdServer } from '../../../test/support/etcd.ts'
 import { Running } from '../../../test/support/process.ts'
 import { Channel } from '../etcd/channel.ts'
 import { KV, Lease, Watch } from '../../../test/support/etcd-api.ts'
-import { Listener } from './grpc/transport.ts'
+import { Listener } from './grpc/listener.ts'
 
 const RUNNER = join(import.meta.dirname, '../../../test/support/embedded-store.ts')
 const soon = (): AbortSignal => AbortSignal.timeout(15_000)
@@ -180,10 +180,7 @@ describe('what else prevents serving is said in a sentence', () => {
   test('flags', async () => {
     for (const [flags, says] of [
       [['--listen', '192.0.2.1:2379'], '--allow-plaintext'],
-      [
-        ['--listen', '127.0.0.1:2379,[::]:2379'],
-        '[::]:2379 can be reached from other hosts'.replace('[::]', '::'),
-      ],
+      [['--listen', '127.0.0.1:2379,[::]:2379'], '[::]:2379 can be reached from other hosts'],
       [['--listen', 'example.org:2379'], "isn't ADDR:PORT"],
       [['--listen', '127.0.0.1:65536'], "isn't ADDR:PORT"],
       [['--data', 'x'], 'heddle store: unknown option --data; see heddle store --help'],
@@ -205,10 +202,10 @@ test('who can reach it is said, and how to open it', () =>
     for (const [host, says] of [
       [
         '127.0.0.1',
-        /listening on 127\.0\.0\.1:(\d+) \(this machine only; --listen ADDRESS:\1 --allow-plaintext opens it/,
+        /listening on 127\.0\.0\.1:(\d+) \(this machine only; --listen ADDRESS:\1 with --cert-file, .+ opens it/,
       ],
       ['[::1]', /listening on \[::1\]:\d+ \(this machine only/],
-      ['0.0.0.0', /listening on 0\.0\.0\.0:\d+ \(open to whoever reaches the port\)/],
+      ['0.0.0.0', /listening on 0\.0\.0\.0:\d+ \(open to whoever reaches the port, in plain text\)/],
     ] as const) {
       const flags = ['--listen', `${host}:0`, '--allow-plaintext', '--data-dir', directory]
       await using store = Running.start(process.execPath, [RUNNER, ...flags])
@@ -218,19 +215,24 @@ test('who can reach it is said, and how to open it', () =>
 
 test('a client that comes before the database is open waits for it', async () => {
   const heard = Promise.withResolvers<string | undefined>()
-  await using listener = await Listener.open({ host: '127.0.0.1', port: 0 })
-  using channel = new Channel({ endpoints: [`http://127.0.0.1:${listener.port}`] })
+  await using listener = await Listener.open({ kind: 'tcp', host: '127.0.0.1', port: 0, tls: false })
+  const { address } = listener
+  const port = address.kind === 'tcp' ? address.port : 0
+  using channel = new Channel({ endpoints: [`http://127.0.0.1:${port}`] })
   const asking = channel.unary(KV.range, { key: bytes('a') }, soon())
-  const early = connect(listener.port, '127.0.0.1')
+  const early = connect(port, '127.0.0.1')
   await once(early, 'connect')
   early.resetAndDestroy()
   await new Promise((resolve) => setTimeout(resolve, 100))
-  listener.serve((stream, headers) => {
-    heard.resolve(headers[':path'])
-    stream.respond(
-      { ':status': 200, 'content-type': 'application/grpc', 'grpc-status': '0' },
-      { endStream: true },
-    )
+  listener.serve({
+    request: () => expect.unreachable('it speaks HTTP/2'),
+    stream: (stream, headers) => {
+      heard.resolve(headers[':path'])
+      stream.respond(
+        { ':status': 200, 'content-type': 'application/grpc', 'grpc-status': '0' },
+        { endStream: true },
+      )
+    },
   })
   expect(await heard.promise).toBe('/etcdserverpb.KV/Range')
   await asking.catch((error: unknown) => expect(String(error)).toContain('without a message'))

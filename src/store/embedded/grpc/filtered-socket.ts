@@ -1,23 +1,33 @@
-// A connection as the HTTP/2 parser gets it: the socket, with the client's bytes passed through the authority filter.
+// A connection whose first bytes have been looked at: given back to its reader, with what the client sends passed
+// through a filter on its way.
 import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
-import { AuthorityFilter } from './authority-filter.ts'
 
 type Done = (error?: Error | null) => void
 
+export interface FilteredSocketOptions {
+  /** Read from the socket already; comes first. */
+  readonly first: Buffer
+  readonly filter: (chunk: Buffer) => Buffer
+  /** The common name of the client's certificate, if it showed one that was verified. */
+  readonly certificateName: string | undefined
+}
+
 export class FilteredSocket extends Duplex {
+  readonly certificateName: string | undefined
   readonly #socket: Socket
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, { first, filter, certificateName }: FilteredSocketOptions) {
     super()
-    const filter = new AuthorityFilter()
+    this.certificateName = certificateName
     this.#socket = socket
     socket.on('data', (chunk: Buffer) => {
-      if (!this.push(filter.push(chunk))) socket.pause()
+      if (!this.push(filter(chunk))) socket.pause()
     })
     socket.on('end', () => this.push(null))
     socket.on('error', (error) => this.destroy(error))
     socket.on('close', () => this.destroy())
+    this.push(filter(first))
   }
 
   override _read(): void {

@@ -12,6 +12,7 @@ import {
 } from '@bufbuild/protobuf'
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
 import { encodeFrame, FrameError, FrameReader, type FrameErrorCode } from '../../etcd/frame.ts'
+import { callerOf, type Caller } from './caller.ts'
 import { RPC_CODES, RpcError, type RpcCode } from './rpc-error.ts'
 
 /** etcd's: 1.5 MiB for a request and 512 KiB for what surrounds it. */
@@ -23,7 +24,12 @@ export interface Route {
   readonly path: string
   /** True where the call lasts as long as the client likes. */
   readonly isDuplex: boolean
-  serve(stream: ServerHttp2Stream): void
+  serve(stream: ServerHttp2Stream, caller: Caller): void
+}
+
+export interface UnaryCall {
+  readonly caller: Caller
+  readonly requestBytes: number
 }
 
 /** The server's end of a stream of messages in both directions. */
@@ -49,13 +55,13 @@ export function unary<Input extends DescMessage, Output extends DescMessage>(
   method: DescMethodUnary<Input, Output>,
   answer: (
     request: MessageShape<Input>,
-    requestBytes: number,
+    call: UnaryCall,
   ) => MessageInitShape<Output> | Promise<MessageInitShape<Output>>,
 ): Route {
   return {
     path: `/${method.parent.typeName}/${method.name}`,
     isDuplex: false,
-    serve(stream) {
+    serve(stream, caller) {
       const messages: Uint8Array[] = []
       readFrames(
         stream,
@@ -65,7 +71,10 @@ export function unary<Input extends DescMessage, Output extends DescMessage>(
           if (message === undefined || messages.length > 1) {
             throw new RpcError('internal', `${method.name} takes one message, ${messages.length} came`)
           }
-          const response = await answer(fromBinary(method.input, message), message.byteLength)
+          const response = await answer(fromBinary(method.input, message), {
+            caller,
+            requestBytes: message.byteLength,
+          })
           if (stream.destroyed) return
           open(stream)
           stream.write(encodeFrame(toBinary(method.output, create(method.output, response))))
@@ -78,12 +87,12 @@ export function unary<Input extends DescMessage, Output extends DescMessage>(
 
 export function duplex<Input extends DescMessage, Output extends DescMessage>(
   method: DescMethodBiDiStreaming<Input, Output>,
-  accept: (call: DuplexCall<Output>) => DuplexHandler<Input>,
+  accept: (call: DuplexCall<Output>, caller: Caller) => DuplexHandler<Input>,
 ): Route {
   return {
     path: `/${method.parent.typeName}/${method.name}`,
     isDuplex: true,
-    serve(stream) {
+    serve(stream, caller) {
       const call: DuplexCall<Output> = {
         get congested() {
           return stream.writableLength > CONGESTED_BYTES
@@ -100,7 +109,7 @@ export function duplex<Input extends DescMessage, Output extends DescMessage>(
         },
       }
       open(stream)
-      const handler = accept(call)
+      const handler = accept(call, caller)
       stream.on('drain', () => handler.writable())
       stream.on('close', () => handler.closed())
       readFrames(
@@ -121,7 +130,7 @@ export class GrpcServer {
     for (const route of routes) this.#routes.set(route.path, route)
   }
 
-  handle(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+  handle(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, certificateName?: string): void {
     // A peer that goes away in the middle of a call is no news: `close` follows.
     stream.on('error', () => undefined)
     const path = String(headers[':path'])
@@ -142,7 +151,7 @@ export class GrpcServer {
         this.#duplexes.add(stream)
         stream.on('close', () => this.#duplexes.delete(stream))
       }
-      route.serve(stream)
+      route.serve(stream, callerOf(headers, certificateName))
     }
   }
 

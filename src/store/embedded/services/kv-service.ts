@@ -31,19 +31,19 @@ export function kvRoutes(engine: Engine): Route[] {
       checkRange(request)
       return signed(answerRange(revisions, request))
     }),
-    unary(KV.method.put, (request, bytes) => {
+    unary(KV.method.put, (request, { requestBytes }) => {
       checkPut(request)
-      checkSize(bytes)
+      checkSize(requestBytes)
       return write((context) => applyPut(context, request))
     }),
-    unary(KV.method.deleteRange, (request, bytes) => {
+    unary(KV.method.deleteRange, (request, { requestBytes }) => {
       checkDeleteRange(request)
-      checkSize(bytes)
+      checkSize(requestBytes)
       return write((context) => applyDeleteRange(context, request))
     }),
-    unary(KV.method.txn, (request, bytes) => {
+    unary(KV.method.txn, (request, { requestBytes }) => {
       checkTxn(request)
-      if (!isReadOnly(request)) checkSize(bytes)
+      if (!isReadOnly(request)) checkSize(requestBytes)
       return write((context) => applyTxn(context, request))
     }),
     unary(KV.method.compact, async ({ revision, physical }) => {

@@ -1,0 +1,100 @@
+// The command line of `heddle store`. Flags that etcd has too have etcd's names.
+import { parseArgs, type ParseArgsOptionsConfig } from 'node:util'
+import { addressText, isExposed, parseListenAddress, type ListenAddress } from '../grpc/listen-address.ts'
+import type { TlsPaths } from '../grpc/tls-files.ts'
+import { ServeError } from '../serve-error.ts'
+
+export interface StoreOptions {
+  readonly listen: readonly ListenAddress[]
+  readonly dataDirectory: string
+  readonly tls: TlsPaths | undefined
+  readonly progressIntervalMs: number
+}
+
+export const STORE_HELP = `heddle store: etcd's v3 API from one file, for a network without an etcd of its own
+
+  --listen ADDR:PORT[,ADDR:PORT…]         where to serve (127.0.0.1:2379): with TLS if there is a certificate; also
+                                          http://ADDR:PORT, https://ADDR:PORT, unix:PATH
+  --data-dir DIR                          where store.db is kept (/var/lib/heddle/store)
+
+  --cert-file FILE, --key-file FILE       the server's certificate, with those between it and its CA, and its key
+  --trusted-ca-file FILE                  clients must show a certificate signed by this CA
+  --client-cert-optional                  clients without a certificate may connect too; a bad one is still refused
+                                          Files that are replaced are used from the next connection on.
+  --allow-plaintext                       serve beyond loopback without TLS: whoever reaches the port may listen in,
+                                          and change all unless users are enabled
+
+  --watch-progress-notify-interval SEC    how often idle watches that ask for it hear the revision (600)
+`
+
+const FLAGS = {
+  listen: { type: 'string', default: '127.0.0.1:2379' },
+  'data-dir': { type: 'string', default: '/var/lib/heddle/store' },
+  'cert-file': { type: 'string' },
+  'key-file': { type: 'string' },
+  'trusted-ca-file': { type: 'string' },
+  'client-cert-optional': { type: 'boolean', default: false },
+  'allow-plaintext': { type: 'boolean', default: false },
+  'watch-progress-notify-interval': { type: 'string', default: '600' },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const satisfies ParseArgsOptionsConfig
+
+type Flags = ReturnType<typeof parseFlags>
+
+/** Undefined when help was asked for. Throws ServeError('usage'). */
+export function parseStoreOptions(argv: readonly string[]): StoreOptions | undefined {
+  const flags = parseFlags(argv)
+  if (flags.help) return undefined
+  const tls = tlsPaths(flags)
+  const listen = flags.listen.split(',').map((text) => parseListenAddress(text, tls !== undefined))
+  const bare = listen.find((address) => isExposed(address) && !(address.kind === 'tcp' && address.tls))
+  if (bare !== undefined && !flags['allow-plaintext']) {
+    throw new ServeError(
+      'usage',
+      `--listen ${addressText(bare)} can be reached from other hosts, and without TLS: listen on loopback, or give ` +
+        '--cert-file, --key-file and --trusted-ca-file, or add --allow-plaintext if that network is yours alone',
+    )
+  }
+  const progressSeconds = Number(flags['watch-progress-notify-interval'])
+  if (!(progressSeconds > 0 && progressSeconds <= 86_400)) {
+    throw new ServeError(
+      'usage',
+      '--watch-progress-notify-interval takes seconds, more than 0 and at most 86400',
+    )
+  }
+  return { listen, dataDirectory: flags['data-dir'], tls, progressIntervalMs: progressSeconds * 1000 }
+}
+
+function tlsPaths(flags: Flags): TlsPaths | undefined {
+  const { 'cert-file': certFile, 'key-file': keyFile, 'trusted-ca-file': clientCaFile } = flags
+  const clientCertOptional = flags['client-cert-optional']
+  if (clientCertOptional && clientCaFile === undefined) {
+    throw new ServeError(
+      'usage',
+      '--client-cert-optional goes with --trusted-ca-file: no certificate is asked for',
+    )
+  }
+  if (certFile !== undefined && keyFile !== undefined) {
+    return { certFile, keyFile, clientCaFile, clientCertOptional }
+  }
+  if (certFile === undefined && keyFile === undefined && clientCaFile === undefined) return undefined
+  throw new ServeError(
+    'usage',
+    `TLS takes --cert-file and --key-file together: ${certFile === undefined ? '--cert-file' : '--key-file'} is missing`,
+  )
+}
+
+function parseFlags(argv: readonly string[]) {
+  try {
+    return parseArgs({ args: [...argv], options: FLAGS }).values
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error)
+    throw new ServeError('usage', `${problemOf(text)}; see heddle store --help`, { cause: error })
+  }
+}
+
+/** The first of parseArgs' sentences, in our style; the others are for programmers. */
+function problemOf(text: string): string {
+  const [first = ''] = text.split(/\.\s/u)
+  return (first.charAt(0).toLowerCase() + first.slice(1)).replace(/'(?<word>.*)'/u, '$<word>')
+}
