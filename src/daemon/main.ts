@@ -25,11 +25,12 @@ export async function flanneldMain(args: readonly string[]): Promise<number> {
     case 'options':
       break
   }
-  const { options, settings, notes } = parsed
+  const { options, settings, confFile, notes } = parsed
   log.configure({ verbosity: options.v })
   for (const note of notes) logger[note.level](note.text)
   const stop = stopOnSignal()
-  logger.info(`heddle ${VERSION}, options: ${describeOptions(settings)}`)
+  const from = confFile === undefined ? '' : ` (with those of ${confFile})`
+  logger.info(`heddle ${VERSION}, options: ${describeOptions(settings)}${from}`)
   try {
     const { runDaemon } = await import('./daemon.ts')
     await runDaemon(options, stop)

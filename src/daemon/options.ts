@@ -1,6 +1,8 @@
 // flanneld's options from all that gives them: flags, FLANNELD_* environment, conf file (options/table.ts lists them).
+import { readConf } from './options/conf-file.ts'
 import { helpText } from './options/help.ts'
 import { OptionsError, shown, type Note, type Settings } from './options/option.ts'
+import { DEFAULT_CONFIG_FILE } from './options/own.ts'
 import { isDefault, resolve } from './options/resolve.ts'
 import { fromCommandLine, fromEnvironment } from './options/sources.ts'
 import { OPTIONS, optionsFrom, type Options } from './options/table.ts'
@@ -14,6 +16,8 @@ export interface Given {
   readonly options: Options
   /** The same with where each comes from. */
   readonly settings: Settings
+  /** The file that was read, if there is one. */
+  readonly confFile?: string
   readonly notes: readonly Note[]
 }
 export type Parsed =
@@ -24,18 +28,27 @@ export type Parsed =
   | { readonly kind: 'refused'; readonly reason: string }
 
 /** Options as flanneld with these arguments in this environment has them. */
-export async function readOptions(args: readonly string[], environment: Environment): Promise<Parsed> {
+export async function readOptions(
+  args: readonly string[],
+  environment: Environment,
+  usualFile = DEFAULT_CONFIG_FILE,
+): Promise<Parsed> {
   try {
     const flags = fromCommandLine(args)
     if (flags === 'help') return { kind: 'help', text: helpText() }
     if (flags.settings.get('version')?.value === true) return { kind: 'version' }
-    const variables = fromEnvironment(environment)
-    const { settings, notes } = resolve([flags.settings, variables.settings])
+    const variables = fromEnvironment(environment, flags.settings)
+    const named = flags.settings.get('config-file') ?? variables.settings.get('config-file')
+    const file = named === undefined ? usualFile : String(named.value)
+    const conf = file === '' ? undefined : await readConf(file, named === undefined)
+    const sources = [flags, variables, ...(conf === undefined ? [] : [conf])]
+    const { settings, notes } = resolve(sources.map((source) => source.settings))
     return {
       kind: 'options',
       options: optionsFrom((option) => settings.get(option.name)?.value ?? option.default),
       settings,
-      notes: [...flags.notes, ...variables.notes, ...notes],
+      ...(conf === undefined ? {} : { confFile: file }),
+      notes: [...sources.flatMap((source) => source.notes), ...notes],
     }
   } catch (error) {
     if (error instanceof OptionsError) return { kind: 'refused', reason: error.message }

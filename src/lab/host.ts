@@ -35,7 +35,13 @@ export async function ensureDaemon(
       ? {
           file: executable.file,
           argv0: 'flanneld',
-          args: [...executable.prefix, ...flags, `--status-socket=${statusSocket(directory, host)}`],
+          // This machine's own conf file has nothing to say in a lab.
+          args: [
+            ...executable.prefix,
+            ...flags,
+            `--status-socket=${statusSocket(directory, host)}`,
+            '--config-file=',
+          ],
         }
       : { file: host.peer, args: flags }
   const start = {

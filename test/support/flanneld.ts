@@ -47,7 +47,7 @@ export class Flanneld implements AsyncDisposable {
     store: { endpoint: string },
     { make = 'heddle', args = [] }: FlanneldOptions = {},
   ): Flanneld {
-    const own = make === 'heddle' ? [`--status-socket=${host.statusSocket}`] : []
+    const own = make === 'heddle' ? [`--status-socket=${host.statusSocket}`, '--config-file='] : []
     const words = [`--etcd-endpoints=${store.endpoint}`, `--subnet-file=${host.subnetFile}`, ...own, ...args]
     const command = make === 'heddle' ? FLANNELD : upstreamFlanneld
     return new Flanneld(host, make, Running.start(command, words, { namespace: host.namespace }))

@@ -130,6 +130,8 @@ describe('flannel-compat 1.2:', () => {
     expect(await prefix(['--etcd-prefix=/f'], '/e')).toBe('/f')
     expect(await prefix(['--etcd-prefix='], '/e')).toBe('')
     expect(await prefix([], '')).toBe('/coreos.com/network')
+    const unread = await readOptions(['--v=1'], { FLANNELD_V: 'x' })
+    expect(unread).toMatchObject({ options: { v: 1 }, notes: [] })
   })
 
   test('a repeatable flag gets exactly one element, and nothing beside the command line’s', async () => {

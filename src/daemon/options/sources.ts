@@ -47,12 +47,18 @@ function unreadNote(args: readonly string[], unread: number): Note[] {
   return [{ level: 'error', text }]
 }
 
-/** A value that can't be read is told and left out, as upstream has it; an empty one counts as none. */
-export function fromEnvironment(environment: Readonly<Record<string, string | undefined>>): Source {
+/**
+ * What the environment adds to the command line. A value that can't be read is told and left out, as upstream has it; an
+ * empty one counts as none.
+ */
+export function fromEnvironment(
+  environment: Readonly<Record<string, string | undefined>>,
+  commandLine: Settings,
+): Source {
   const settings = new Map<string, Setting>()
   const notes: Note[] = []
   for (const option of OPTIONS) {
-    if (option.only === 'flag') continue
+    if (option.only === 'flag' || commandLine.has(option.name)) continue
     const name = environmentName(option.name)
     const text = environment[name] ?? ''
     if (text === '') continue
