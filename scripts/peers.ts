@@ -13,12 +13,15 @@ const ETCD = 'v3.6.16'
 const GO_TOOLCHAIN = 'golang.org/toolchain@v0.0.1-go1.26.8.linux-amd64'
 /** Upstream's daemon, as released but for the Tencent cloud back end, whose SDK the module proxy lacks (its UDP back end wants gcc). */
 export const upstreamFlanneld = join(CACHE, 'peers', `flanneld-${FLANNEL}`)
+/** Upstream's script that tells Docker the subnet. */
+export const upstreamMkDockerOpts = join(CACHE, 'peers', `mk-docker-opts-${FLANNEL}.sh`)
 /** etcd 3.6, and its tool for files of members that aren't up: what restores a snapshot. */
 export const etcd36 = join(CACHE, 'peers', `etcd-${ETCD}`)
 export const etcdutl36 = join(CACHE, 'peers', `etcdutl-${ETCD}`)
 
 export function buildPeers(): void {
   buildUpstreamFlanneld()
+  fetchUpstreamScript()
   buildEtcd()
 }
 
@@ -49,6 +52,13 @@ export function buildUpstreamFlanneld(): void {
   )
   renameSync(building, upstreamFlanneld)
   rmSync(source, { recursive: true, force: true })
+}
+
+function fetchUpstreamScript(): void {
+  if (existsSync(upstreamMkDockerOpts)) return
+  const module = moduleFolder(goCommand(), `github.com/flannel-io/flannel@${FLANNEL}`)
+  mkdirSync(join(CACHE, 'peers'), { recursive: true })
+  cpSync(join(module, 'dist', 'mk-docker-opts.sh'), upstreamMkDockerOpts)
 }
 
 /** Both programs' modules are their main packages; a module of ours says which versions go together. */
