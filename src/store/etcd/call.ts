@@ -75,9 +75,10 @@ export class Call<Request, Response> implements Disposable {
       }, deadlineMs)
   }
 
+  /** Throws EtcdError for what can't be said in such a message. */
   send(request: Request): void {
     if (this.#stream.destroyed || this.#stream.writableEnded) return
-    this.#stream.write(encodeFrame(this.#method.encode(request)))
+    this.#stream.write(encodeFrame(this.#encoded(request)))
   }
 
   /** Nothing more to send. */
@@ -115,6 +116,14 @@ export class Call<Request, Response> implements Disposable {
     clearTimeout(this.#timer)
     this.#signal.removeEventListener('abort', this.#onAbort)
     if (!this.#stream.closed) this.#stream.close(constants.NGHTTP2_CANCEL)
+  }
+
+  #encoded(request: Request): Uint8Array {
+    try {
+      return this.#method.encode(request)
+    } catch (cause) {
+      throw this.#error((cause as Error).message, cause)
+    }
   }
 
   #throwFailure(): void {

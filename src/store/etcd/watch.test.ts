@@ -27,12 +27,16 @@ const frameOf = (answer: Answer) =>
   encodeFrame(toBinary(WatchResponseSchema, create(WatchResponseSchema, answer)))
 
 /** What a watch makes of those frames, and what ended it. */
-async function outcome(frames: readonly Uint8Array[], trailers?: Readonly<Record<string, string>>) {
+async function outcome(
+  frames: readonly Uint8Array[],
+  trailers?: Readonly<Record<string, string>>,
+  revision = 6n,
+) {
   using server = await serveGrpc((stream) => respond(stream, frames, trailers))
   using channel = new Channel({ endpoints: [server.endpoint], deadlineMs: 2_000 })
   const batches: WatchBatch[] = []
   try {
-    for await (const batch of watch(channel, keysUnder('/n/subnets'), 6n, new AbortController().signal))
+    for await (const batch of watch(channel, keysUnder('/n/subnets'), revision, new AbortController().signal))
       batches.push(batch)
   } catch (error) {
     return { batches, error: error instanceof EtcdError ? error : expect.unreachable(String(error)) }
@@ -96,6 +100,11 @@ describe('a watch', () => {
     const result = await outcome([frameOf(created), frameOf(answer)])
     expect(result.error.code).toBe(code)
     expect(result.batches.length).toBe(1)
+  })
+
+  test('from past the last revision there can be fails as a call does', async () => {
+    const { error } = await outcome([frameOf(created)], undefined, 1n << 63n)
+    expect(error.message).toContain('Watch: 9223372036854775808 is no 64-bit integer')
   })
 
   test('takes whatever events come, and ends with a sentence', async () => {

@@ -146,6 +146,15 @@ export class WireReader {
   #varint(): void {
     const bytes = this.#bytes
     let at = this.#at
+    // Tags, most lengths and small numbers: the loop below is slow as long as nothing has compiled it.
+    const first = bytes[at] as number
+    if (first < 0x80 && at !== this.#end) {
+      this.#at = at + 1
+      this.#low = first
+      this.#middle = 0
+      this.#high = 0
+      return
+    }
     let low = 0
     let middle = 0
     let high = 0
