@@ -9,6 +9,10 @@ import { type Message, NLM_F, Writer } from './wire.ts'
 export const RTM_NEIGHBOUR = { put: 28, remove: 29, get: 30 } as const
 const HEADER = 12
 const NDA = { dst: 1, mac: 2, cacheInfo: 3, port: 6, vni: 7, ifindex: 8, master: 9 } as const
+/** Offset of ndm_type in struct ndmsg; RTN_UNICAST; struct nda_cacheinfo. */
+const NDM_TYPE = 11
+const RTN_UNICAST = 1
+const CACHE_INFO_BYTES = 16
 /** Ages and use counts. */
 export const NEIGHBOUR_VOLATILE: Volatile = { header: HEADER, attribute: NDA.cacheInfo }
 /** NUD_*: what the kernel thinks of an entry. */
@@ -67,6 +71,22 @@ const fdb = (type: number, flags: number, verb: string, f: FdbMessage): Message 
     w.attrMac(NDA.mac, f.mac)
     if (f.dst !== undefined) w.attrIp(NDA.dst, f.dst)
   })
+
+/**
+ * How the kernel's notification of an FDB entry begins that was put by a request of this body, for `isAnnounced`: the
+ * same but for its type (RTN_UNICAST), and then nothing but ages and use counts.
+ */
+export function fdbAnnouncement(request: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(request.length + 4)
+  bytes.set(request)
+  bytes[NDM_TYPE] = RTN_UNICAST
+  bytes[request.length] = 4 + CACHE_INFO_BYTES
+  bytes[request.length + 2] = NDA.cacheInfo
+  return bytes
+}
+export const isAnnounced = (body: Uint8Array, announcement: Uint8Array): boolean =>
+  body.length === announcement.length + CACHE_INFO_BYTES &&
+  Buffer.compare(body.subarray(0, announcement.length), announcement) === 0
 
 const header = (w: Writer, family: number, linkIndex: number, state: number, flags: number): Writer =>
   w.u32(family).u32(linkIndex).u16(state).u8(flags).u8(0)

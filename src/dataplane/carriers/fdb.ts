@@ -2,7 +2,9 @@
 import { fdbEntry, type FdbEntry } from '../../model/kernel.ts'
 import { AF } from '../../netlink/family.ts'
 import {
+  fdbAnnouncement,
   type FdbMessage,
+  isAnnounced,
   listFdb,
   NEIGHBOUR_VOLATILE,
   NUD,
@@ -12,12 +14,19 @@ import {
   RTM_NEIGHBOUR,
 } from '../../netlink/neighbour.ts'
 import type { Message, Reply } from '../../netlink/wire.ts'
+import type { Change, Result } from '../carrier.ts'
 import type { Witness } from '../witness.ts'
 import { fdbKey } from '../kinds/fdb.ts'
 import { OnLinkCarrier } from './rtnetlink-carrier.ts'
 import type { Rtnetlink } from './rtnetlink.ts'
 
 export class FdbCarrier extends OnLinkCarrier<FdbEntry> {
+  /** Requests of the batch that is under way. */
+  #sent: Uint8Array[] = []
+  /** How the kernel announces those of the batch that has just gone in, and how many of them have been heard. */
+  #announced: readonly Uint8Array[] = []
+  #heard = 0
+
   constructor(session: Rtnetlink) {
     super(session, [RTM_NEIGHBOUR.put, RTM_NEIGHBOUR.remove])
   }
@@ -32,8 +41,36 @@ export class FdbCarrier extends OnLinkCarrier<FdbEntry> {
     })
   }
 
+  /**
+   * Announcements of FDB entries don't say whose request it was. One that shows exactly what we have just put shows what
+   * we believe from now on: it is no news, whoever caused it, and needs no reading. All others are heard as ever.
+   */
+  override async apply(changes: readonly Change<FdbEntry>[]): Promise<readonly Result[]> {
+    this.#sent = []
+    const results = await super.apply(changes)
+    this.#announced = results.every(({ kind }) => kind === 'done') ? this.#sent.map(fdbAnnouncement) : []
+    this.#heard = 0
+    try {
+      this.session.hear()
+    } finally {
+      this.#sent = []
+      this.#announced = []
+    }
+    return results
+  }
+
+  /** In the order of the batch, as the kernel announces it; who is not in turn is read. */
+  #isOwn(body: Uint8Array): boolean {
+    const next = this.#announced[this.#heard]
+    if (next === undefined || !isAnnounced(body, next)) return false
+    this.#heard++
+    return true
+  }
+
   protected put({ mac, dst }: FdbEntry, linkIndex: number): Message {
-    return putFdb({ linkIndex, mac, dst })
+    const message = putFdb({ linkIndex, mac, dst })
+    this.#sent.push(message.body)
+    return message
   }
   protected remove({ mac, dst }: FdbEntry, linkIndex: number): Message {
     return removeFdb({ linkIndex, mac, dst })
@@ -41,6 +78,7 @@ export class FdbCarrier extends OnLinkCarrier<FdbEntry> {
 
   hear(type: number, body: Uint8Array): void {
     if (body[0] !== AF.bridge) return
+    if (type === RTM_NEIGHBOUR.put && this.#isOwn(body)) return
     const found = parseNeighbour(body)
     if (found?.kind !== 'fdb') return
     const link = this.session.ownName(found.linkIndex)
