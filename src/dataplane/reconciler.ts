@@ -10,6 +10,7 @@ import { persist } from './pause.ts'
 import type { Drift, Failure, Report } from './report.ts'
 import { type AnyLedger, Rounds } from './rounds.ts'
 import { pluralOf } from './repair-log.ts'
+import { Waiters } from './waiters.ts'
 
 const logger = log.from('reconciler.ts')
 
@@ -41,7 +42,7 @@ export class Reconciler implements AsyncDisposable {
   readonly #resources: Disposable | undefined
   readonly #auditMs: number
   readonly #onRound: (tookMs: number) => void
-  #settled: (() => void)[] = []
+  readonly #settled = new Waiters()
   #complete = false
   /** Something of ours waits: no gathering first. */
   #urgent = false
@@ -109,20 +110,9 @@ export class Reconciler implements AsyncDisposable {
 
   /** Resolves once all that can be in the kernel is; what fails or is blocked is not waited for. Rejects on abort. */
   async settled(signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted()
-    this.#stop.signal.throwIfAborted()
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    const either = AbortSignal.any([signal, this.#stop.signal])
-    const abort = () => reject(either.reason as Error)
-    either.addEventListener('abort', abort, { once: true })
-    this.#settled.push(resolve)
+    const settled = this.#settled.wait(AbortSignal.any([signal, this.#stop.signal]))
     this.#bell.ring()
-    try {
-      await promise
-    } finally {
-      either.removeEventListener('abort', abort)
-      this.#settled = this.#settled.filter((waiter) => waiter !== resolve)
-    }
+    await settled
   }
 
   /** Desired against a fresh dump of everything; changes nothing. */
@@ -139,10 +129,7 @@ export class Reconciler implements AsyncDisposable {
 
   /** Sources that haven't got all they want, and why; undefined where something hasn't been tried yet. */
   lacking(): ReadonlyMap<string, string | undefined> {
-    const lacking = new Map<string, string | undefined>()
-    for (const ledger of this.#rounds.ledgers)
-      for (const [source, reason] of ledger.lacking()) lacking.set(source, lacking.get(source) ?? reason)
-    return lacking
+    return this.#rounds.lacking()
   }
 
   report(): Report {
@@ -201,7 +188,7 @@ export class Reconciler implements AsyncDisposable {
         // Notifications that wait already belong to what is to be settled.
         this.#rounds.hear()
         if (!this.#isBusy(now)) {
-          if (this.#rounds.canSee) this.#announceSettled()
+          if (this.#rounds.canSee) this.#settled.release()
           this.#firstHintMs = undefined
           const next = Math.min(this.#nextAuditMs, this.#rounds.nextTryMs())
           await this.#bell.wait(Math.max(1, next - now), signal)
@@ -252,11 +239,6 @@ export class Reconciler implements AsyncDisposable {
     this.#lastRoundAt = new Date()
     this.#onRound(this.#lastRoundMs)
     if (healing) this.#budget.spend(this.#lastRoundMs, ended)
-  }
-
-  #announceSettled(): void {
-    for (const waiter of this.#settled) waiter()
-    this.#settled = []
   }
 
   /** Stops; the kernel stays as it is. */

@@ -173,6 +173,13 @@ export class Rounds {
     }
   }
 
+  lacking(): ReadonlyMap<string, string | undefined> {
+    const lacking = new Map<string, string | undefined>()
+    for (const ledger of this.ledgers)
+      for (const [source, reason] of ledger.lacking()) lacking.set(source, lacking.get(source) ?? reason)
+    return lacking
+  }
+
   failures(): ReadonlyMap<string, Failure> {
     const failures = new Map<string, Failure>()
     for (const ledger of this.ledgers)
