@@ -5,7 +5,6 @@ import { upstreamFlanneld } from '../../scripts/peers.ts'
 import { FLANNELD } from './executable.ts'
 import { eventually, Running, type Ended } from './process.ts'
 import type { Host } from './segment.ts'
-import type { TestStore } from './stores.ts'
 
 export type Make = 'heddle' | 'upstream'
 export interface FlanneldOptions {
@@ -13,11 +12,20 @@ export interface FlanneldOptions {
   readonly args?: readonly string[]
 }
 
+/** How a flanneld gets to its store. */
+export interface StoreAccess {
+  /** One URL or several, with commas. */
+  readonly endpoint: string
+  /** Certificates, users. */
+  readonly flags?: readonly string[]
+}
+
 /** What tests read of /status. */
 export interface StatusReport {
   readonly ready: boolean
   readonly phase: string
   readonly lease?: { readonly subnet: string }
+  readonly store?: { readonly troubles: Readonly<Record<string, string>> }
   readonly peers?: readonly { readonly subnet: string }[]
   /** Why each refused key is, by key. */
   readonly refused?: Readonly<Record<string, string>>
@@ -44,17 +52,18 @@ export class Flanneld implements AsyncDisposable {
   /** Returns as soon as the process exists. */
   static launch(
     host: Host,
-    store: { endpoint: string },
+    store: StoreAccess,
     { make = 'heddle', args = [] }: FlanneldOptions = {},
   ): Flanneld {
     const own = make === 'heddle' ? [`--status-socket=${host.statusSocket}`, '--config-file='] : []
-    const words = [`--etcd-endpoints=${store.endpoint}`, `--subnet-file=${host.subnetFile}`, ...own, ...args]
+    const access = [`--etcd-endpoints=${store.endpoint}`, ...(store.flags ?? [])]
+    const words = [...access, `--subnet-file=${host.subnetFile}`, ...own, ...args]
     const command = make === 'heddle' ? FLANNELD : upstreamFlanneld
     return new Flanneld(host, make, Running.start(command, words, { namespace: host.namespace }))
   }
 
   /** Returns once it says that it is ready and has written subnet.env. */
-  static async start(host: Host, store: TestStore, options: FlanneldOptions = {}): Promise<Flanneld> {
+  static async start(host: Host, store: StoreAccess, options: FlanneldOptions = {}): Promise<Flanneld> {
     const flanneld = Flanneld.launch(host, store, options)
     try {
       await flanneld.ready()

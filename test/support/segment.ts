@@ -9,9 +9,13 @@ import { TestHost } from './kernel.ts'
 export const STORE_IP = '192.168.100.254'
 export const POD_NETWORK = '10.244.0.0/16'
 
+/** The address on the segment of the machine with that number. */
+export const addressOf = (number: number): string => `192.168.100.${number}`
+
 export class Segment implements AsyncDisposable {
   readonly switch: TestHost
   readonly hosts: Host[] = []
+  readonly #machines: TestHost[] = []
 
   private constructor() {
     this.switch = new TestHost(Namespace.create())
@@ -30,19 +34,29 @@ export class Segment implements AsyncDisposable {
   async addHost(number: number): Promise<Host> {
     const host = new Host(number)
     this.hosts.push(host)
+    await this.#plug(host, number)
+    await host.sh(`echo 1 > /proc/sys/net/ipv4/ip_forward; ip route add default via ${STORE_IP}`)
+    return host
+  }
+
+  /** Another machine at 192.168.100.<number>, such as a member of a store: no host of the network. */
+  async addMachine(number: number): Promise<TestHost> {
+    const machine = new TestHost(Namespace.create())
+    this.#machines.push(machine)
+    await this.#plug(machine, number)
+    return machine
+  }
+
+  async #plug(machine: TestHost, number: number): Promise<void> {
     // Without duplicate address detection a link-local address is settled at once, not in the middle of a test.
-    await host.sh(`
+    await machine.sh(`
       for each in all default; do echo 0 > /proc/sys/net/ipv6/conf/$each/accept_dad; done
-      echo 1 > /proc/sys/net/ipv4/ip_forward
       ip link set lo up
     `)
     await this.switch.sh(
-      `ip link add port${number} type veth peer name eth0 netns ${host.namespace.path}; ip link set port${number} master br0 up`,
+      `ip link add port${number} type veth peer name eth0 netns ${machine.namespace.path}; ip link set port${number} master br0 up`,
     )
-    await host.sh(
-      `ip addr add ${host.ip}/24 dev eth0; ip link set eth0 up; ip route add default via ${STORE_IP}`,
-    )
-    return host
+    await machine.sh(`ip addr add ${addressOf(number)}/24 dev eth0; ip link set eth0 up`)
   }
 
   /** Host h<number>. */
@@ -53,7 +67,7 @@ export class Segment implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const host of this.hosts) await host[Symbol.asyncDispose]()
+    for (const host of [...this.hosts, ...this.#machines]) await host[Symbol.asyncDispose]()
     await this.switch[Symbol.asyncDispose]()
   }
 }
@@ -68,7 +82,7 @@ export class Host extends TestHost {
   constructor(number: number) {
     super(Namespace.create())
     this.name = `h${number}`
-    this.ip = `192.168.100.${number}`
+    this.ip = addressOf(number)
     this.folder = mkdtempSync(join(tmpdir(), `heddle-test-h${number}-`))
   }
 

@@ -1,11 +1,10 @@
 // A control store on a test segment, real etcd or the embedded one, with a network config and leases of flannel's.
-import { spawnSync } from 'node:child_process'
 import { EtcdServer, type EtcdKind } from './etcd.ts'
+import { CONFIG_KEY, EtcdKeys } from './etcd-keys.ts'
 import type { TestHost } from './kernel.ts'
 import { POD_NETWORK, STORE_IP, type Segment } from './segment.ts'
 
-export const PREFIX = '/coreos.com/network'
-export const CONFIG_KEY = `${PREFIX}/config`
+export { CONFIG_KEY, leaseKey, PREFIX } from './etcd-keys.ts'
 
 export interface BackendChoice {
   readonly Type: string
@@ -29,14 +28,14 @@ export const vxlanLease = (publicIp: string, mac: string): string =>
     BackendType: 'vxlan',
     BackendData: { VNI: 1, VtepMAC: mac },
   })
-export const leaseKey = (subnet: string): string => `${PREFIX}/subnets/${subnet.replace('/', '-')}`
 
-export class TestStore implements AsyncDisposable {
+export class TestStore extends EtcdKeys implements AsyncDisposable {
   /** To stop, kill, freeze, wipe and start again. */
   readonly server: EtcdServer
   readonly #host: TestHost
 
   private constructor(server: EtcdServer, host: TestHost) {
+    super()
     this.server = server
     this.#host = host
   }
@@ -59,36 +58,8 @@ export class TestStore implements AsyncDisposable {
     return this.server.endpoint
   }
 
-  /** Runs etcdctl against it; its stdout. */
-  etcdctl(...args: readonly string[]): string {
-    return this.etcdctlWith('', ...args)
-  }
-
-  /** The same with something on stdin. */
-  etcdctlWith(input: string, ...args: readonly string[]): string {
-    const words = [`--net=${this.#host.namespace.path}`, 'etcdctl', `--endpoints=${this.endpoint}`, ...args]
-    const done = spawnSync('nsenter', words, {
-      input,
-      encoding: 'utf8',
-      env: { ...process.env, ETCDCTL_API: '3' },
-      timeout: 20_000,
-    })
-    if (done.status !== 0) throw new Error(`etcdctl ${args.join(' ')} failed: ${done.stderr}${done.stdout}`)
-    return done.stdout
-  }
-
-  put(key: string, value: string): void {
-    this.etcdctl('put', '--', key, value)
-  }
-  delete(key: string): void {
-    this.etcdctl('del', '--', key)
-  }
-  /** Key and value of all that upstream takes for leases: whatever begins so, without a slash. */
-  leases(): ReadonlyMap<string, string> {
-    const lines = this.etcdctl('get', '--prefix', '--', `${PREFIX}/subnets`).split('\n')
-    const found = new Map<string, string>()
-    for (let i = 0; i + 1 < lines.length; i += 2) found.set(lines[i] ?? '', lines[i + 1] ?? '')
-    return found
+  protected access() {
+    return { host: this.#host, flags: [`--endpoints=${this.endpoint}`] }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,0 +1,74 @@
+// What befalls members of an etcd cluster, and the lines to them, under traffic: no packet is lost, no kernel is written
+// to, and events go on.
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { ClusterWorld } from '../support/cluster-world.ts'
+import { ETCD_VERSIONS } from '../support/etcd-member.ts'
+import { eventually } from '../support/process.ts'
+
+setDefaultTimeout(60_000)
+
+const pause = (seconds: number) => new Promise((resolve) => setTimeout(resolve, seconds * 1000))
+
+for (const version of ETCD_VERSIONS)
+  describe(`etcd ${version}:`, () => {
+    let world: ClusterWorld
+    beforeAll(async () => {
+      world = await ClusterWorld.start({ version })
+    })
+    afterAll(() => world[Symbol.asyncDispose]())
+
+    test('the leader is killed, and comes back', async () => {
+      const { cluster } = world
+      const leader = await cluster.leader()
+      await world.undisturbed(async () => {
+        await leader.kill()
+        await cluster.leader()
+      })
+      await world.hears()
+      await world.undisturbed(() => cluster.up())
+      await world.hears()
+    })
+
+    test('a member loses its files, and is replaced', async () => {
+      const member = await world.memberOf(1)
+      await world.undisturbed(() => world.cluster.replace(member))
+      await world.hears()
+    })
+
+    test('the majority is lost, and comes back: said meanwhile, in the status', async () => {
+      const { cluster } = world
+      const [first, second] = await cluster.followers()
+      await world.undisturbed(async () => {
+        await Promise.all([first?.kill(), second?.kill()])
+        for (const daemon of world.daemons)
+          await eventually(`${daemon.host.name} tells of its trouble`, async () => {
+            const { ready, store } = await daemon.report()
+            expect(ready).toBe(true)
+            return Object.keys(store?.troubles ?? {}).length > 0 || undefined
+          })
+        await pause(1)
+        await cluster.up()
+      })
+      await world.hears()
+    })
+
+    test('a leader is cut off from its cluster, not from clients', async () => {
+      const { cluster } = world
+      const leader = await world.memberOf(1)
+      await cluster.lead(leader)
+      await world.undisturbed(async () => {
+        await cluster.isolate(leader)
+        for (const daemon of world.daemons)
+          await eventually(`${daemon.host.name} has left ${leader.name}`, async () =>
+            (await cluster.connectedTo(daemon.host)).includes(leader) ? undefined : true,
+          )
+        await cluster.rejoin(leader)
+      })
+      await world.hears()
+    })
+
+    test('all members are restarted in turn', async () => {
+      await world.undisturbed(() => world.cluster.restartInTurn())
+      await world.hears()
+    })
+  })
