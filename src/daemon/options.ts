@@ -1,5 +1,6 @@
 // flanneld's options from all that gives them: flags, FLANNELD_* environment, conf file (options/table.ts lists them).
-import { readConf } from './options/conf-file.ts'
+import { readConf } from './options/conf/read.ts'
+import type { ProposedNetwork } from './options/conf/network.ts'
 import { helpText } from './options/help.ts'
 import { OptionsError, shown, type Note, type Settings } from './options/option.ts'
 import { DEFAULT_CONFIG_FILE } from './options/own.ts'
@@ -18,6 +19,8 @@ export interface Given {
   readonly settings: Settings
   /** The file that was read, if there is one. */
   readonly confFile?: string
+  /** What that file says of the network, if anything. */
+  readonly network?: ProposedNetwork
   readonly notes: readonly Note[]
 }
 export type Parsed =
@@ -48,6 +51,7 @@ export async function readOptions(
       options: optionsFrom((option) => settings.get(option.name)?.value ?? option.default),
       settings,
       ...(conf === undefined ? {} : { confFile: file }),
+      ...(conf?.network === undefined ? {} : { network: conf.network }),
       notes: [...sources.flatMap((source) => source.notes), ...notes],
     }
   } catch (error) {

@@ -27,11 +27,20 @@ export const OWN = [
     check: between(0, WEEK_SECONDS),
   },
   {
+    name: 'store-lost-grace',
+    type: 'duration',
+    default: 120,
+    section: 'status',
+    help: 'how long the leases in the store may be lost before /readyz tells that flanneld is not ready (at most 168h)',
+    own: true,
+    check: between(1, WEEK_SECONDS),
+  },
+  {
     name: 'status-socket',
     type: 'string',
     default: '/run/heddle/flanneld.sock',
     section: 'status',
-    help: 'UNIX socket that tells the status as JSON; empty: none',
+    help: 'UNIX socket that tells health, metrics and status; empty: none',
     own: true,
   },
   {
@@ -42,7 +51,6 @@ export const OWN = [
     help: 'directory for log files beside stderr; empty: none',
     own: true,
     aliases: ['log_dir'],
-    without: 'log files are not built yet; the log is on stderr',
   },
   {
     name: 'log-format',

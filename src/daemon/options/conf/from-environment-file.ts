@@ -1,15 +1,15 @@
 // Options from a conf file in the form of an environment file: FLANNELD_*, and what distributions' start scripts make
 // flags of (Fedora's /usr/bin/flanneld-start: FLANNEL_ETCD_ENDPOINTS or FLANNEL_ETCD, FLANNEL_ETCD_PREFIX or
 // FLANNEL_ETCD_KEY, and behind them FLANNEL_OPTIONS). Pure.
-import { closest } from './closest.ts'
+import { closest } from '../closest.ts'
 import { parseEnvironmentFile, type Assignment } from './environment-file.ts'
-import { parseGoFlags } from './go-flags.ts'
-import { invalid, parseFlagValue } from './go-values.ts'
+import { parseGoFlags } from '../go-flags.ts'
+import { invalid, parseFlagValue } from '../go-values.ts'
 import { Mistake, placeOf } from './mistake.ts'
-import { environmentName, placeText, type Option, type Place, type Setting } from './option.ts'
+import { environmentName, placeText, type Option, type Place, type Setting } from '../option.ts'
 import { splitWords } from './shell-words.ts'
-import { collect, type Source } from './sources.ts'
-import { OPTIONS } from './table.ts'
+import { collect, type Source } from '../sources.ts'
+import { OPTIONS } from '../table.ts'
 
 const WORDS = 'FLANNEL_OPTIONS'
 /** The stronger behind the weaker, as the start script has it. */

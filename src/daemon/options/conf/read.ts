@@ -1,11 +1,16 @@
 // The conf file: found, read, and told apart by how it begins. Reads the file and nothing else; what is wrong in it is
 // told with line and column.
 import { readFileSync, statSync, type Stats } from 'node:fs'
-import { fromEnvironmentFile } from './conf-environment.ts'
+import { fromEnvironmentFile } from './from-environment-file.ts'
+import type { ProposedNetwork } from './network.ts'
 import { Mistake, placeOf } from './mistake.ts'
-import { OptionsError, placeText } from './option.ts'
-import type { Source } from './sources.ts'
-import { OPTIONS } from './table.ts'
+import { OptionsError, placeText } from '../option.ts'
+import type { Source } from '../sources.ts'
+import { OPTIONS } from '../table.ts'
+
+export interface Conf extends Source {
+  readonly network?: ProposedNetwork
+}
 
 /** No conf file is that large. */
 const MOST_BYTES = 1 << 20
@@ -13,13 +18,15 @@ const MOST_BYTES = 1 << 20
 const READ_BY_OTHERS = 0o004
 
 /** What the file gives; undefined if it isn't there and need not be. Throws OptionsError. */
-export async function readConf(file: string, mayBeMissing: boolean): Promise<Source | undefined> {
+export async function readConf(file: string, mayBeMissing: boolean): Promise<Conf | undefined> {
   const found = contentsOf(file, mayBeMissing)
   if (found === undefined) return undefined
   const { text, mode } = found
   try {
-    const conf = fromEnvironmentFile(file, text)
-    const isSecret = OPTIONS.some((option) => option.secret && conf.settings.has(option.name))
+    const conf = await parse(file, text)
+    const isSecret =
+      OPTIONS.some((option) => option.secret && conf.settings.has(option.name)) ||
+      conf.network?.keys.some((key) => key.isSecret)
     if (!isSecret || (mode & READ_BY_OTHERS) === 0) return conf
     const open = `${file} has a secret in it, and every user of this host may read it: chmod 600 ${file}`
     return { ...conf, notes: [...conf.notes, { level: 'warning', text: open }] }
@@ -27,6 +34,13 @@ export async function readConf(file: string, mayBeMissing: boolean): Promise<Sou
     if (!(error instanceof Mistake)) throw error
     throw new OptionsError(`${placeText({ file, ...placeOf(text, error.offset) })}: ${error.message}`)
   }
+}
+
+/** The parser of JSON, and the back ends that a network config is tried on, are loaded only where they are needed. */
+async function parse(file: string, text: string): Promise<Conf> {
+  if (!/^\s*[{[]/.test(text)) return fromEnvironmentFile(file, text)
+  const { fromJson } = await import('./from-json.ts')
+  return fromJson(file, text)
 }
 
 function contentsOf(file: string, mayBeMissing: boolean): { text: string; mode: number } | undefined {

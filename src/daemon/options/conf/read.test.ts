@@ -4,7 +4,7 @@ import * as fc from 'fast-check'
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { readOptions, type Parsed } from '../options.ts'
+import { readOptions, type Parsed } from '../../options.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'heddle-conf-'))
 afterAll(() => rmSync(folder, { recursive: true }))
