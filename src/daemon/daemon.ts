@@ -10,7 +10,6 @@ import type { NetworkConfig } from '../model/net-config.ts'
 import type { Prefix } from '../model/prefix.ts'
 import { hasNexthops } from '../dataplane/carriers/nexthop-table.ts'
 import { NetlinkSocket } from '../netlink/socket.ts'
-import { StatusServer } from '../status/server.ts'
 import { EtcdStore } from '../store/etcd/store.ts'
 import { log } from '../sys/log.ts'
 import { ConfigFollower } from './config.ts'
@@ -21,16 +20,14 @@ import { chooseInterface, type Chosen } from './interface.ts'
 import type { Options } from './options.ts'
 import { readSubnetFile } from './subnet-file.ts'
 import { Tenancy } from './tenancy.ts'
-import { Report } from './report.ts'
+import type { Report } from './report.ts'
 import { serve } from './serve.ts'
 
 const logger = log.from('daemon.ts')
 
-/** Runs until the signal; throws what it can't go on with. */
-export async function runDaemon(options: Options, signal: AbortSignal): Promise<void> {
+/** Runs until the signal; throws what it can't go on with. `report` is filled in on the way. */
+export async function runDaemon(options: Options, report: Report, signal: AbortSignal): Promise<void> {
   await using parts = new AsyncDisposableStack()
-  const report = new Report()
-  answerStatus(parts, options, report)
   try {
     const netlink = parts.use(NetlinkSocket.open('route'))
     // Before anything is written anywhere: a host that can't be programmed takes no lease.
@@ -53,18 +50,14 @@ export async function runDaemon(options: Options, signal: AbortSignal): Promise<
     const tenancy = parts.use(await Tenancy.begin(landlord, previous.subnets, signal))
     report.phase = 'programming'
     const underlay = parts.use(UnderlayWatch.open())
-    const reconciler = parts.use(openDataplane(scopeOf(config, backend, identity, previous.networks)))
+    const scope = scopeOf(config, backend, identity, previous.networks)
+    const onRound = (tookMs: number) => report.roundEnded(tookMs)
+    const reconciler = parts.use(openDataplane(scope, { onRound }))
     await serve({ ...landlord, configs, tenancy, reconciler, underlay }, signal)
   } catch (error) {
     if (!signal.aborted) throw error
   }
-}
-
-function answerStatus(parts: AsyncDisposableStack, options: Options, report: Report): void {
-  const told = (reason: string) => logger.warning(reason)
-  const { 'healthz-ip': ip, 'healthz-port': port, 'status-socket': socket } = options
-  if (port > 0) parts.use(new StatusServer({ ip, port }, report, told))
-  if (socket !== '') parts.use(new StatusServer({ socket }, report, told))
+  logger.info('Waiting for all goroutines to exit')
 }
 
 function openStore(options: Options, report: Report, signal: AbortSignal): EtcdStore {
@@ -75,10 +68,10 @@ function openStore(options: Options, report: Report, signal: AbortSignal): EtcdS
     report: (error) => {
       if (signal.aborted) return
       if (error === undefined) logger.info('the store answers again', { about: 'store' })
-      else {
-        report.storeTroubles.increment({ code: error.code })
-        logger.error(`${error.message}; the data plane stays as it is`, { about: 'store' })
-      }
+      else logger.error(`${error.message}; the data plane stays as it is`, { about: 'store' })
+    },
+    heard: (who, error) => {
+      if (!signal.aborted) report.heard(who, error)
     },
   })
 }

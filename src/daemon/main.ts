@@ -1,14 +1,16 @@
-// flanneld from its command line to its exit code: 0 after a signal, --help or --version; 1 where it can't go on; 2 for
-// options it doesn't understand.
+// flanneld from its command line to its exit code (docs/running.md): 0 after a signal, --help or --version; 1 where it
+// can't go on; 2 for options it doesn't understand.
 import { writeSync } from 'node:fs'
 import { VERSION } from '../model/version.ts'
 import { log } from '../sys/log.ts'
-import { describeOptions, readOptions } from './options.ts'
+import { configureLog } from './log-options.ts'
+import { describeOptions, readOptions, type Given } from './options.ts'
+import { Reload } from './reload.ts'
+import { OptionsReread } from './reread-options.ts'
+import { handleSignals } from './signals.ts'
+import { Status } from './status.ts'
 
 const logger = log.from('main.ts')
-
-/** A stop that takes longer than this is cut short: nothing may keep the process, whatever hangs. */
-const STOP_MS = 1500
 
 export async function flanneldMain(args: readonly string[]): Promise<number> {
   const parsed = await readOptions(args, process.env)
@@ -25,36 +27,49 @@ export async function flanneldMain(args: readonly string[]): Promise<number> {
     case 'options':
       break
   }
-  const { options, settings, confFile, notes } = parsed
-  log.configure({ verbosity: options.v })
+  return await run(parsed, args)
+}
+
+async function run(given: Given, args: readonly string[]): Promise<number> {
+  const { options, settings, confFile, notes } = given
+  await configureLog(options)
+  process.on('uncaughtException', fault).on('unhandledRejection', fault)
   for (const note of notes) logger[note.level](note.text)
-  const stop = stopOnSignal()
+  const reload = new Reload()
+  const rereading = new OptionsReread(args, process.env, given)
+  reload.add('options', () => rereading.run())
+  using status = new Status(options)
+  const stop = handleSignals({
+    onStop: (signal) => status.stopping(`${signal}: shutting down`),
+    onReload: () => void reloaded(reload, status),
+  })
   const from = confFile === undefined ? '' : ` (with those of ${confFile})`
   logger.info(`heddle ${VERSION}, options: ${describeOptions(settings)}${from}`)
   try {
     const { runDaemon } = await import('./daemon.ts')
-    await runDaemon(options, stop)
+    await runDaemon(options, status.report, stop)
     log[Symbol.dispose]()
     logger.info('Exiting cleanly...')
     return 0
   } catch (error) {
     log[Symbol.dispose]()
     if (stop.aborted) return 0
-    logger.error(error instanceof Error ? error.message : String(error))
+    const reason = error instanceof Error ? error.message : String(error)
+    logger.error(reason)
+    status.stopping(reason)
     return 1
   }
 }
 
-/** The first SIGINT or SIGTERM ends the wait; the kernel keeps all that was programmed. */
-function stopOnSignal(): AbortSignal {
-  const stop = new AbortController()
-  const onSignal = (signal: NodeJS.Signals) => {
-    if (stop.signal.aborted) process.exit(1)
-    logger.info(`${signal}: shutting down; the data plane stays as it is`)
-    setTimeout(() => process.exit(0), STOP_MS).unref()
-    stop.abort()
-  }
-  process.on('SIGINT', onSignal)
-  process.on('SIGTERM', onSignal)
-  return stop.signal
+async function reloaded(reload: Reload, status: Status): Promise<void> {
+  status.reloading()
+  await reload.run()
+  status.reloaded()
+}
+
+/** A fault of heddle's own: the state of the process is unknown, that of the kernel is as it was. */
+function fault(error: unknown): void {
+  log[Symbol.dispose]()
+  logger.error(`a fault in heddle, please report it: ${error instanceof Error ? error.stack : String(error)}`)
+  process.exit(1)
 }

@@ -1,40 +1,105 @@
-// What /status tells: the lease, the peers and why some are refused, the store, the reconciler's work. Plain JSON.
+// What flanneld knows of itself, filled in as it comes up: the lease, the peers and why some are refused, the store,
+// the reconciler's work, counters. Plain JSON for /status; health.ts and metrics.ts read it too.
 import type { Reconciler } from '../dataplane/reconciler.ts'
 import type { Lease } from '../model/lease.ts'
 import { VERSION } from '../model/version.ts'
-import type { StatusSource } from '../status/server.ts'
 import type { EtcdStore } from '../store/etcd/store.ts'
+import type { OwnLease, StoreError } from '../store/store.ts'
 import { Counters } from '../sys/counters.ts'
 import type { Fabric } from './fabric.ts'
+import type { StoreWatch } from './store-watch.ts'
 
-/** Filled in as the daemon comes up; what isn't there yet is absent from the report. */
-export class Report implements StatusSource {
-  /** Set after the first full programming, with subnet.env written. */
-  ready = false
-  /** What the daemon is doing or waiting for, in words. */
-  phase = 'starting'
+/** Seconds: from a round over nothing to the programming of ten thousand peers. */
+const ROUND_BOUNDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
+
+/** What isn't there yet is absent from the report. */
+export class Report {
   store: EtcdStore | undefined
   own: Lease | undefined
+  /** Where `own` is kept. */
+  ownLease: OwnLease | undefined
   fabric: Fabric | undefined
   reconciler: Reconciler | undefined
+  /** What subnet.env tells pods. */
+  podMtuBytes: number | undefined
+  /** Set once all that was known at the start has been programmed. */
+  programmed = false
+  /** Told of each new phase, and that subnet.env is written. */
+  onPhase: (phase: string) => void = () => undefined
+  onReady: () => void = () => undefined
+  /** Told of the end of each round of programming. */
+  onRound: () => void = () => undefined
+  readonly storeWatch: StoreWatch
+  #phase = 'starting'
+  #ready = false
+
   readonly counters = new Counters()
-  readonly leaseEvents = this.counters.counter('heddle_lease_events_total', 'What the store told of leases', [
-    'kind',
-  ])
-  readonly storeTroubles = this.counters.counter('heddle_store_troubles_total', 'Times the store failed us', [
-    'code',
-  ])
+  readonly leaseEvents = this.counters.counter(
+    'heddle_lease_events_total',
+    'What the store told of leases: snapshot, put, delete, or rejected for a key that is no lease.',
+    ['kind'],
+  )
+  readonly storeErrors = this.counters.counter(
+    'heddle_store_errors_total',
+    'Calls to the store that failed, by code: unavailable, auth, full, invalid, compacted, lost.',
+    ['code'],
+  )
   readonly leasesLost = this.counters.counter(
     'heddle_leases_lost_total',
-    'Leases of ours that another host took',
+    'Leases of this host that another host took.',
+  )
+  readonly roundSeconds = this.counters.histogram(
+    'heddle_reconcile_duration_seconds',
+    'How long a round of comparing the kernel with what is wanted, and applying the difference, took.',
+    ROUND_BOUNDS,
+  )
+  /** For whoever reads certificates: `file` as the options name it, `subject` and `serial` of each one in it. */
+  readonly certificateExpiry = this.counters.gauge(
+    'heddle_certificate_expiry_timestamp_seconds',
+    'When a certificate in use ends, in seconds since 1970.',
+    ['file', 'subject', 'serial'],
   )
 
-  report(): unknown {
+  constructor(storeWatch: StoreWatch) {
+    this.storeWatch = storeWatch
+  }
+
+  /** What the daemon is doing or waiting for, in words. */
+  get phase(): string {
+    return this.#phase
+  }
+  set phase(text: string) {
+    this.#phase = text
+    this.onPhase(text)
+  }
+
+  /** Set after the first full programming, with subnet.env written; unset while a new lease is taken. */
+  get ready(): boolean {
+    return this.#ready
+  }
+  set ready(is: boolean) {
+    this.#ready = is
+    if (is) this.onReady()
+  }
+
+  /** For DataplaneOptions.onRound. */
+  roundEnded(tookMs: number): void {
+    this.roundSeconds.observe(tookMs / 1000)
+    this.onRound()
+  }
+
+  /** For EtcdStoreOptions.heard. */
+  heard(who: string, error: StoreError | undefined): void {
+    if (error !== undefined) this.storeErrors.increment({ code: error.code })
+    this.storeWatch.tell(who, error)
+  }
+
+  /** All of it but whether it is ready. */
+  toJson(): Readonly<Record<string, unknown>> {
     const { own, fabric, reconciler, store } = this
     return {
       version: VERSION,
       pid: process.pid,
-      ready: this.ready,
       phase: this.phase,
       store: store && {
         name: store.name,

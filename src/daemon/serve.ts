@@ -8,6 +8,7 @@ import { log } from '../sys/log.ts'
 import { endStart } from '../sys/start.ts'
 import type { ConfigFollower } from './config.ts'
 import { Fabric } from './fabric.ts'
+import { missingOfOwn } from './health.ts'
 import { Peers } from './peers.ts'
 import type { Landlord, Tenancy } from './tenancy.ts'
 
@@ -42,12 +43,32 @@ export async function serve(work: Work, signal: AbortSignal): Promise<never> {
   ])
   await Promise.race([peers.known, failed])
   reconciler.complete()
-  await Promise.race([reconciler.settled(signal), failed])
+  await Promise.race([programmed(work, failed, signal), failed])
+  report.programmed = true
   await Promise.race([tenancy.tell(signal), failed])
   logger.info('flannel is ready')
   logger.info('Running backend.')
   endStart()
   return failed
+}
+
+/** Once all is in the kernel that can be, and this host's own devices and rules are: without them no pod reaches any. */
+async function programmed(
+  { reconciler, report }: Work,
+  failed: Promise<never>,
+  signal: AbortSignal,
+): Promise<void> {
+  for (;;) {
+    const round = Promise.withResolvers<void>()
+    report.onRound = round.resolve
+    await reconciler.settled(signal)
+    const reason = missingOfOwn(reconciler)
+    if (reason === undefined) break
+    report.phase = `programming: ${reason}`
+    logger.error(`not ready, for this host's own devices or rules are missing; trying again: ${reason}`)
+    await Promise.race([round.promise, failed])
+  }
+  report.onRound = () => undefined
 }
 
 async function followUnderlay(underlay: UnderlayWatch, fabric: Fabric, signal: AbortSignal): Promise<never> {

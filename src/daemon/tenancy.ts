@@ -91,15 +91,17 @@ export class Tenancy implements AsyncDisposable {
   }
 
   #write(path: string): void {
-    const { options, config, backend, identity } = this.#from
+    const { options, report, config, backend, identity } = this.#from
     const subnets = subnetsOf(this.lease)
     const subnet = subnets.find(isV4Prefix)
+    const mtuBytes = backend.podMtuBytes(identity.self(subnets), 'ipv4')
     writeSubnetFile(path, {
       ipv4: config.ipv4 && subnet && { network: config.ipv4.network, subnet },
       ipv6: undefined,
-      mtuBytes: backend.podMtuBytes(identity.self(subnets), 'ipv4'),
+      mtuBytes,
       ipMasq: options['ip-masq'],
     })
+    report.podMtuBytes = mtuBytes
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -117,6 +119,7 @@ async function acquire(from: Landlord, previous: readonly Prefix[], signal: Abor
   report.phase = 'waiting for a lease'
   const own = (await unlessFull(attempt, report)) ?? (await onceFree(attempt, from, signal))
   report.own = own.lease
+  report.ownLease = own
   logger.info(`Lease acquired: ${subnetsOf(own.lease).join(' and ')}`)
   return own
 }

@@ -2,59 +2,102 @@
 import { afterAll, afterEach, describe, expect, test } from 'bun:test'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, request } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { connect, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { StatusServer, type Place } from './server.ts'
+import type { HttpPlace } from '../sys/http-listener.ts'
+import type { Check } from './checks.ts'
+import { StatusServer } from './server.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'heddle-status-'))
 const socket = join(folder, 'new', 'status.sock')
 afterEach(() => rmSync(join(folder, 'new'), { recursive: true, force: true }))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-const source = { ready: false, report: () => ({ phase: 'testing' }) }
-const serve = (place: Place, told: string[] = []) =>
-  new StatusServer(place, source, (reason) => told.push(reason), 50)
+let failure: string | undefined
+const check = (name: string): Check => ({ name, failure })
+const source = {
+  live: () => [check('ping')],
+  ready: () => [check('programmed')],
+  report: (): unknown => ({ phase: 'testing' }),
+  metrics: () => Promise.resolve('# HELP a A.\n# TYPE a gauge\na 1\n'),
+}
+const serve = (place: HttpPlace, told: string[] = []) =>
+  new StatusServer(place, source, {
+    onTrouble: (reason) => told.push(reason),
+    onRelief: () => told.push('relief'),
+    retryMs: 20,
+  })
 
 interface Answer {
   readonly code: number | undefined
+  readonly type: string | undefined
   readonly body: string
 }
-const ask = (path: string, place: Place, method = 'GET'): Promise<Answer> =>
+const ask = (path: string, place: HttpPlace, method = 'GET'): Promise<Answer> =>
   new Promise((resolve, reject) => {
     const where = 'socket' in place ? { socketPath: place.socket } : { host: place.ip, port: place.port }
     const asking = request({ ...where, path, method, agent: false }, (response) => {
       let body = ''
       response.on('data', (chunk: Buffer) => (body += chunk.toString()))
-      response.on('end', () => resolve({ code: response.statusCode, body }))
+      response.on('end', () =>
+        resolve({ code: response.statusCode, type: response.headers['content-type'], body }),
+      )
     })
     asking.on('error', reject)
     asking.end()
   })
-/** Asks until somebody answers. */
-async function answered(path: string, place: Place): Promise<Answer> {
-  for (let tries = 0; ; tries++)
-    try {
-      return await ask(path, place)
-    } catch (error) {
-      if (tries > 200) throw error
-      await Bun.sleep(10)
-    }
+const text = (code: number, body: string): Answer => ({ code, type: 'text/plain; charset=utf-8', body })
+const until = async (condition: () => boolean) => {
+  while (!condition()) await Bun.sleep(5)
 }
 
 describe('the status server', () => {
-  test('answers as upstream does, and tells the status as JSON', async () => {
+  test('answers at once and as upstream does, whatever the method', async () => {
     const place = { socket }
-    await using _ = serve(place)
-    expect(await answered('/healthz', place)).toEqual({ code: 200, body: 'flanneld is running' })
-    expect(await ask('/readyz', place)).toEqual({ code: 503, body: 'flanneld is not ready yet' })
-    source.ready = true
-    expect(await ask('/readyz?verbose', place)).toEqual({ code: 200, body: 'flanneld is ready' })
-    source.ready = false
+    using _ = serve(place)
+    failure = undefined
+    expect(await ask('/healthz', place)).toEqual(text(200, 'flanneld is running'))
+    expect(await ask('/livez', place)).toEqual(text(200, 'flanneld is alive'))
+    expect(await ask('/readyz', place)).toEqual(text(200, 'flanneld is ready'))
+    expect(await ask('/readyz?verbose', place)).toEqual(text(200, '[+]programmed ok\nflanneld is ready\n'))
+    expect(await ask('/healthz', place, 'POST')).toEqual(text(200, 'flanneld is running'))
+    expect(await ask('/healthz', place, 'HEAD')).toMatchObject({ code: 200, body: '' })
+    for (const path of ['/', '/other', '//', '/%', '/healthz/'])
+      expect((await ask(path, place)).code).toBe(404)
+    failure = 'waiting'
+    expect(await ask('/readyz', place)).toEqual(text(503, 'flanneld is not ready yet'))
+    expect(await ask('/healthz', place)).toEqual(text(503, 'flanneld is stuck'))
+    expect(await ask('/livez?verbose', place)).toEqual(
+      text(503, '[-]ping failed: waiting\nflanneld is stuck\n'),
+    )
+  })
+
+  test('tells the status as JSON, metrics as Prometheus wants them', async () => {
+    const place = { socket }
+    using _ = serve(place)
     const status = await ask('/status', place)
+    expect(status.type).toBe('application/json')
     expect(JSON.parse(status.body)).toEqual({ phase: 'testing' })
-    for (const path of ['/other', '//', '/%']) expect((await ask(path, place)).code).toBe(404)
-    expect(await ask('/healthz', place, 'HEAD')).toEqual({ code: 200, body: '' })
+    expect(await ask('/metrics', place)).toEqual({
+      code: 200,
+      type: 'text/plain; version=0.0.4; charset=utf-8',
+      body: '# HELP a A.\n# TYPE a gauge\na 1\n',
+    })
+  })
+
+  test('a fault in telling is an answer, not the end', async () => {
+    const place = { socket }
+    using _ = serve(place)
+    const { report, metrics } = source
+    source.report = () => {
+      throw new Error('no report')
+    }
+    source.metrics = () => Promise.reject(new Error('no metrics'))
+    expect(await ask('/status', place)).toEqual(text(500, "/status can't be told: no report\n"))
+    expect(await ask('/metrics', place)).toEqual(text(500, "/metrics can't be told: no metrics\n"))
+    Object.assign(source, { report, metrics })
+    expect((await ask('/status', place)).code).toBe(200)
   })
 
   test('a port that is taken is said, and taken once it is free', async () => {
@@ -62,28 +105,51 @@ describe('the status server', () => {
     await new Promise<void>((done) => squatter.listen(0, '127.0.0.1', done))
     const place = { ip: '127.0.0.1', port: (squatter.address() as AddressInfo).port }
     const told: string[] = []
-    await using _ = serve(place, told)
-    while (told.length === 0) await Bun.sleep(5)
-    expect(told[0]).toContain(`127.0.0.1:${place.port}`)
+    using _ = serve(place, told)
+    expect(told).toEqual([expect.stringContaining(`127.0.0.1:${place.port}`)])
+    await until(() => told.length > 1)
     squatter.closeAllConnections()
     await new Promise((done) => squatter.close(done))
-    expect((await answered('/healthz', place)).body).toBe('flanneld is running')
+    await until(() => told.at(-1) === 'relief')
+    failure = undefined
+    expect((await ask('/healthz', place)).body).toBe('flanneld is running')
+  })
+
+  test('an address that is not there is waited for', () => {
+    const told: string[] = []
+    using _ = serve({ ip: '192.0.2.1', port: 18471 }, told)
+    expect(told).toEqual([expect.stringMatching(/192\.0\.2\.1:18471: .*not available.*; trying again/)])
+  })
+
+  test('a connection that asks nothing, or half a question, holds nobody up', async () => {
+    const place = { socket }
+    using _ = serve(place)
+    const silent = connect(socket, () => silent.write('GET /healthz HT'))
+    silent.on('error', () => undefined)
+    expect((await ask('/healthz', place)).code).toBe(200)
+    silent.destroy()
   })
 
   test('the socket of a process that was killed is taken over, that of a living one is not', async () => {
     const place = { socket }
     const told: string[] = []
     {
-      await using _ = serve(place)
-      await answered('/healthz', place)
-      await using second = serve(place, told)
-      while (told.length === 0) await Bun.sleep(5)
+      using _ = serve(place)
+      using _second = serve(place, told)
       expect(told[0]).toContain('another process answers there')
       expect((await ask('/healthz', place)).code).toBe(200)
-      expect(second).toBeDefined()
     }
-    writeFileSync(socket, 'left behind')
-    await using _ = serve(place)
-    expect((await answered('/healthz', place)).code).toBe(200)
+    const script = `Bun.serve({ unix: ${JSON.stringify(socket)}, fetch: () => new Response() }); process.kill(process.pid, 'SIGKILL')`
+    Bun.spawnSync([process.execPath, '-e', script])
+    using _ = serve(place)
+    expect((await ask('/healthz', place)).code).toBe(200)
+  })
+
+  test('a file that is no socket is left alone', () => {
+    const file = join(folder, 'file')
+    writeFileSync(file, 'precious')
+    const told: string[] = []
+    using _ = serve({ socket: file }, told)
+    expect(told).toEqual([expect.stringContaining('no socket')])
   })
 })

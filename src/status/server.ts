@@ -1,91 +1,102 @@
-// What flanneld tells about itself over HTTP: /healthz and /readyz with upstream's texts, /status as JSON. The
-// same answers on the health port and on the UNIX socket.
-import { createServer, type RequestListener, type Server } from 'node:http'
-import { mkdirSync, rmSync } from 'node:fs'
-import { connect } from 'node:net'
+// What flanneld tells about itself over HTTP: /healthz, /livez and /readyz, /metrics for Prometheus, /status as JSON.
+// The same answers on the health port and on the UNIX socket.
+import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { listenHttp, type HttpAnswer, type HttpPlace, type HttpRequest } from '../sys/http-listener.ts'
+import { probeAnswer, type Check } from './checks.ts'
 
+/** All of it is computed when it is asked for. */
 export interface StatusSource {
-  readonly ready: boolean
-  /** Everything worth telling, as plain JSON; computed when asked. */
+  /** Whether the process is any good: it should be restarted where one of these fails. */
+  live(): readonly Check[]
+  /** Whether the host's network is as it should be. */
+  ready(): readonly Check[]
+  /** Everything worth telling, as plain JSON. */
   report(): unknown
+  /** All metrics in Prometheus' text form. */
+  metrics(): Promise<string>
 }
 
-const RETRY_MS = 5_000
+export interface StatusServerOptions {
+  /** Told each time that the place can't be had, and once that it was had after all. */
+  readonly onTrouble: (reason: string) => void
+  readonly onRelief: () => void
+  /** The pause before the first other try; it doubles. */
+  readonly retryMs?: number
+}
 
-export type Place = { readonly ip: string; readonly port: number } | { readonly socket: string }
+const RETRY_MS = 500
+const LONGEST_RETRY_MS = 30_000
 
-/** Answers until disposed. A place that is taken is told through `onTrouble` and tried again: it never ends the daemon. */
-export class StatusServer implements AsyncDisposable {
-  readonly #server: Server
-  readonly #place: Place
-  readonly #onTrouble: (reason: string) => void
-  readonly #retryMs: number
+/** Answers from its construction on until disposed. A place that is taken is tried again: it never ends the daemon. */
+export class StatusServer implements Disposable {
+  readonly #place: HttpPlace
+  readonly #source: StatusSource
+  readonly #options: StatusServerOptions
+  #listener: Disposable | undefined
   #retry: NodeJS.Timeout | undefined
-  #closed = false
+  #pauseMs: number
 
-  constructor(place: Place, source: StatusSource, onTrouble: (reason: string) => void, retryMs = RETRY_MS) {
-    this.#retryMs = retryMs
+  constructor(place: HttpPlace, source: StatusSource, options: StatusServerOptions) {
     this.#place = place
-    this.#onTrouble = onTrouble
-    this.#server = createServer(answer(source))
-    this.#server.on('error', (error) => this.#again(error))
-    void this.#listen()
+    this.#source = source
+    this.#options = options
+    this.#pauseMs = options.retryMs ?? RETRY_MS
+    this.#listen(false)
   }
 
-  async #listen(): Promise<void> {
-    if ('port' in this.#place) {
-      this.#server.listen(this.#place.port, this.#place.ip)
-      return
-    }
-    const { socket } = this.#place
+  #listen(isRetry: boolean): void {
     try {
-      mkdirSync(dirname(socket), { recursive: true })
-      if (await answered(socket)) throw new Error('another process answers there')
-      rmSync(socket, { force: true })
+      if ('socket' in this.#place) mkdirSync(dirname(this.#place.socket), { recursive: true })
+      this.#listener = listenHttp(this.#place, (request) => answer(this.#source, request))
     } catch (error) {
-      this.#again(error instanceof Error ? error : new Error(String(error)))
+      const why = error instanceof Error ? error.message : String(error)
+      this.#options.onTrouble(
+        `can't answer status requests at ${placeText(this.#place)}: ${why}; trying again`,
+      )
+      this.#retry = setTimeout(() => this.#listen(true), this.#pauseMs)
+      this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_RETRY_MS)
       return
     }
-    if (!this.#closed) this.#server.listen(socket)
+    if (isRetry) this.#options.onRelief()
   }
 
-  #again(error: Error): void {
-    if (this.#closed) return
-    const where = 'port' in this.#place ? `${this.#place.ip}:${this.#place.port}` : this.#place.socket
-    this.#onTrouble(`cannot answer status requests at ${where}: ${error.message}; trying again`)
-    this.#retry = setTimeout(() => void this.#listen(), this.#retryMs)
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#closed = true
+  [Symbol.dispose](): void {
     clearTimeout(this.#retry)
-    this.#server.closeAllConnections()
-    if (this.#server.listening) await new Promise<void>((done) => this.#server.close(() => done()))
+    this.#listener?.[Symbol.dispose]()
   }
 }
 
-const answer =
-  (source: StatusSource): RequestListener =>
-  (request, response) => {
-    const [path] = (request.url ?? '/').split('?')
-    const say = (code: number, type: string, body: string) =>
-      response.writeHead(code, { 'content-type': type }).end(request.method === 'HEAD' ? undefined : body)
-    if (path === '/healthz') say(200, 'text/plain', 'flanneld is running')
-    else if (path === '/readyz')
-      say(
-        source.ready ? 200 : 503,
-        'text/plain',
-        source.ready ? 'flanneld is ready' : 'flanneld is not ready yet',
-      )
-    else if (path === '/status') say(200, 'application/json', `${JSON.stringify(source.report())}\n`)
-    else say(404, 'text/plain', '404 page not found\n')
-  }
+export const placeText = (place: HttpPlace): string =>
+  'socket' in place ? place.socket : `${place.ip.includes(':') ? `[${place.ip}]` : place.ip}:${place.port}`
 
-/** Whether a process listens on the UNIX socket; a leftover of a killed one refuses. */
-const answered = (socket: string): Promise<boolean> =>
-  new Promise((done) => {
-    const probe = connect(socket)
-    probe.once('connect', () => (probe.destroy(), done(true)))
-    probe.once('error', () => done(false))
-  })
+/** Format version of Prometheus' text form (prometheus.io, exposition formats). */
+const PROMETHEUS = 'text/plain; version=0.0.4; charset=utf-8'
+const PLAIN = 'text/plain; charset=utf-8'
+
+async function answer(source: StatusSource, { path, query }: HttpRequest): Promise<HttpAnswer> {
+  try {
+    switch (path) {
+      case '/healthz':
+        return probeAnswer(source.live(), { good: 'flanneld is running', bad: 'flanneld is stuck' }, query)
+      case '/livez':
+        return probeAnswer(source.live(), { good: 'flanneld is alive', bad: 'flanneld is stuck' }, query)
+      case '/readyz':
+        return probeAnswer(
+          source.ready(),
+          { good: 'flanneld is ready', bad: 'flanneld is not ready yet' },
+          query,
+        )
+      case '/metrics':
+        return { status: 200, type: PROMETHEUS, body: await source.metrics() }
+      case '/status':
+        return { status: 200, type: 'application/json', body: `${JSON.stringify(source.report())}\n` }
+      default:
+        return { status: 404, type: PLAIN, body: '404 page not found\n' }
+    }
+  } catch (error) {
+    // A fault of ours while telling how we are must not end what we do.
+    const why = error instanceof Error ? error.message : String(error)
+    return { status: 500, type: PLAIN, body: `${path} can't be told: ${why}\n` }
+  }
+}

@@ -1,4 +1,4 @@
-// Counters and gauges: values by label, snapshots that don't change, names that are used once.
+// Counters, gauges and histograms: values by label, snapshots that don't change, names that are used once.
 import { expect, test } from 'bun:test'
 import { Counters } from './counters.ts'
 
@@ -13,6 +13,7 @@ test('counts are kept by their labels', () => {
     {
       name: 'heddle_heals_total',
       help: 'Objects put back.',
+      labelNames: ['kind', 'cause'],
       type: 'counter',
       samples: [
         { labels: { kind: 'route', cause: 'drift' }, value: 5 },
@@ -32,6 +33,49 @@ test('gauges are set and forgotten; a snapshot stays as it was', () => {
   expect(peers.value()).toBe(2)
   peers.remove()
   expect(counters.snapshot()[0]?.samples).toEqual([])
+})
+
+test('what has not happened is 0, what is not known is absent', () => {
+  const counters = new Counters()
+  counters.counter('a_total', '')
+  counters.counter('b_total', '', ['kind'])
+  counters.gauge('c', '')
+  counters.reading('gauge', 'd', '', () => undefined)
+  const samples = counters.snapshot().map((metric) => metric.samples)
+  expect(samples).toEqual([[{ labels: {}, value: 0 }], [], [], []])
+})
+
+test('a histogram counts what is at most each bound', () => {
+  const counters = new Counters()
+  const rounds = counters.histogram('heddle_round_seconds', 'Rounds.', [0.01, 0.1, 1])
+  for (const seconds of [0.01, 0.02, 0.5, 0.5, 7]) rounds.observe(seconds)
+  const [metric] = counters.snapshot()
+  expect(metric?.type).toBe('histogram')
+  expect(metric?.samples).toEqual([
+    {
+      labels: {},
+      buckets: [
+        { atMost: 0.01, count: 1 },
+        { atMost: 0.1, count: 2 },
+        { atMost: 1, count: 4 },
+      ],
+      count: 5,
+      sum: 8.03,
+    },
+  ])
+  expect(() => counters.histogram('h', '', [1, 1])).toThrow('must rise')
+})
+
+test('readings are taken when they are asked for', () => {
+  const counters = new Counters()
+  let value = 1
+  counters.reading('gauge', 'a', '', () => value)
+  counters.readings('counter', 'b_total', '', ['kind'], () => [{ labels: { kind: 'route' }, value }])
+  value = 2
+  expect(counters.snapshot().map(({ samples }) => samples)).toEqual([
+    [{ labels: {}, value: 2 }],
+    [{ labels: { kind: 'route' }, value: 2 }],
+  ])
 })
 
 test('a counter never goes down, and a name is good and unique', () => {

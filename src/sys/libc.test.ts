@@ -18,6 +18,7 @@ import {
   getsockoptInt,
   kill,
   localTime,
+  monotonicMicroseconds,
   mount,
   MNT_DETACH,
   MS,
@@ -162,4 +163,13 @@ test('local time agrees with JavaScript’s', () => {
     minute: now.getMinutes(),
     second: now.getSeconds(),
   })
+})
+
+test('CLOCK_MONOTONIC is what the kernel counts from its boot', () => {
+  // /proc/uptime counts time asleep too, in hundredths.
+  const uptimeSeconds = Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0])
+  const seconds = Number(monotonicMicroseconds()) / 1e6
+  expect(seconds).toBeLessThan(uptimeSeconds + 1)
+  expect(seconds).toBeGreaterThan(0)
+  expect(monotonicMicroseconds()).toBeGreaterThan(BigInt(Math.floor(seconds * 1e6)))
 })

@@ -137,6 +137,20 @@ export function localTime(unixSeconds: number): LocalTime {
   return { second: field(0), minute: field(1), hour: field(2), day: field(3), month: field(4) + 1 }
 }
 
+/** CLOCK_MONOTONIC, which is not what performance.now() counts from. Bound at the first call: few ever ask. */
+export function monotonicMicroseconds(): bigint {
+  const library = dlopen('libc.so.6', { clock_gettime: { args: ['i32', 'ptr'], returns: 'i32' } })
+  try {
+    const CLOCK_MONOTONIC = 1
+    check(library.symbols.clock_gettime(CLOCK_MONOTONIC, scratch.address), 'clock_gettime')
+    // struct timespec of time.h: two 64-bit numbers, seconds and nanoseconds.
+    const [seconds, nanoseconds] = [scratch.view.getBigInt64(0, true), scratch.view.getBigInt64(8, true)]
+    return seconds * 1_000_000n + nanoseconds / 1000n
+  } finally {
+    library.close()
+  }
+}
+
 /** The socket's own address, copied. */
 export function getsockname(fd: number): Uint8Array {
   scratch.view.setUint32(0, 128, true)
