@@ -41,19 +41,21 @@ export interface LeaseWish {
   readonly config: NetworkConfig
   /** What to publish, given the lease that is ours already in the store, if any (its VTEP MAC is kept). */
   readonly attributes: (existing: Lease | undefined) => LeaseAttributes
-  /** Proves ownership of a lease that exists already. */
+  /** Proves ownership of a lease that exists already; looked at anew with each attempt. */
   readonly publicIp: IPv4
-  /** Further proof: the lease tells what only this host can have, though its address was another. */
-  readonly owns?: (lease: Lease) => boolean
+  /** Stronger proof: the lease is this host's though its address was another. `cluster` as in OwnLease. */
+  readonly owns?: (lease: Lease, cluster: string) => boolean
   /** The subnets of subnet.env, if any: used again if free and allowed by the config. */
   readonly previous: readonly Prefix[]
 }
 
 export interface OwnLease extends AsyncDisposable {
   readonly lease: Lease
+  /** Names the store's life: within it no other key has our lease's createRevision. */
+  readonly cluster: string
   /** When it ends in the store unless it is renewed; undefined: never (a reservation), or not known. */
   readonly expiresAt: Date | undefined
-  /** Publishes new attributes under the same subnet. */
+  /** Publishes new attributes under the same subnet; from now on that PublicIP is ours. */
   update(attributes: LeaseAttributes, signal: AbortSignal): Promise<void>
   /** Our own lease as it changes in the store; `lost` when another host holds the subnet now. */
   changes(signal: AbortSignal): AsyncIterable<'lost' | Lease>

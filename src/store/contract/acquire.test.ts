@@ -77,6 +77,32 @@ for (const kind of ETCD_KINDS)
       expect(other.lease.key).not.toBe(after.lease.key)
     })
 
+    test('knows its lease by store and revision; one with its new address is the former holder’s', async () => {
+      await using world = await StoreWorld.start(kind)
+      const store = world.store()
+      const other = await store.acquire(wishOf('1.2.3.99', CONFIG), world.signal)
+      await other[Symbol.asyncDispose]()
+      const before = await store.acquire(wishOf('1.2.3.4', CONFIG), world.signal)
+      await before[Symbol.asyncDispose]()
+      const asked: string[] = []
+      const owns = ({ createRevision }: Lease, cluster: string) => {
+        asked.push(cluster)
+        return cluster === before.cluster && createRevision === before.lease.createRevision
+      }
+      await using after = await store.acquire(wishOf('1.2.3.99', CONFIG, { owns }), world.signal)
+      expect(asked).toEqual([before.cluster, before.cluster])
+      expect(after).toMatchObject({
+        cluster: before.cluster,
+        lease: { key: before.lease.key, ipv4: { publicIp: '1.2.3.99' } },
+      })
+      expect(await world.get(leaseKey(other.lease.key))).toMatchObject({ value: leaseValue('1.2.3.99') })
+      // Nor does it give up what may be that host's, when its own no longer suits the network.
+      const network = { Network: '10.4.0.0/16' }
+      await after[Symbol.asyncDispose]()
+      await using moved = await store.acquire(wishOf('1.2.3.5', network, { owns }), world.signal)
+      expect(await world.leaseNames()).toEqual([other.lease.key, moved.lease.key])
+    })
+
     test('L1: takes the previous subnet if it is free and allowed', async () => {
       await using world = await populated()
       const acquire = async (ip: string, previous: string) => {

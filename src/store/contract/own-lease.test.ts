@@ -135,6 +135,37 @@ for (const kind of ETCD_KINDS)
       expect(last).toMatchObject({ key: '10.3.7.0-24' })
     })
 
+    test('takes another PublicIP, which is ours from then on; the former one is put right', async () => {
+      await using t = await started(kind)
+      const before = await t.world.get(KEY)
+      await t.own.update(attributes('1.2.3.9'), t.world.signal)
+      await t.own.update(attributes('1.2.3.10'), t.world.signal)
+      const now = { ...before, value: leaseValue('1.2.3.10'), modRevision: (before?.modRevision ?? 0n) + 2n }
+      expect(await t.world.get(KEY)).toEqual(now as never)
+      expect(t.own.lease.ipv4?.publicIp as string).toBe('1.2.3.10')
+      const leases = new Collector(t.store.leases(t.world.signal))
+      await leases.until(({ kind }) => kind === 'snapshot')
+      for (const former of [IP, '1.2.3.9']) {
+        await t.world.put(KEY, leaseValue(former))
+        await leases.until((e) => e.kind === 'put' && e.lease.ipv4?.publicIp === former)
+        await leases.until((e) => e.kind === 'put' && e.lease.ipv4?.publicIp === '1.2.3.10')
+      }
+      await t.world.put(KEY, leaseValue('9.9.9.9'))
+      expect(await t.changes.until((change) => change === 'lost')).toBe('lost')
+      expect((await t.world.get(KEY))?.value).toBe(leaseValue('9.9.9.9'))
+    })
+
+    test('with another PublicIP is lost to who puts the former one in a new key', async () => {
+      await using t = await started(kind)
+      await t.own.update(attributes('1.2.3.9'), t.world.signal)
+      t.world.line.cut()
+      await t.world.remove(KEY)
+      await t.world.put(KEY, leaseValue(IP))
+      t.world.line.mend()
+      expect(await t.changes.until((change) => change === 'lost')).toBe('lost')
+      expect((await t.world.get(KEY))?.value).toBe(leaseValue(IP))
+    })
+
     test('is mended when somebody spoils its value', async () => {
       await using t = await started(kind)
       const leases = new Collector(t.store.leases(t.world.signal))

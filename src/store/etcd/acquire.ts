@@ -21,6 +21,7 @@ import { Backoff } from './wait.ts'
 export interface Held {
   readonly kv: KeyValue
   readonly lease: Lease
+  readonly clusterId: bigint
   /** Length of the etcd lease's life, just begun; undefined for a reservation, which has no end. */
   readonly ttlSeconds: number | undefined
 }
@@ -32,7 +33,7 @@ interface Found {
 /** The leases at one moment. */
 interface View {
   readonly at: Position
-  /** Those with our PublicIP or other proof that they are ours, in the order of our liking: reservations first, then the oldest. */
+  /** Those that are ours, in the order of our liking: reservations first, then the oldest. */
   readonly own: readonly Found[]
   /** Every subnet that a key names, with that key; readable value or not. */
   readonly taken: readonly { readonly key: string; readonly subnets: readonly Prefix[] }[]
@@ -61,7 +62,7 @@ export async function acquire(
     const view = await look(client, wish, signal)
     const mine = view.own.find(({ lease }) => fits(config, lease))
     const held = mine
-      ? await takeUp(client, wish, mine, ttlSeconds, life, signal)
+      ? await takeUp(client, wish, mine, view.at, ttlSeconds, life, signal)
       : await create(client, wish, config, view, life, signal)
     if (held) return held
     // Something changed between looking and writing: another host was faster.
@@ -74,7 +75,8 @@ const fits = (config: NetworkConfig, lease: Lease): boolean =>
 
 async function look(client: Client, wish: LeaseWish, signal: AbortSignal): Promise<View> {
   const { keys, at } = await read(client.channel, client.keys.leases, signal)
-  const own: Found[] = []
+  const { publicIp } = wish
+  const own: (Found & { readonly isProved: boolean })[] = []
   const taken: { key: string; subnets: Prefix[] }[] = []
   for (const kv of keys) {
     const name = client.keys.nameOf(kv.key)
@@ -83,18 +85,25 @@ async function look(client: Client, wish: LeaseWish, signal: AbortSignal): Promi
     taken.push({ key: kv.key, subnets: place.ipv6 === undefined ? [place.ipv4] : [place.ipv4, place.ipv6] })
     const lease = parseLease(name, kv.value, kv.createRevision)
     if (typeof lease === 'string') continue
-    if (lease.ipv4?.publicIp === wish.publicIp || wish.owns?.(lease) === true) own.push({ kv, lease })
+    const isProved = wish.owns?.(lease, clusterName(at.clusterId)) === true
+    if (isProved || lease.ipv4?.publicIp === publicIp) own.push({ kv, lease, isProved })
   }
   const isLease = ({ kv }: Found) => (kv.lease === 0n ? 0 : 1)
   own.sort((a, b) => isLease(a) - isLease(b) || Number(a.kv.createRevision - b.kv.createRevision))
-  return { at, own, taken }
+  // Where our address was another, a lease with our new one may be of the host that had this address before.
+  const hasMoved = own.some(({ lease, isProved }) => isProved && lease.ipv4?.publicIp !== publicIp)
+  return { at, own: hasMoved ? own.filter(({ isProved }) => isProved) : own, taken }
 }
+
+/** How OwnLease.cluster is written. */
+export const clusterName = (clusterId: bigint): string => clusterId.toString(16)
 
 /** Our lease of before, published anew if need be; undefined if it changed under our hands. */
 async function takeUp(
   client: Client,
   wish: LeaseWish,
   { kv, lease }: Found,
+  { clusterId }: Position,
   wantedSeconds: number,
   life: () => Promise<Granted>,
   signal: AbortSignal,
@@ -106,14 +115,15 @@ async function takeUp(
     ttlSeconds = await keepAlive(client.channel, id, signal)
     if (ttlSeconds === undefined || ttlSeconds < wantedSeconds) ({ id, ttlSeconds } = await life())
   }
-  if (value === kv.value && id === kv.lease) return { kv, lease, ttlSeconds }
+  if (value === kv.value && id === kv.lease) return { kv, lease, clusterId, ttlSeconds }
   const { done, at } = await transact(
     client.channel,
     [unchanged(kv.key, kv.modRevision)],
     [put(kv.key, value, id)],
     signal,
   )
-  return done ? heldOf(client, { ...kv, value, lease: id, modRevision: at.revision }, ttlSeconds) : undefined
+  const written = { ...kv, value, lease: id, modRevision: at.revision }
+  return done ? heldOf(client, written, at.clusterId, ttlSeconds) : undefined
 }
 
 /** A new lease; undefined if a key that may overlap it appeared meanwhile. */
@@ -146,14 +156,19 @@ async function create(
     signal,
   )
   const kv = { key, value, lease: id, createRevision: at.revision, modRevision: at.revision }
-  return done ? heldOf(client, kv, ttlSeconds) : undefined
+  return done ? heldOf(client, kv, at.clusterId, ttlSeconds) : undefined
 }
 
 /** A key that we have just written, as a lease. */
-export function heldOf(client: Client, kv: KeyValue, ttlSeconds: number | undefined): Held {
+export function heldOf(
+  client: Client,
+  kv: KeyValue,
+  clusterId: bigint,
+  ttlSeconds: number | undefined,
+): Held {
   const lease = parseLease(client.keys.nameOf(kv.key), kv.value, kv.createRevision)
   if (typeof lease === 'string') throw new StoreError('invalid', `our own lease ${kv.key} is bad: ${lease}`)
-  return { kv, lease, ttlSeconds }
+  return { kv, lease, clusterId, ttlSeconds }
 }
 
 function outOfSubnets(config: DualConfig, view: View): StoreError {

@@ -3,10 +3,20 @@ import { formatLeaseAttributes, parseLease, parseSubnetKey, subnetsOf } from '..
 import type { Lease, LeaseAttributes } from '../../model/lease.ts'
 import { overlaps } from '../../model/prefix.ts'
 import { StoreError, type LeaseWish, type OwnLease } from '../store.ts'
-import { heldOf, type Held } from './acquire.ts'
+import { clusterName, heldOf, type Held } from './acquire.ts'
 import { persist, type Client } from './client.ts'
 import { follow, type Followed } from './follow.ts'
-import { createdBefore, isSame, oneKey, put, read, transact, unchanged, type KeyValue } from './kv.ts'
+import {
+  createdBefore,
+  isSame,
+  oneKey,
+  put,
+  read,
+  transact,
+  unchanged,
+  type KeyValue,
+  type Position,
+} from './kv.ts'
 import { grant, keepAlive } from './lease.ts'
 import { Backoff, untilAborted } from './wait.ts'
 
@@ -25,7 +35,6 @@ const isStoreError = (error: unknown): error is StoreError => error instanceof S
 
 export class EtcdOwnLease implements OwnLease {
   readonly #client: Client
-  readonly #wish: LeaseWish
   readonly #upkeep: Upkeep
   readonly #life = new AbortController()
   readonly #storeLife: AbortSignal
@@ -39,6 +48,9 @@ export class EtcdOwnLease implements OwnLease {
   #held: Held
   /** What the store should hold. */
   #value: string
+  /** What we publish, and what we published before: a store may yet tell that. */
+  #publicIp: LeaseAttributes['publicIp']
+  readonly #formerIps = new Set<LeaseAttributes['publicIp']>()
   /** `lost`: another host holds the subnet. An error is a fault of ours. */
   #over: 'lost' | Error | undefined
   #timer: NodeJS.Timeout | undefined
@@ -51,7 +63,7 @@ export class EtcdOwnLease implements OwnLease {
   /** `storeLife` ends with the store. */
   constructor(client: Client, wish: LeaseWish, held: Held, upkeep: Upkeep, storeLife: AbortSignal) {
     this.#client = client
-    this.#wish = wish
+    this.#publicIp = held.lease.ipv4?.publicIp ?? wish.publicIp
     this.#held = held
     this.#value = held.kv.value
     this.#upkeep = upkeep
@@ -67,9 +79,14 @@ export class EtcdOwnLease implements OwnLease {
   get expiresAt(): Date | undefined {
     return this.#expiresAt
   }
+  get cluster(): string {
+    return clusterName(this.#held.clusterId)
+  }
 
   async update(attributes: LeaseAttributes, signal: AbortSignal): Promise<void> {
     this.#value = formatLeaseAttributes(attributes)
+    this.#formerIps.add(this.#publicIp)
+    this.#publicIp = attributes.publicIp
     await untilAborted(this.#restore(), signal)
     if (this.#over === 'lost')
       throw new StoreError(
@@ -148,18 +165,20 @@ export class EtcdOwnLease implements OwnLease {
     const { channel } = this.#client
     const signal = this.#life.signal
     const { key } = this.#held.kv
-    const [kv] = (await read(channel, oneKey(key), signal)).keys
+    const value = this.#value
+    const seen = await read(channel, oneKey(key), signal)
+    const [kv] = seen.keys
     if (kv === undefined) return this.#putAgain()
-    if (this.#isForeign(kv)) this.#lose()
-    else if (kv.value === this.#value) this.#hold(kv)
+    if (this.#isForeign(kv, seen.at)) this.#lose()
+    else if (kv.value === value) this.#hold(kv, seen.at)
     else {
       const { done, at } = await transact(
         channel,
         [unchanged(key, kv.modRevision)],
-        [put(key, this.#value, kv.lease)],
+        [put(key, value, kv.lease)],
         signal,
       )
-      if (done) this.#hold({ ...kv, value: this.#value, modRevision: at.revision })
+      if (done) this.#hold({ ...kv, value, modRevision: at.revision }, at)
       return done
     }
     return true
@@ -194,21 +213,31 @@ export class EtcdOwnLease implements OwnLease {
     )
     const { revision } = written.at
     if (written.done)
-      this.#hold({ key, value, lease: id, createRevision: revision, modRevision: revision }, ttlSeconds)
+      this.#hold(
+        { key, value, lease: id, createRevision: revision, modRevision: revision },
+        written.at,
+        ttlSeconds,
+      )
     return written.done
   }
 
-  /** Holds another PublicIP. A value that can't be read says nothing of another host. */
-  #isForeign(kv: KeyValue): boolean {
+  /**
+   * Holds a PublicIP that isn't ours, nor was during the life of this key. A value that can't be read says nothing of
+   * another host.
+   */
+  #isForeign(kv: KeyValue, at: Position): boolean {
     const lease = parseLease(this.#client.keys.nameOf(kv.key), kv.value, kv.createRevision)
     const publicIp = typeof lease === 'string' ? undefined : lease.ipv4?.publicIp
-    return publicIp !== undefined && publicIp !== this.#wish.publicIp
+    if (publicIp === undefined || publicIp === this.#publicIp) return false
+    const held = this.#held
+    const isSameKey = kv.createRevision === held.kv.createRevision && at.clusterId === held.clusterId
+    return !(isSameKey && this.#formerIps.has(publicIp))
   }
 
-  /** `ttlSeconds`: how long the etcd lease lives from now, if known. */
-  #hold(kv: KeyValue, ttlSeconds?: number): void {
+  /** `at`: when that was so; `ttlSeconds`: how long the etcd lease lives from now, if known. */
+  #hold(kv: KeyValue, at: Position, ttlSeconds?: number): void {
     const before = this.#held.kv
-    this.#held = heldOf(this.#client, kv, ttlSeconds)
+    this.#held = heldOf(this.#client, kv, at.clusterId, ttlSeconds)
     // Somebody has attached the key to another lease: renew that one now, to learn how long it lives. Or to none: a
     // reservation, which we must not end.
     if (ttlSeconds !== undefined || kv.lease === 0n) this.#plan(ttlSeconds)
