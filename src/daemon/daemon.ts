@@ -51,7 +51,10 @@ export async function runDaemon(options: Options, report: Report, signal: AbortS
     report.phase = 'programming'
     const underlay = parts.use(UnderlayWatch.open())
     const scope = scopeOf(config, backend, identity, previous.networks)
-    const onRound = (tookMs: number) => report.roundEnded(tookMs)
+    const onRound = (tookMs: number) => {
+      report.roundEnded(tookMs)
+      if (logger.isVerbose(2)) logger.debug(2, `a round of programming took ${tookMs.toFixed(1)} ms`)
+    }
     const reconciler = parts.use(openDataplane(scope, { onRound }))
     await serve({ ...landlord, configs, tenancy, reconciler, underlay }, signal)
   } catch (error) {

@@ -33,6 +33,7 @@ export class Peers implements Disposable {
   async follow(store: Store, signal: AbortSignal): Promise<never> {
     for await (const event of store.leases(signal)) {
       this.#events.increment({ kind: event.kind })
+      if (logger.isVerbose(1)) tell(event)
       const before = this.#table.peers.size
       this.#fabric.apply(this.#table.apply(event, performance.now()))
       if (event.kind === 'snapshot') this.#opened(event, before)
@@ -75,5 +76,25 @@ export class Peers implements Disposable {
 
   [Symbol.dispose](): void {
     clearTimeout(this.#timer)
+  }
+}
+
+/** Snapshots from -v 1 on, each lease from -v 2 on, as upstream does. */
+function tell(event: LeaseEvent): void {
+  switch (event.kind) {
+    case 'snapshot':
+      return logger.debug(
+        1,
+        `the store has ${event.leases.length} leases and ${event.rejected.length} keys that are none`,
+      )
+    case 'put': {
+      const { key, backendType, ipv4, ipv6 } = event.lease
+      const data = JSON.stringify(ipv4?.backendData ?? ipv6?.backendData)
+      return logger.debug(2, `lease ${key} of ${ipv4?.publicIp ?? ipv6?.publicIp} (${backendType} ${data})`)
+    }
+    case 'delete':
+      return logger.debug(2, `lease ${event.subnet} is gone`)
+    case 'rejected':
+      return logger.debug(2, `key ${event.key} is no lease: ${event.reason}`)
   }
 }

@@ -1,5 +1,6 @@
 // What became of one kind's changes: counted, taken for the truth where they are done, told and tried again where not.
 import type { KernelObject, KindName } from '../model/kernel.ts'
+import { log } from '../sys/log.ts'
 import type { Actual } from './actual.ts'
 import type { Change, Result } from './carrier.ts'
 import type { Desired } from './desired.ts'
@@ -7,6 +8,8 @@ import type { Failure, KindReport } from './report.ts'
 import type { Ripple } from './ripple.ts'
 import { type News, Told } from './told.ts'
 import { Trouble } from './trouble.ts'
+
+const logger = log.from('reconciler.ts')
 
 /** Kinds whose objects others may wait for. */
 const AWAITED: ReadonlySet<KindName> = new Set(['link', 'nexthop'])
@@ -30,6 +33,8 @@ export class Outcomes<T extends KernelObject> {
 
   /** One change's result; adds to `out` what it means for others. */
   record(key: string, change: Change<T>, result: Result, out: Ripple): void {
+    if (logger.isVerbose(4))
+      logger.debug(4, `${change.op} ${this.#kind} ${key}: ${result.kind === 'done' ? 'done' : result.reason}`)
     if (result.kind === 'failed') this.trouble.failed(key, result.reason, performance.now())
     else if (result.kind === 'blocked') this.trouble.isBlocked(key, result.on, result.reason)
     else {

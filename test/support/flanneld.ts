@@ -10,6 +10,8 @@ export type Make = 'heddle' | 'upstream'
 export interface FlanneldOptions {
   readonly make?: Make
   readonly args?: readonly string[]
+  /** In place of this process's environment, PATH kept. */
+  readonly env?: Readonly<Record<string, string>>
 }
 
 /** How a flanneld gets to its store. */
@@ -53,13 +55,17 @@ export class Flanneld implements AsyncDisposable {
   static launch(
     host: Host,
     store: StoreAccess,
-    { make = 'heddle', args = [] }: FlanneldOptions = {},
+    { make = 'heddle', args = [], env }: FlanneldOptions = {},
   ): Flanneld {
     const own = make === 'heddle' ? [`--status-socket=${host.statusSocket}`, '--config-file='] : []
     const access = [`--etcd-endpoints=${store.endpoint}`, ...(store.flags ?? [])]
     const words = [...access, `--subnet-file=${host.subnetFile}`, ...own, ...args]
     const command = make === 'heddle' ? FLANNELD : upstreamFlanneld
-    return new Flanneld(host, make, Running.start(command, words, { namespace: host.namespace }))
+    return new Flanneld(
+      host,
+      make,
+      Running.start(command, words, { namespace: host.namespace, ...(env && { env }) }),
+    )
   }
 
   /** Returns once it says that it is ready and has written subnet.env. */
