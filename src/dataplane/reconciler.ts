@@ -3,6 +3,7 @@
 import { setImmediate } from 'node:timers/promises'
 import type { KernelObject } from '../model/kernel.ts'
 import { log } from '../sys/log.ts'
+import { AuditClock } from './audit-clock.ts'
 import { Bell } from './bell.ts'
 import { Budget } from './budget.ts'
 import type { Source } from './desired.ts'
@@ -16,9 +17,6 @@ const logger = log.from('reconciler.ts')
 
 /** Hints come in bursts (a flush is thousands): they are heeded together. */
 const GATHER_MS = 3
-const AUDIT_MS = 60_000
-/** The audits of many hosts that started together drift apart. */
-const AUDIT_JITTER = 0.2
 
 interface Wish {
   readonly source: Source
@@ -40,14 +38,13 @@ export class Reconciler implements AsyncDisposable {
   readonly #budget = new Budget(performance.now())
   readonly #tasks: readonly Promise<void>[]
   readonly #resources: Disposable | undefined
-  readonly #auditMs: number
+  readonly #audits: AuditClock
   readonly #onRound: (tookMs: number) => void
   readonly #settled = new Waiters()
   #complete = false
   /** Something of ours waits: no gathering first. */
   #urgent = false
   #firstHintMs: number | undefined
-  #nextAuditMs = Infinity
   #roundCount = 0
   #lastRoundMs = 0
   #roundSinceMs: number | undefined
@@ -57,9 +54,8 @@ export class Reconciler implements AsyncDisposable {
   constructor(ledgers: readonly AnyLedger[], options: ReconcilerOptions = {}) {
     this.#rounds = new Rounds(ledgers)
     this.#resources = options.resources
-    this.#auditMs = options.auditMs ?? AUDIT_MS
+    this.#audits = new AuditClock(options.auditMs)
     this.#onRound = options.onRound ?? (() => undefined)
-    this.#scheduleAudit()
     this.#tasks = [
       this.#supervised('reconciling', () => this.#run()),
       ...ledgers.map((ledger) =>
@@ -100,6 +96,7 @@ export class Reconciler implements AsyncDisposable {
     if (this.#complete) return
     this.#complete = true
     for (const ledger of this.#rounds.ledgers) ledger.touchUnwanted()
+    this.#audits.start()
     this.#hurry()
   }
 
@@ -150,10 +147,6 @@ export class Reconciler implements AsyncDisposable {
     this.#bell.ring()
   }
 
-  #scheduleAudit(): void {
-    this.#nextAuditMs = performance.now() + this.#auditMs * (1 + AUDIT_JITTER * (Math.random() - 0.5))
-  }
-
   /** Heeds one ledger's hints as they come. */
   async #listen(ledger: AnyLedger): Promise<void> {
     while (await ledger.ready(this.#stop.signal)) {
@@ -190,7 +183,7 @@ export class Reconciler implements AsyncDisposable {
         if (!this.#isBusy(now)) {
           if (this.#rounds.canSee) this.#settled.release()
           this.#firstHintMs = undefined
-          const next = Math.min(this.#nextAuditMs, this.#rounds.nextTryMs())
+          const next = Math.min(this.#audits.nextMs, this.#rounds.nextTryMs())
           await this.#bell.wait(Math.max(1, next - now), signal)
           continue
         }
@@ -204,8 +197,7 @@ export class Reconciler implements AsyncDisposable {
   /** What failed and is due again, and the audit. */
   #wakeDue(now: number): void {
     if (this.#rounds.wakeDue(now)) this.#urgent = true
-    if (now < this.#nextAuditMs) return
-    this.#scheduleAudit()
+    if (!this.#audits.strikes(now)) return
     for (const ledger of this.#rounds.ledgers) ledger.audit()
   }
 
