@@ -9,6 +9,8 @@ export interface Store extends AsyncDisposable {
   readonly name: string
   /** The network config, again whenever it changes; waits while there is none. A bad one is yielded as its reason and changes nothing. */
   configs(signal: AbortSignal): AsyncIterable<ConfigEvent>
+  /** Makes this JSON the network config if there is none at that moment: whether it did. Waits while nobody answers. */
+  proposeConfig(json: string, signal: AbortSignal): Promise<boolean>
   /** Leases of all hosts, ours among them. The first event is a snapshot; another follows whenever continuity was lost. */
   leases(signal: AbortSignal): AsyncIterable<LeaseEvent>
   /** This host's lease, kept alive until disposed; disposing never revokes it. */

@@ -8,7 +8,7 @@ import { persist, type Client } from './client.ts'
 import { follow, type Followed } from './follow.ts'
 import { History } from './history.ts'
 import { Keys } from './keys.ts'
-import { oneKey, type KeyRange, type KeyValue } from './kv.ts'
+import { oneKey, put, transact, unchanged, type KeyRange, type KeyValue } from './kv.ts'
 import { EtcdOwnLease } from './own-lease.ts'
 import type { KeyEvent } from './watch.ts'
 
@@ -45,7 +45,7 @@ export class EtcdStore implements Store {
     }
   }
 
-  /** What can't go on now, by what it's for ("leases", "config", "own lease", "renewal", "acquire"). */
+  /** What can't go on now, by what it's for ("leases", "config", "config proposal", "own lease", "renewal", "acquire"). */
   get troubles(): ReadonlyMap<string, StoreError> {
     return this.#troubles
   }
@@ -65,6 +65,13 @@ export class EtcdStore implements Store {
       yield value === undefined ? { kind: 'missing', key } : configEvent(key, value)
     }
     throw new Error('following a range has no end')
+  }
+
+  async proposeConfig(json: string, signal: AbortSignal): Promise<boolean> {
+    const { channel, keys, trouble } = this.#client
+    const isNone = unchanged(keys.config, 0n)
+    const attempt = () => transact(channel, [isNone], [put(keys.config, json, 0n)], signal)
+    return (await persist(attempt, trouble('config proposal'), signal)).done
   }
 
   async *leases(signal: AbortSignal): AsyncGenerator<LeaseEvent, never, undefined> {
