@@ -4,6 +4,7 @@ import { configureBackend, type ConfiguredBackend } from '../backend/list.ts'
 import type { NetworkConfig } from '../model/net-config.ts'
 import type { ConfigEvent, Store } from '../store/store.ts'
 import { log } from '../sys/log.ts'
+import type { Proposal } from './proposal.ts'
 
 const logger = log.from('config.ts')
 
@@ -23,23 +24,28 @@ export function usable(config: NetworkConfig): Usable | string {
 export class ConfigFollower implements AsyncDisposable {
   readonly #events: AsyncIterator<ConfigEvent>
   readonly #stop = new AbortController()
+  readonly #signal: AbortSignal
+  readonly #proposal: Proposal | undefined
 
-  constructor(store: Store, signal: AbortSignal) {
-    this.#events = store.configs(AbortSignal.any([signal, this.#stop.signal]))[Symbol.asyncIterator]()
+  /** `proposal`: what to publish where the store has none. */
+  constructor(store: Store, signal: AbortSignal, proposal?: Proposal) {
+    this.#signal = AbortSignal.any([signal, this.#stop.signal])
+    this.#events = store.configs(this.#signal)[Symbol.asyncIterator]()
+    this.#proposal = proposal
   }
 
   /** The first config that can be used; others are told and waited out. */
   async first(): Promise<Usable> {
     for (;;) {
       const event = await this.#next()
-      if (event.kind === 'missing')
-        logger.warning(`there is no network config at ${event.key} yet; waiting for it`)
+      if (event.kind === 'missing') await this.#awaitOne(event.key)
       else if (event.kind === 'rejected')
         logger.error(
           `the network config at ${event.key} is refused: ${event.reason}; waiting for a better one`,
         )
       else {
         const found = usable(event.config)
+        this.#proposal?.compare(event.config)
         if (typeof found !== 'string') return found
         logger.error(`the network config can't be used: ${found}; waiting for a better one`)
       }
@@ -51,9 +57,11 @@ export class ConfigFollower implements AsyncDisposable {
     for (;;) {
       const event = await this.#next()
       present(event.kind !== 'missing')
-      if (event.kind === 'missing')
+      if (event.kind === 'missing') {
         logger.warning(`the network config is gone from ${event.key}; going on with the last one`)
-      else if (event.kind === 'rejected')
+        // Another network than the one in use would strand the leases that there are.
+        if (this.#proposal?.agreesWith(inUse)) await this.#proposal.publish(event.key, this.#signal)
+      } else if (event.kind === 'rejected')
         logger.error(
           `the network config at ${event.key} is refused: ${event.reason}; going on with the last one`,
         )
@@ -62,8 +70,16 @@ export class ConfigFollower implements AsyncDisposable {
         if (typeof found === 'string')
           logger.error(`the network config can't be used: ${found}; going on with the last one`)
         else logger.warning('the network config has changed; restart flanneld to use it')
+        this.#proposal?.compare(event.config)
       }
     }
+  }
+
+  async #awaitOne(key: string): Promise<void> {
+    const { file } = this.#proposal ?? {}
+    const then = file === undefined ? 'waiting for it' : `publishing that of ${file}`
+    logger.warning(`there is no network config at ${key} yet; ${then}`)
+    await this.#proposal?.publish(key, this.#signal)
   }
 
   async #next(): Promise<ConfigEvent> {

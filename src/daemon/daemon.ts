@@ -18,6 +18,8 @@ import { macsOf, viewHost } from './host-view.ts'
 import { identify, type Identity } from './identity.ts'
 import { chooseInterface, type Chosen } from './interface.ts'
 import type { Options } from './options.ts'
+import type { ProposedNetwork } from './options/conf/network.ts'
+import { Proposal } from './proposal.ts'
 import { readSubnetFile } from './subnet-file.ts'
 import { Tenancy } from './tenancy.ts'
 import type { Report } from './report.ts'
@@ -25,8 +27,16 @@ import { serve } from './serve.ts'
 
 const logger = log.from('daemon.ts')
 
-/** Runs until the signal; throws what it can't go on with. `report` is filled in on the way. */
-export async function runDaemon(options: Options, report: Report, signal: AbortSignal): Promise<void> {
+/**
+ * Runs until the signal; throws what it can't go on with. `report` is filled in on the way; `network` is published where
+ * the store has none.
+ */
+export async function runDaemon(
+  options: Options,
+  report: Report,
+  signal: AbortSignal,
+  network?: ProposedNetwork,
+): Promise<void> {
   await using parts = new AsyncDisposableStack()
   try {
     const netlink = parts.use(NetlinkSocket.open('route'))
@@ -37,7 +47,8 @@ export async function runDaemon(options: Options, report: Report, signal: AbortS
     report.store = store
     logger.info(`Created subnet manager: ${store.name}`)
     report.phase = 'waiting for the network config'
-    const configs = parts.use(new ConfigFollower(store, signal))
+    const proposal = network && new Proposal(network, store)
+    const configs = parts.use(new ConfigFollower(store, signal, proposal))
     const { config, backend } = await configs.first()
     logger.info(`Found network config - Backend type: ${backend.type}`)
     const chosen = chooseHost(netlink, options)

@@ -47,7 +47,7 @@ async function run(given: Given, args: readonly string[]): Promise<number> {
   logger.info(`heddle ${VERSION}, options: ${describeOptions(settings)}${from}`)
   try {
     const { runDaemon } = await import('./daemon.ts')
-    await runDaemon(options, status.report, stop)
+    await runDaemon(options, status.report, stop, given.network)
     log[Symbol.dispose]()
     logger.info('Exiting cleanly...')
     return 0
