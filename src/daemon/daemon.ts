@@ -14,9 +14,10 @@ import { EtcdStore } from '../store/etcd/store.ts'
 import { log } from '../sys/log.ts'
 import { ConfigFollower } from './config.ts'
 import { etcdAccess } from './etcd-access.ts'
-import { macsOf, viewHost } from './host-view.ts'
 import { identify, type Identity } from './identity.ts'
-import { chooseInterface, type Chosen } from './interface.ts'
+import { ExternalInterface } from './interface/external-interface.ts'
+import { firstInterface, InterfaceFollower, wishOf } from './interface/follow.ts'
+import { vxlanMacs } from './interface/read-host.ts'
 import type { Options } from './options.ts'
 import type { ProposedNetwork } from './options/conf/network.ts'
 import { Proposal } from './proposal.ts'
@@ -42,7 +43,6 @@ export async function runDaemon(
     const netlink = parts.use(NetlinkSocket.open('route'))
     // Before anything is written anywhere: a host that can't be programmed takes no lease.
     requireNetAdmin()
-    chooseHost(netlink, options)
     const store = parts.use(openStore(options, report, signal))
     report.store = store
     logger.info(`Created subnet manager: ${store.name}`)
@@ -51,14 +51,17 @@ export async function runDaemon(
     const configs = parts.use(new ConfigFollower(store, signal, proposal))
     const { config, backend } = await configs.first()
     logger.info(`Found network config - Backend type: ${backend.type}`)
-    const chosen = chooseHost(netlink, options)
-    announce(chosen)
-    const identity = identify(chosen, macsOf(netlink), hasNexthops(netlink))
+    const external = parts.use(ExternalInterface.open({ wish: wishOf(options), stack: 'ipv4' }))
+    const chosen = await firstInterface(external, report, signal)
+    const identity = identify(chosen, vxlanMacs(netlink), hasNexthops(netlink))
     const refusal = backend.refuses(identity.self([]))
     if (refusal !== undefined) throw new Error(`the ${backend.type} back end can't run here: ${refusal}`)
     const previous = readSubnetFile(options['subnet-file'])
     const landlord = { options, report, store, config, backend, identity }
-    const tenancy = parts.use(await Tenancy.begin(landlord, previous.subnets, signal))
+    const follower = new InterfaceFollower({ external, identity, backend, report })
+    const followed = follower.follow(signal)
+    const began = await Promise.race([Tenancy.begin(landlord, previous.subnets, signal), followed])
+    const tenancy = parts.use(began)
     report.phase = 'programming'
     const underlay = parts.use(UnderlayWatch.open())
     const scope = scopeOf(config, backend, identity, previous.networks)
@@ -67,7 +70,10 @@ export async function runDaemon(
       if (logger.isVerbose(2)) logger.debug(2, `a round of programming took ${tookMs.toFixed(1)} ms`)
     }
     const reconciler = parts.use(openDataplane(scope, { onRound }))
-    await serve({ ...landlord, configs, tenancy, reconciler, underlay }, signal)
+    await Promise.race([
+      serve({ ...landlord, configs, tenancy, reconciler, underlay, follower }, signal),
+      followed,
+    ])
   } catch (error) {
     if (!signal.aborted) throw error
   }
@@ -88,22 +94,6 @@ function openStore(options: Options, report: Report, signal: AbortSignal): EtcdS
       if (!signal.aborted) report.heard(who, error)
     },
   })
-}
-
-function chooseHost(netlink: NetlinkSocket, options: Options): Chosen {
-  const chosen = chooseInterface(viewHost(netlink), {
-    iface: options.iface,
-    canReach: options['iface-can-reach'],
-    publicIp: options['public-ip'],
-  })
-  if (typeof chosen === 'string') throw new Error(`no interface for traffic between hosts: ${chosen}`)
-  return chosen
-}
-
-function announce({ link, ipv4, publicIp }: Chosen): void {
-  logger.info(`Using interface with name ${link} and address ${ipv4}`)
-  if (publicIp === ipv4) logger.info(`Defaulting external address to interface address (${ipv4})`)
-  else logger.info(`Using ${publicIp} as external address`)
 }
 
 /** CAP_NET_ADMIN of linux/capability.h. */

@@ -65,6 +65,13 @@ export class Fabric {
     this.apply(this.#parts.table.reconfigure(this.#parts.config, lease))
   }
 
+  /** This host's interface is another, or has another address or MTU: other devices, and other ways to peers. */
+  relocate(self: Self): void {
+    this.#self = self
+    this.#wantOwn()
+    this.replan()
+  }
+
   /** The underlay's routes or links changed: which peers are on link is decided again. */
   replan(): void {
     for (const lease of this.#parts.table.peers.values()) this.#want(lease)

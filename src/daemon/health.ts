@@ -33,9 +33,10 @@ export class Health implements StatusSource {
   }
 
   ready(): readonly Check[] {
-    const { phase, own, programmed, ready } = this.#report
+    const { phase, own, external, interfaceLack, programmed, ready } = this.#report
     return [
       this.#store(),
+      { name: 'interface', failure: external === undefined ? phase : interfaceLack },
       { name: 'lease', failure: own === undefined ? phase : undefined },
       this.#host(),
       { name: 'peers', failure: programmed ? undefined : phase },

@@ -38,6 +38,8 @@ describe('options', () => {
     [['--healthz-port=65536'], '--healthz-port 65536: want 0 to 65535'],
     [['--public-ip=foo'], '--public-ip foo: want an IPv4 address'],
     [['--iface-can-reach=foo'], '--iface-can-reach foo: want an IP address'],
+    [['--iface-regex=eth', '--iface-regex=(e)\\1'], 'invalid escape sequence: `\\1`'],
+    [['--iface-regex=(?!lo)'], 'invalid or unsupported Perl syntax: `(?!`'],
     [['--store-reset-grace=169h'], 'want 0 to 604800'],
     [['--log-format=xml'], '--log-format: "xml" is invalid: want text or json'],
   ])('%j is refused with a sentence', async (args, sentence) =>

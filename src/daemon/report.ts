@@ -7,6 +7,7 @@ import type { EtcdStore } from '../store/etcd/store.ts'
 import type { OwnLease, StoreError } from '../store/store.ts'
 import { Counters } from '../sys/counters.ts'
 import type { Fabric } from './fabric.ts'
+import type { Chosen } from './interface/choose.ts'
 import type { StoreWatch } from './store-watch.ts'
 
 /** Seconds: from a round over nothing to the programming of ten thousand peers. */
@@ -18,6 +19,10 @@ export class Report {
   own: Lease | undefined
   /** Where `own` is kept. */
   ownLease: OwnLease | undefined
+  /** The interface between hosts; the last there was. */
+  external: Chosen | undefined
+  /** Why there is none now. */
+  interfaceLack: string | undefined
   fabric: Fabric | undefined
   reconciler: Reconciler | undefined
   /** What subnet.env tells pods. */
@@ -96,7 +101,7 @@ export class Report {
 
   /** All of it but whether it is ready. */
   toJson(): Readonly<Record<string, unknown>> {
-    const { own, fabric, reconciler, store } = this
+    const { own, external, interfaceLack, fabric, reconciler, store } = this
     return {
       version: VERSION,
       pid: process.pid,
@@ -105,6 +110,7 @@ export class Report {
         name: store.name,
         troubles: Object.fromEntries([...store.troubles].map(([who, e]) => [who, e.message])),
       },
+      interface: external && { ...external, lack: interfaceLack },
       lease: own && describe(own),
       peers: fabric?.peers().map(describe),
       refused: fabric && Object.fromEntries(fabric.refused()),

@@ -9,6 +9,7 @@ import { endStart } from '../sys/start.ts'
 import type { ConfigFollower } from './config.ts'
 import { Fabric } from './fabric.ts'
 import { missingOfOwn } from './health.ts'
+import type { InterfaceFollower } from './interface/follow.ts'
 import { Peers } from './peers.ts'
 import type { Landlord, Tenancy } from './tenancy.ts'
 
@@ -19,11 +20,24 @@ export interface Work extends Landlord {
   readonly tenancy: Tenancy
   readonly reconciler: Reconciler
   readonly underlay: UnderlayWatch
+  readonly follower: InterfaceFollower
 }
 
 /** Never returns: rejects with the signal's reason, or with what can't be gone on with. */
 export async function serve(work: Work, signal: AbortSignal): Promise<never> {
-  const { options, report, config, backend, identity, store, configs, tenancy, reconciler, underlay } = work
+  const {
+    options,
+    report,
+    config,
+    backend,
+    identity,
+    store,
+    configs,
+    tenancy,
+    reconciler,
+    underlay,
+    follower,
+  } = work
   const table = new LeaseTable(config, tenancy.lease, options['store-reset-grace'] * 1000)
   const firewall = {
     masquerade: options['ip-masq'],
@@ -32,6 +46,10 @@ export async function serve(work: Work, signal: AbortSignal): Promise<never> {
   }
   const self = identity.self(subnetsOf(tenancy.lease))
   const fabric = new Fabric({ reconciler, backend, underlay, table, config, firewall }, self)
+  follower.moved = () => {
+    fabric.relocate(identity.self(subnetsOf(tenancy.lease)))
+    tenancy.relocated()
+  }
   report.fabric = fabric
   report.reconciler = reconciler
   using peers = new Peers(table, fabric, report.leaseEvents)
@@ -40,6 +58,8 @@ export async function serve(work: Work, signal: AbortSignal): Promise<never> {
     configs.follow(config, (present) => peers.configIs(present)),
     followUnderlay(underlay, fabric, signal),
     tenancy.follow((lease) => fabric.move(lease), signal),
+    tenancy.publishing(signal),
+    tenancy.retelling(signal),
   ])
   await Promise.race([peers.known, failed])
   reconciler.complete()

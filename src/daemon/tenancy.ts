@@ -2,10 +2,11 @@
 // there is something to tell.
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ConfiguredBackend } from '../backend/list.ts'
-import { subnetsOf, type Lease } from '../model/lease.ts'
+import { Bell } from '../dataplane/bell.ts'
+import { subnetsOf, type Lease, type LeaseAttributes } from '../model/lease.ts'
 import type { NetworkConfig } from '../model/net-config.ts'
 import { isV4Prefix, type Prefix } from '../model/prefix.ts'
-import { StoreError, type OwnLease, type Store } from '../store/store.ts'
+import { StoreError, type LeaseWish, type OwnLease, type Store } from '../store/store.ts'
 import { log } from '../sys/log.ts'
 import type { Identity } from './identity.ts'
 import type { Options } from './options.ts'
@@ -30,6 +31,8 @@ export class Tenancy implements AsyncDisposable {
   #own: OwnLease
   /** From the first `tell` on, a new lease is told at once. */
   #isTold = false
+  readonly #publish = new Bell()
+  readonly #retell = new Bell()
 
   private constructor(from: Landlord, own: OwnLease) {
     this.#from = from
@@ -66,15 +69,61 @@ export class Tenancy implements AsyncDisposable {
       await this.#own[Symbol.asyncDispose]()
       this.#own = await acquire(this.#from, [], signal)
       moved(this.lease)
+      this.relocated()
       if (this.#isTold) await this.tell(signal)
+    }
+  }
+
+  /** This host's address or MTU may be another. */
+  relocated(): void {
+    this.#publish.ring()
+    this.#retell.ring()
+  }
+
+  /** Publishes this host's address whenever it isn't what the lease tells. */
+  async publishing(signal: AbortSignal): Promise<never> {
+    const { backend, identity } = this.#from
+    for (;;) {
+      if (this.lease.ipv4?.publicIp === identity.publicIp) await this.#publish.wait(Infinity, signal)
+      else await this.#update(identity.attributes(backend, undefined), signal)
+      signal.throwIfAborted()
+    }
+  }
+
+  async #update(attributes: LeaseAttributes, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#own.update(attributes, signal)
+      logger.info(`The lease ${this.lease.key} tells other hosts of ${attributes.publicIp} now`)
+    } catch (error) {
+      if (!(error instanceof StoreError && error.code === 'lost')) throw error
+      // `follow` takes another one, with this address.
+      await this.#publish.wait(Infinity, signal)
+    }
+  }
+
+  /** Writes subnet.env anew whenever it tells pods another MTU than they may use. */
+  async retelling(signal: AbortSignal): Promise<never> {
+    for (;;) {
+      const { podMtuBytes } = this.#from.report
+      if (podMtuBytes === undefined || podMtuBytes === this.#podMtuBytes)
+        await this.#retell.wait(Infinity, signal)
+      else await this.#written(signal)
+      signal.throwIfAborted()
     }
   }
 
   /** Writes subnet.env, and again until it works: ready from then on. */
   async tell(signal: AbortSignal): Promise<void> {
+    const { report } = this.#from
+    this.#isTold = true
+    await this.#written(signal)
+    report.ready = true
+    report.phase = 'running'
+  }
+
+  async #written(signal: AbortSignal): Promise<void> {
     const { options, report } = this.#from
     const path = options['subnet-file']
-    this.#isTold = true
     for (let pause = FIRST_RETRY_MS; ; pause = Math.min(pause * 2, LONGEST_RETRY_MS)) {
       try {
         this.#write(path)
@@ -86,15 +135,17 @@ export class Tenancy implements AsyncDisposable {
       await delay(pause, undefined, { signal })
     }
     logger.info(`Wrote subnet file to ${path}`)
-    report.ready = true
-    report.phase = 'running'
+  }
+
+  get #podMtuBytes(): number {
+    const { backend, identity } = this.#from
+    return backend.podMtuBytes(identity.self(subnetsOf(this.lease)), 'ipv4')
   }
 
   #write(path: string): void {
-    const { options, report, config, backend, identity } = this.#from
-    const subnets = subnetsOf(this.lease)
-    const subnet = subnets.find(isV4Prefix)
-    const mtuBytes = backend.podMtuBytes(identity.self(subnets), 'ipv4')
+    const { options, report, config } = this.#from
+    const subnet = subnetsOf(this.lease).find(isV4Prefix)
+    const mtuBytes = this.#podMtuBytes
     writeSubnetFile(path, {
       ipv4: config.ipv4 && subnet && { network: config.ipv4.network, subnet },
       ipv6: undefined,
@@ -114,8 +165,16 @@ async function acquire(from: Landlord, previous: readonly Prefix[], signal: Abor
   const { store, config, backend, identity, report } = from
   const attributes = (existing: Lease | undefined) => identity.attributes(backend, existing)
   const owns = (lease: Lease) => identity.owns(lease)
-  const { publicIp } = identity
-  const attempt = () => store.acquire({ config, attributes, publicIp, owns, previous }, signal)
+  const wish: LeaseWish = {
+    config,
+    attributes,
+    get publicIp() {
+      return identity.publicIp
+    },
+    owns,
+    previous,
+  }
+  const attempt = () => store.acquire(wish, signal)
   report.phase = 'waiting for a lease'
   const own = (await unlessFull(attempt, report)) ?? (await onceFree(attempt, from, signal))
   report.own = own.lease

@@ -9,14 +9,14 @@ export class Bell {
     this.#wake?.()
   }
 
-  /** Returns when rung (also if it was before), after `atMostMs`, or when `signal` aborts. */
+  /** Returns when rung (also if it was before), after `atMostMs` (Infinity: never), or when `signal` aborts. */
   async wait(atMostMs: number, signal: AbortSignal): Promise<void> {
     if (!this.#rung && !signal.aborted) {
       const { promise, resolve } = Promise.withResolvers<void>()
       const wake = () => resolve()
       this.#wake = wake
       signal.addEventListener('abort', wake, { once: true })
-      const timer = setTimeout(wake, atMostMs)
+      const timer = atMostMs === Infinity ? undefined : setTimeout(wake, atMostMs)
       await promise
       clearTimeout(timer)
       signal.removeEventListener('abort', wake)

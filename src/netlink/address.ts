@@ -11,9 +11,11 @@ const HEADER = 8
 const IFA = { address: 1, local: 2, cacheInfo: 6, flags: 8 } as const
 /** Lifetimes that run down, and ages. */
 export const ADDRESS_VOLATILE: Volatile = { header: HEADER, attribute: IFA.cacheInfo }
-/** IFA_F_*. */
+/** IFA_F_*. `temporary` is IFA_F_SECONDARY of an IPv4 address: not the first of its prefix on the link. */
 export const IFA_F = {
+  temporary: 0x01,
   noDad: 0x02,
+  deprecated: 0x20,
   permanent: 0x80,
   tentative: 0x40,
   dadFailed: 0x08,

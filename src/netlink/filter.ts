@@ -3,6 +3,7 @@
 import { allocate } from '../sys/arena.ts'
 import { setsockopt } from '../sys/libc.ts'
 import { RTM_ADDRESS } from './address.ts'
+import { RTM_LINK } from './link.ts'
 import { RTM_NEIGHBOUR } from './neighbour.ts'
 import { SO, SOL_SOCKET } from './open.ts'
 import { RTM_ROUTE } from './route.ts'
@@ -34,6 +35,19 @@ export const addressesOf = (linkIndexes: Iterable<number>): FilterRule => ({
   bytes: 4,
   values: linkIndexes,
 })
+/** Only these links (ifi_index). */
+export const linksOf = (linkIndexes: Iterable<number>): FilterRule => ({
+  types: [RTM_LINK.put, RTM_LINK.remove],
+  offset: 4,
+  bytes: 4,
+  values: linkIndexes,
+})
+export const noRoutes: FilterRule = {
+  types: [RTM_ROUTE.put, RTM_ROUTE.remove],
+  offset: 5,
+  bytes: 1,
+  values: [],
+}
 /** Only routes of these protocols, and those that replace another's: it may be one of ours that they took the place of. */
 export const routesOf = (protocols: Iterable<number>): FilterRule => ({
   types: [RTM_ROUTE.put, RTM_ROUTE.remove],

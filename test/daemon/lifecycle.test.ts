@@ -97,7 +97,7 @@ describe('the command line', () => {
     ['--kube-subnet-mgr'],
     ['--ip-blackhole-route'],
     ['--etcd-keyfile=/key.pem'],
-    ['--iface-regex', 'eth.*'],
+    ['--iface-regex', 'eth(?=0)'],
     ['--no-such-flag'],
     ['--healthz-port=banana'],
     ['--subnet-lease-renew-margin=1440'],

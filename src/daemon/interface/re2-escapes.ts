@@ -16,7 +16,7 @@ export function escapedSet(
   if (perl !== undefined) return { set: perl, length: 2 }
   const [found, sign, inBraces, letter] = /^\\([pP])(?:\{([^}]*)\}|([^{]))/u.exec(rest) ?? []
   if (found === undefined)
-    return /^\\[pP]./u.test(rest) ? refuse('invalid character class range', rest) : undefined
+    return /^\\[pP]/u.test(rest) ? refuse('invalid character class range', rest) : undefined
   const set = unicodeClass(inBraces ?? letter ?? '', fold)
   if (set === undefined) return refuse('invalid character class range', found)
   return { set: sign === 'P' ? (c) => !set(c) : set, length: found.length }
@@ -39,6 +39,14 @@ export function escapedCharacter(rest: string): { readonly code: number; readonl
         ? LETTERS[letter]
         : itself?.codePointAt(0)
   if (whole === undefined || code === undefined || code > 0x10ffff)
-    return refuse('invalid escape sequence', /^\\(?:x\{[\da-fA-F]*[^]?|x[^]{0,2}|[^])/u.exec(rest)?.[0])
+    return refuse('invalid escape sequence', readInVain(rest))
   return { code, length: whole.length }
+}
+
+/** Up to the first character that can't be there, or the digit with which it is no character of Unicode any more. */
+function readInVain(rest: string): string | undefined {
+  const [found, digits] = /^\\(?:x\{([\da-fA-F]*)[^]?|x[^]{0,2}|[^])/u.exec(rest) ?? []
+  for (let length = 1; length <= (digits?.length ?? 0); length++)
+    if (Number.parseInt(digits?.slice(0, length) ?? '', 16) > 0x10ffff) return rest.slice(0, 3 + length)
+  return found
 }

@@ -1,5 +1,6 @@
 // What values of options are right, beyond their type. Each returns how its complaint goes on after the value.
 import { parseIp, parseIPv4, parseIPv6 } from '../../model/ip.ts'
+import { compileRe2 } from '../interface/re2.ts'
 import type { FlagValue } from './go-values.ts'
 
 type Check = (value: FlagValue) => string | undefined
@@ -18,3 +19,13 @@ const address =
 export const ipv4 = address(parseIPv4, 'IPv4 address')
 export const ipv6 = address(parseIPv6, 'IPv6 address')
 export const ip = address(parseIp, 'IP address')
+
+/** Regular expressions as Go reads them. */
+export const expressions: Check = (value) => {
+  for (const expression of Array.isArray(value) ? (value as readonly string[]) : [String(value)]) {
+    const compiled = compileRe2(expression)
+    if (typeof compiled === 'string')
+      return `want a regular expression of Go's dialect (RE2: no references, no looking around): ${compiled}`
+  }
+  return undefined
+}

@@ -18,7 +18,7 @@ const FLAGS: readonly Row[] = [
   ['etcd-username', '', 'u', 'u'],
   ['etcd-password', '', 'p', 'p'],
   ['iface', [], 'eth0', ['eth0']],
-  ['iface-regex', [], 'eth.*', { refused: 'regular expression is not built yet' }],
+  ['iface-regex', [], 'eth.*', ['eth.*']],
   ['iface-can-reach', '', '192.0.2.1', '192.0.2.1'],
   ['subnet-file', '/run/flannel/subnet.env', '/x', '/x'],
   ['public-ip', '', '192.0.2.1', '192.0.2.1'],

@@ -1,5 +1,5 @@
 // Upstream's flags, with its names and defaults (flannel v0.28.9 main.go:113-167, flannel-compat 1.1).
-import { between, ip, ipv4, ipv6 } from './checks.ts'
+import { between, expressions, ip, ipv4, ipv6 } from './checks.ts'
 import type { Option } from './option.ts'
 
 const NO_KUBE = 'the Kubernetes API as a store is not built yet; use etcd (--etcd-endpoints)'
@@ -57,8 +57,7 @@ export const UPSTREAM = [
     default: [],
     section: 'interface',
     help: 'regular expression over addresses, then names of interfaces; repeatable, tried after --iface',
-    refused:
-      'choosing the interface by a regular expression is not built yet; use --iface or --iface-can-reach',
+    check: expressions,
   },
   {
     name: 'iface-can-reach',
