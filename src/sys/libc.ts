@@ -299,3 +299,40 @@ export function isWritable(fd: number): boolean {
   scratch.view.setInt16(6, 0, true)
   return (transfer('poll', `fd ${fd}`, () => c.poll(scratch.address, 1, 0)) ?? 0) > 0
 }
+
+const bindInotify = () =>
+  dlopen('libc.so.6', {
+    inotify_init1: { args: ['i32'], returns: 'i32' },
+    inotify_add_watch: { args: ['i32', 'ptr', 'u32'], returns: 'i32' },
+    inotify_rm_watch: { args: ['i32', 'i32'], returns: 'i32' },
+  }).symbols
+let inotify: ReturnType<typeof bindInotify> | undefined
+
+/** Of linux/inotify.h. */
+export const IN = {
+  attrib: 0x4,
+  closeWrite: 0x8,
+  movedFrom: 0x40,
+  movedTo: 0x80,
+  create: 0x100,
+  delete: 0x200,
+  deleteSelf: 0x400,
+  moveSelf: 0x800,
+  ignored: 0x8000,
+  dontFollow: 0x2000000,
+  maskAdd: 0x20000000,
+} as const
+
+/** Bound at the first call: few ever watch files. */
+export const inotifyInit = (): number =>
+  check((inotify ??= bindInotify()).inotify_init1(O_CLOEXEC | O.nonBlock), 'inotify_init1')
+
+/** The watch's number; that of the one there is if the inode is watched already. */
+export const inotifyAdd = (fd: number, path: string, mask: number): number =>
+  withText([path], (text = 0) =>
+    check((inotify ??= bindInotify()).inotify_add_watch(fd, text, mask), 'inotify_add_watch', path),
+  )
+
+export const inotifyRemove = (fd: number, watch: number): void => {
+  check((inotify ??= bindInotify()).inotify_rm_watch(fd, watch), 'inotify_rm_watch', `watch ${watch}`)
+}
