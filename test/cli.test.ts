@@ -13,7 +13,7 @@ describe('the command line', () => {
     expect(heddle('--version')).toMatchObject({ status: 0, stdout: `v${manifest.version}\n` })
     const { status, stdout } = heddle('--help')
     expect(status).toBe(0)
-    for (const word of ['lab', 'store', '--version']) expect(stdout).toContain(word)
+    for (const word of ['lab', 'config', 'store', '--version']) expect(stdout).toContain(word)
     expect(heddle('lab').stdout).toMatch(
       /up\b[\s\S]*check\b[\s\S]*status\b[\s\S]*exec\b[\s\S]*logs\b[\s\S]*down\b/,
     )
@@ -38,6 +38,7 @@ describe('the command line', () => {
     [['lab', 'up', 'now'], 'now is one word too many'],
     [['lab', 'exec'], 'is missing; see --help'],
     [['store', '--lisen', 'x'], 'lisen'],
+    [['config', 'shwo'], 'did you mean `show`?'],
   ])('%j is not understood', (args, sentence) => {
     const { status, stdout, stderr } = heddle(...args)
     expect([status, stdout]).toEqual([2, ''])

@@ -110,8 +110,8 @@ describe('files in the working directory change nothing:', () => {
   const calls: readonly (readonly [string, string, readonly string[], string | undefined])[] = [
     ['heddle --version', HEDDLE, ['--version'], undefined],
     ['flanneld --help', FLANNELD, ['--help'], undefined],
-    // The renew margin is looked at after that variable: another sentence would show that .env was read.
-    ['flanneld with a bad flag', FLANNELD, ['--subnet-lease-renew-margin=0'], undefined],
+    // The port is looked at after that variable: another sentence would show that .env was read.
+    ['flanneld with a bad flag', FLANNELD, ['--healthz-port=65536'], undefined],
     ['flannel VERSION', FLANNEL, [], 'VERSION'],
   ]
   for (const [name, command, args, cni] of calls)
@@ -127,7 +127,7 @@ describe('files in the working directory change nothing:', () => {
     })
 
   test('and the same variable in the real environment does', () => {
-    const { status, text } = run(FLANNELD, ['--subnet-lease-renew-margin=0'], {
+    const { status, text } = run(FLANNELD, ['--healthz-port=65536'], {
       env: { PATH: process.env['PATH'], FLANNELD_IFACE_CAN_REACH: 'trap' },
     })
     expect({ status, text }).toEqual({ status: 2, text: expect.stringContaining('FLANNELD_IFACE_CAN_REACH') })

@@ -13,7 +13,12 @@ const FLOORS: readonly (readonly string[])[] = [
   ['daemon', 'cli', 'lab', 'main.ts'],
 ]
 /** `main.ts` and cli lead to the others of their floor, lazily; back ends see the model alone. */
-const EXCEPTIONS: ReadonlySet<string> = new Set(['main.ts → daemon', 'main.ts → cli', 'cli → lab'])
+const EXCEPTIONS: ReadonlySet<string> = new Set([
+  'main.ts → daemon',
+  'main.ts → cli',
+  'cli → lab',
+  'cli → daemon',
+])
 const NARROWER: Readonly<Record<string, readonly string[]>> = { backend: ['model'] }
 
 const src = join(import.meta.dirname, '..', 'src')

@@ -10,12 +10,13 @@ import {
   text_en,
 } from '@stricli/core'
 import { VERSION } from '../model/version.ts'
+import { configRoutes } from './config/routes.ts'
 import { context } from './context.ts'
 import { labRoutes } from './lab/routes.ts'
 import { storeCommand } from './store.ts'
 
 const ROOT = buildRouteMap({
-  routes: { lab: labRoutes, store: storeCommand },
+  routes: { lab: labRoutes, config: configRoutes, store: storeCommand },
   docs: { brief: 'A flat container network for Linux hosts' },
 })
 

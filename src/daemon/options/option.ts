@@ -2,7 +2,9 @@
 import type { NamedSpec } from './go-flags.ts'
 import type { FlagSpec, FlagValue } from './go-values.ts'
 
-export type Section = 'etcd' | 'interface' | 'host' | 'Kubernetes' | 'status' | 'log' | 'general'
+/** In the order of --help and of the reference page. */
+export const SECTIONS = ['etcd', 'interface', 'host', 'status', 'log', 'general', 'Kubernetes'] as const
+export type Section = (typeof SECTIONS)[number]
 
 export interface Option extends NamedSpec {
   readonly default: FlagValue

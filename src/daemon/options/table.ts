@@ -1,6 +1,6 @@
 // The one table of flanneld's options. Flags, environment, conf file, --help and docs/flanneld.md come from it.
 import type { FlagValue } from './go-values.ts'
-import type { Option } from './option.ts'
+import { SECTIONS, type Option } from './option.ts'
 import { OWN } from './own.ts'
 import { UPSTREAM } from './upstream.ts'
 
@@ -16,7 +16,11 @@ type Value<O extends Option> = O['type'] extends 'bool'
 /** Every option by its flag's name. */
 export type Options = { readonly [O in Row as O['name']]: Value<O> }
 
-export const OPTIONS: readonly Option[] = [...UPSTREAM, ...OWN]
+const ROWS: readonly Option[] = [...UPSTREAM, ...OWN]
+
+export const OPTIONS: readonly Option[] = SECTIONS.flatMap((section) =>
+  ROWS.filter((option) => option.section === section),
+)
 
 /** `valueOf` gives each option a value of its type. */
 export const optionsFrom = (valueOf: (option: Option) => FlagValue): Options =>
