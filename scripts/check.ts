@@ -1,4 +1,4 @@
-// Types, lint, format, import floors and generated code over the whole tree; warnings are errors.
+// Types, lint, format, import floors, generated code and pages over the whole tree; warnings are errors.
 // `bun scripts/check.ts --fix` formats in place and mends what the linter can.
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
@@ -12,6 +12,7 @@ const steps: Readonly<Record<string, readonly string[]>> = {
   lint: [tool('oxlint'), '--type-aware', '--deny-warnings', ...(fix ? ['--fix'] : [])],
   floors: [process.execPath, 'test', join(root, 'test', 'floors.test.ts')],
   'generated code': [process.execPath, join(root, 'scripts', 'gen-proto.ts'), '--check'],
+  'page of metrics': [process.execPath, join(root, 'scripts', 'gen-metrics.ts'), '--check'],
 }
 
 let failed = 0
