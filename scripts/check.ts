@@ -12,6 +12,7 @@ const steps: Readonly<Record<string, readonly string[]>> = {
   lint: [tool('oxlint'), '--type-aware', '--deny-warnings', ...(fix ? ['--fix'] : [])],
   floors: [process.execPath, 'test', join(root, 'test', 'floors.test.ts')],
   'generated code': [process.execPath, join(root, 'scripts', 'gen-proto.ts'), '--check'],
+  'page of options': [process.execPath, join(root, 'scripts', 'gen-options.ts'), '--check'],
   'page of metrics': [process.execPath, join(root, 'scripts', 'gen-metrics.ts'), '--check'],
 }
 

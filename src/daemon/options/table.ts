@@ -1,4 +1,4 @@
-// The one table of flanneld's options. Flags, environment, conf file, --help and docs/flanneld.md come from it.
+// The one table of flanneld's options. Flags, environment, conf file, --help and docs/options.md come from it.
 import type { FlagValue } from './go-values.ts'
 import { SECTIONS, type Option } from './option.ts'
 import { OWN } from './own.ts'

@@ -84,7 +84,7 @@ describe('options', () => {
     [{ etcd: { pasword: 'x' } }, 'there is no etcd.pasword; did you mean etcd.password?'],
     [{ etcd: { ca: '1', caFile: '2' } }, 'etcd.caFile is given twice'],
     [{ subnetLne: 24 }, 'there is no subnetLne; did you mean subnetLen?'],
-    [{ banana: 24 }, 'there is no banana; see docs/flanneld.md'],
+    [{ banana: 24 }, 'there is no banana; see docs/options.md'],
     [{ 'config-file': '/x' }, "config-file can't be given in a file: it is a flag or environment only"],
     [{ IFACE: 'a', iface: 'b' }, 'iface is given twice'],
   ])('%j is refused with a sentence', (value, sentence) => expect(reasonOf(value)).toBe(sentence))

@@ -20,6 +20,6 @@ export function unknownName({ name, offset }: Member, known: readonly string[], 
   const meant = known.find((one) => fold(one) === near)
   return new Mistake(
     offset,
-    `there is no ${within}${name}; ${meant === undefined ? 'see docs/flanneld.md' : `did you mean ${within}${meant}?`}`,
+    `there is no ${within}${name}; ${meant === undefined ? 'see docs/options.md' : `did you mean ${within}${meant}?`}`,
   )
 }
