@@ -58,7 +58,7 @@ export async function runDaemon(
     if (refusal !== undefined) throw new Error(`the ${backend.type} back end can't run here: ${refusal}`)
     const previous = readSubnetFile(options['subnet-file'])
     const landlord = { options, report, store, config, backend, identity }
-    const follower = new InterfaceFollower({ external, identity, backend, report })
+    const follower = new InterfaceFollower({ external, identity, backend, report, store })
     const followed = follower.follow(signal)
     const began = await Promise.race([Tenancy.begin(landlord, previous.subnets, signal), followed])
     const tenancy = parts.use(began)

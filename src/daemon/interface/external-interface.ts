@@ -1,7 +1,7 @@
 // The interface between hosts, followed: chosen once it can be, then kept through changes of its address, index, name
 // and MTU. The kernel's notifications say when to look; nothing is polled.
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Family } from '../../model/ip.ts'
+import type { Family, Ip } from '../../model/ip.ts'
 import { ROUTE_PROTOCOL } from '../../model/kernel.ts'
 import { addressesOf, linksOf, noRoutes, routesOf } from '../../netlink/filter.ts'
 import { GROUP, Monitor } from '../../netlink/monitor.ts'
@@ -37,6 +37,7 @@ export class ExternalInterface implements Disposable {
   readonly #netlink: NetlinkSocket
   readonly #monitor: Monitor
   #chosen: Chosen | undefined
+  #addresses: ReadonlySet<Ip> = new Set()
   /** The index that the monitor is narrowed to. */
   #watched: number | undefined
   /** Since when ours is without its address, or away. */
@@ -79,6 +80,11 @@ export class ExternalInterface implements Disposable {
     }
   }
 
+  /** All that this host had at the last look. */
+  get addresses(): ReadonlySet<Ip> {
+    return this.#addresses
+  }
+
   /** True once there may be something else to see; false when the signal has ended it. */
   async stirred(signal: AbortSignal): Promise<boolean> {
     using grace = new Alarm(this.#heldUntilMs)
@@ -95,6 +101,7 @@ export class ExternalInterface implements Disposable {
   #find(): Chosen | string {
     const { wish, stack, graceMs } = this.#options
     const view = viewHost(this.#netlink)
+    this.#addresses = new Set(view.interfaces.flatMap((i) => i.addresses.map(({ ip }) => ip)))
     const before = this.#chosen
     if (before === undefined) return chooseInterface(view, wish, stack)
     const found = keepInterface(view, wish, stack, before)

@@ -49,6 +49,7 @@ export interface Moving {
   readonly identity: Identity
   readonly backend: ConfiguredBackend
   readonly report: Report
+  readonly store: { addressesAre(addresses: ReadonlySet<string>): void }
 }
 
 /** Follows the interface; `moved` is told when this host is another to its peers or devices. */
@@ -70,8 +71,9 @@ export class InterfaceFollower {
   }
 
   #look(): void {
-    const { external, identity, backend, report } = this.#parts
+    const { external, identity, backend, report, store } = this.#parts
     const found = external.look()
+    store.addressesAre(external.addresses)
     if (typeof found === 'string') return this.#lack(found)
     const before = identity.place
     const refusal = backend.refuses(identity.selfAt(found, []))

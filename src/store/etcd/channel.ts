@@ -67,6 +67,13 @@ export class Channel implements Disposable {
     return new Call(await this.#connected(signal), method, { metadata: { ...own, ...metadata }, signal })
   }
 
+  /** Ends a connection from an address that this host hasn't got any more: no packet would leave, nor one arrive. */
+  addressesAre(addresses: ReadonlySet<string>): void {
+    const from = this.#session?.localAddress
+    if (from === undefined || from.startsWith('127.') || addresses.has(from)) return
+    this.#session?.abandon(`this host has no address ${from} any more`)
+  }
+
   [Symbol.dispose](): void {
     this.#life.abort(new DOMException('the etcd client was closed', 'AbortError'))
     this.#session?.[Symbol.dispose]()

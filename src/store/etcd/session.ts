@@ -77,6 +77,11 @@ export class Session implements Disposable {
     return !this.#leaving && this.#end === undefined && !this.#http.closed && !this.#http.destroyed
   }
 
+  /** The address of this host that it was made from; undefined once it has ended. */
+  get localAddress(): string | undefined {
+    return this.#http.destroyed ? undefined : this.#http.socket?.localAddress?.replace(/^::ffff:/, '')
+  }
+
   /** Why the connection ended, once it has. */
   get end(): EtcdError | undefined {
     return this.#end
@@ -104,6 +109,11 @@ export class Session implements Disposable {
   retire(): void {
     this.#leaving = true
     if (this.#calls === 0) this[Symbol.dispose]()
+  }
+
+  /** Ends it, and its calls with it. */
+  abandon(why: string): void {
+    this.#fail(why)
   }
 
   [Symbol.dispose](): void {

@@ -93,6 +93,11 @@ export class EtcdStore implements Store {
     return new EtcdOwnLease(this.#client, wish, held, { ttlSeconds, renewMarginSeconds }, this.#life.signal)
   }
 
+  /** All addresses of this host, after a change: what was under way from one that is gone begins anew. */
+  addressesAre(addresses: ReadonlySet<string>): void {
+    this.#client.channel.addressesAre(addresses)
+  }
+
   /** Ends what is under way; leases stay in the store until they expire. */
   [Symbol.asyncDispose](): Promise<void> {
     this.#life.abort(new DOMException('the store was closed', 'AbortError'))
