@@ -62,7 +62,7 @@ function fetchUpstreamScript(): void {
 }
 
 /** Both programs' modules are their main packages; a module of ours says which versions go together. */
-function buildEtcd(): void {
+export function buildEtcd(): void {
   if (existsSync(etcd36) && existsSync(etcdutl36)) return
   console.error(`heddle: building etcd ${ETCD} (once, about 60 s) …`)
   const go = goCommand()

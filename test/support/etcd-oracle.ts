@@ -123,7 +123,8 @@ class Side {
 
 const PRIVATE: ReadonlySet<string> = new Set(['clusterId', 'memberId', 'raftTerm', '$typeName', '$unknown'])
 
-function view(answer: unknown, saw: (revision: bigint) => void): unknown {
+/** An answer without who gave it and how long it took; `saw` hears of each revision in it. */
+export function view(answer: unknown, saw: (revision: bigint) => void): unknown {
   if (answer instanceof Uint8Array) return Buffer.from(answer).toString('latin1')
   if (Array.isArray(answer)) {
     const items = answer.map((item) => view(item, saw))

@@ -16,6 +16,8 @@ export interface EtcdServerOptions {
   readonly namespace?: Namespace
   /** Keeps its files in memory: quick, and no test of durability. */
   readonly inMemory?: boolean
+  /** Another etcd than the one in PATH. */
+  readonly program?: string
   /** More flags of `heddle store` or etcd. */
   readonly flags?: readonly string[]
   /** Files in PEM; clients need a certificate signed by `clientCa` where there is one. */
@@ -130,7 +132,10 @@ export class EtcdServer implements AsyncDisposable {
     const cluster = ['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer]
     const token = ['--initial-cluster', `default=${peer}`, '--initial-cluster-token', `life-${this.#life}`]
     const quick = ['--heartbeat-interval', '20', '--election-timeout', '200', '--logger', 'zap']
-    return ['etcd', ['--data-dir', this.#folder, ...client, ...cluster, ...token, ...quick]]
+    return [
+      this.#options.program ?? 'etcd',
+      ['--data-dir', this.#folder, ...client, ...cluster, ...token, ...quick],
+    ]
   }
 
   #tlsFlags(): string[] {

@@ -1,12 +1,20 @@
-// The parts of one store, wired: file, key space, writes, leases, compaction, watches.
-import { ChangeWriter } from './keys/change-set.ts'
-import { Compaction } from './keys/compaction.ts'
+// The parts of one store, wired: file, key space, writes, leases, compaction, watches, users.
+import { Auth } from './auth/auth.ts'
 import { Database } from './file/database.ts'
 import { Identity } from './file/identity.ts'
-import { Leases } from './leases/leases.ts'
+import { ChangeWriter } from './keys/change-set.ts'
+import { Compaction } from './keys/compaction.ts'
 import { Revisions } from './keys/revisions.ts'
-import { WatchHub } from './watch/watch-hub.ts'
 import { WriteQueue } from './keys/write-queue.ts'
+import { Leases } from './leases/leases.ts'
+import { WatchHub } from './watch/watch-hub.ts'
+
+export interface EngineOptions {
+  readonly dataDirectory: string
+  readonly authTokenTtlMs: number
+  /** Hears when the file can't be written any more; the process should end then. */
+  readonly failed: (error: unknown) => void
+}
 
 export class Engine implements Disposable {
   readonly database: Database
@@ -16,10 +24,11 @@ export class Engine implements Disposable {
   readonly queue: WriteQueue
   readonly leases: Leases
   readonly compaction: Compaction
+  readonly auth: Auth
 
-  /** `failed` hears when the file can't be written any more; the process should end then. */
-  constructor(directory: string, failed: (error: unknown) => void) {
-    this.database = Database.open(directory)
+  /** Throws ServeError. */
+  constructor({ dataDirectory, authTokenTtlMs, failed }: EngineOptions) {
+    this.database = Database.open(dataDirectory)
     this.identity = Identity.begin(this.database)
     this.revisions = new Revisions(this.database)
     this.hub = new WatchHub(this.revisions)
@@ -27,15 +36,21 @@ export class Engine implements Disposable {
       database: this.database,
       writer: new ChangeWriter(this.database, this.revisions),
       published: (changes) => this.hub.publish(changes),
+      undone: () => {
+        this.revisions.reload()
+        this.auth.accounts.reload()
+      },
       failed,
     })
     this.leases = new Leases(this.database, this.queue)
     this.compaction = new Compaction(this.database, this.queue, this.revisions, failed)
+    this.auth = new Auth(this.database, authTokenTtlMs, (lease) => this.leases.keys(lease))
   }
 
   [Symbol.dispose](): void {
     this.leases[Symbol.dispose]()
     this.compaction[Symbol.dispose]()
+    this.auth[Symbol.dispose]()
     this.queue.flush()
     this.database[Symbol.dispose]()
   }

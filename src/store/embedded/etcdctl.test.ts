@@ -1,13 +1,8 @@
 // The stock etcdctl on the embedded store says what it says on a real etcd.
 import { expect, test } from 'bun:test'
-import { spawnSync } from 'node:child_process'
 import { EtcdServer, type EtcdKind } from '../../../test/support/etcd.ts'
+import { etcdctl, etcdctlAnswers, type EtcdctlStep } from '../../../test/support/etcdctl.ts'
 import { Running } from '../../../test/support/process.ts'
-
-interface Step {
-  readonly args: readonly string[]
-  readonly input?: string
-}
 
 const TXN = `mod("a") > "0"
 value("b") = "2"
@@ -20,7 +15,7 @@ put never 1
 
 `
 
-const SCRIPT: readonly Step[] = [
+const SCRIPT: readonly EtcdctlStep[] = [
   { args: ['put', 'a', '1'] },
   { args: ['put', 'b', '2', '--prev-kv'] },
   { args: ['put', 'b', '--ignore-value', '--prev-kv'] },
@@ -49,34 +44,9 @@ const SCRIPT: readonly Step[] = [
   { args: ['endpoint', 'health'] },
 ]
 
-function etcdctl(server: EtcdServer, { args, input }: Step): string {
-  const { stdout, stderr, status } = spawnSync('etcdctl', [`--endpoints=${server.endpoint}`, ...args], {
-    encoding: 'utf8',
-    env: { ...process.env, ETCDCTL_API: '3' },
-    input: input ?? '',
-    timeout: 20_000,
-  })
-  const error = stderr.split('\n').filter((line) => !line.startsWith('{'))
-  return (
-    `${status}\n${stdout}\n${error.join('\n')}`
-      .replaceAll(server.endpoint, 'ENDPOINT')
-      .replaceAll(/"(cluster_id|member_id|ID|id)":\d+/g, '"$1":N')
-      .replaceAll(/"raft_term":\d+/g, '"raft_term":N')
-      // etcd's own answer has no header where nothing was done.
-      .replaceAll(/^\{("header":\{[^}]*\})?\}$/gm, '{}')
-      .replaceAll(/lease [0-9a-f]{16}/g, 'lease HEX')
-      .replaceAll(/took"?( = |:")[\d.µm]+s/g, 'took$1TIME')
-  )
-}
-
 async function answers(kind: EtcdKind): Promise<string[]> {
   await using server = await EtcdServer.start(kind, { inMemory: true })
-  return ['simple', 'json'].flatMap((form) =>
-    SCRIPT.map(
-      ({ args, ...rest }) =>
-        `etcdctl ${args.join(' ')}: ${etcdctl(server, { args: [`--write-out=${form}`, ...args], ...rest })}`,
-    ),
-  )
+  return etcdctlAnswers(server, SCRIPT)
 }
 
 test('etcdctl gets, puts, deletes, transacts, leases, compacts as on etcd, in both forms of output', async () => {

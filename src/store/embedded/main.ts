@@ -44,11 +44,14 @@ async function serve(options: StoreOptions): Promise<number> {
   const tls = options.tls === undefined ? undefined : listening.use(new TlsFiles(options.tls))
   const listeners: Listener[] = []
   for (const address of options.listen) listeners.push(listening.use(await Listener.open(address, tls)))
-  using engine = new Engine(options.dataDirectory, (error) => {
-    logger.error(
-      `can't write ${engine.database.path}: ${textOf(error)}; what was acknowledged is kept, nothing more can be`,
-    )
-    ended.resolve(1)
+  using engine = new Engine({
+    ...options,
+    failed: (error) => {
+      logger.error(
+        `can't write ${engine.database.path}: ${textOf(error)}; what was acknowledged is kept, nothing more can be`,
+      )
+      ended.resolve(1)
+    },
   })
   await using server = new Server(engine, listeners, options.progressIntervalMs)
   const stop = (): void => ended.resolve(0)

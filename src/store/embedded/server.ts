@@ -4,6 +4,7 @@ import { GrpcServer } from './grpc/grpc-server.ts'
 import { endpointText, isWildcard } from './grpc/listen-address.ts'
 import type { Listener } from './grpc/listener.ts'
 import { refusal } from './grpc/rpc-error.ts'
+import { authRoutes } from './services/auth-service.ts'
 import { clusterRoutes } from './services/cluster-service.ts'
 import { HealthService } from './services/health-service.ts'
 import { kvRoutes } from './services/kv-service.ts'
@@ -29,6 +30,7 @@ export class Server implements AsyncDisposable {
       ...kvRoutes(engine),
       ...watchRoutes(engine, progressIntervalMs),
       ...leaseRoutes(engine),
+      ...authRoutes(engine),
       ...clusterRoutes(engine, clientUrls),
     ])
     const health = new HealthService(engine)

@@ -19,7 +19,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { EtcdServer } from '../../../test/support/etcd.ts'
 import { Running } from '../../../test/support/process.ts'
 import { Channel } from '../etcd/channel.ts'
-import { KV, Lease, Watch } from '../../../test/support/etcd-api.ts'
+import { Auth, KV, Lease, Watch } from '../../../test/support/etcd-api.ts'
 import { Listener } from './grpc/listener.ts'
 
 const RUNNER = join(import.meta.dirname, '../../../test/support/embedded-store.ts')
@@ -133,6 +133,24 @@ describe('a file that is no store of ours is refused and left as it is', () => {
   }
 })
 
+test('the store of an older heddle is brought to the layout of this one, with all that is in it', async () => {
+  await using server = await EtcdServer.start('embedded')
+  using channel = new Channel({ endpoints: [server.endpoint] })
+  await channel.unary(KV.put, { key: bytes('a'), value: bytes('1') }, soon())
+  await server.process.end('SIGTERM')
+  const file = new DatabaseSync(join(server.folder, 'store.db'))
+  file.exec(
+    'DROP TABLE user; DROP TABLE user_role; DROP TABLE role; DROP TABLE permission; PRAGMA user_version = 1',
+  )
+  file.close()
+  await server.up()
+  await channel.unary(Auth.userAdd, { name: 'ann', options: { noPassword: true } }, soon())
+  await server.restart()
+  expect((await channel.unary(Auth.userList, {}, soon())).users).toEqual(['ann'])
+  const { kvs } = await channel.unary(KV.range, { key: bytes('a') }, soon())
+  expect(kvs.map(({ value }) => Buffer.from(value).toString())).toEqual(['1'])
+})
+
 describe('what else prevents serving is said in a sentence', () => {
   test('another store on the same files', async () => {
     await using server = await EtcdServer.start('embedded')
@@ -187,6 +205,7 @@ describe('what else prevents serving is said in a sentence', () => {
       [['stray'], 'heddle store: unexpected argument stray; see heddle store --help'],
       [['--listen', '-x'], 'heddle store: option --listen argument is ambiguous; see heddle store --help'],
       [['--watch-progress-notify-interval', 'soon'], 'takes seconds'],
+      [['--auth-token-ttl', '0'], '--auth-token-ttl takes seconds'],
     ] as const) {
       const { code, said } = await start(...flags)
       expect(said).toContain(says)

@@ -9,6 +9,7 @@ export interface StoreOptions {
   readonly dataDirectory: string
   readonly tls: TlsPaths | undefined
   readonly progressIntervalMs: number
+  readonly authTokenTtlMs: number
 }
 
 export const STORE_HELP = `heddle store: etcd's v3 API from one file, for a network without an etcd of its own
@@ -24,6 +25,7 @@ export const STORE_HELP = `heddle store: etcd's v3 API from one file, for a netw
   --allow-plaintext                       serve beyond loopback without TLS: whoever reaches the port may listen in,
                                           and change all unless users are enabled
 
+  --auth-token-ttl SEC                    how long a login lasts that isn't used, where users are enabled (300)
   --watch-progress-notify-interval SEC    how often idle watches that ask for it hear the revision (600)
 `
 
@@ -35,6 +37,7 @@ const FLAGS = {
   'trusted-ca-file': { type: 'string' },
   'client-cert-optional': { type: 'boolean', default: false },
   'allow-plaintext': { type: 'boolean', default: false },
+  'auth-token-ttl': { type: 'string', default: '300' },
   'watch-progress-notify-interval': { type: 'string', default: '600' },
   help: { type: 'boolean', short: 'h', default: false },
 } as const satisfies ParseArgsOptionsConfig
@@ -55,14 +58,19 @@ export function parseStoreOptions(argv: readonly string[]): StoreOptions | undef
         '--cert-file, --key-file and --trusted-ca-file, or add --allow-plaintext if that network is yours alone',
     )
   }
-  const progressSeconds = Number(flags['watch-progress-notify-interval'])
-  if (!(progressSeconds > 0 && progressSeconds <= 86_400)) {
-    throw new ServeError(
-      'usage',
-      '--watch-progress-notify-interval takes seconds, more than 0 and at most 86400',
-    )
+  return {
+    listen,
+    dataDirectory: flags['data-dir'],
+    tls,
+    progressIntervalMs: milliseconds(flags, 'watch-progress-notify-interval'),
+    authTokenTtlMs: milliseconds(flags, 'auth-token-ttl'),
   }
-  return { listen, dataDirectory: flags['data-dir'], tls, progressIntervalMs: progressSeconds * 1000 }
+}
+
+function milliseconds(flags: Flags, name: 'auth-token-ttl' | 'watch-progress-notify-interval'): number {
+  const seconds = Number(flags[name])
+  if (seconds > 0 && seconds <= 86_400) return seconds * 1000
+  throw new ServeError('usage', `--${name} takes seconds, more than 0 and at most 86400`)
 }
 
 function tlsPaths(flags: Flags): TlsPaths | undefined {

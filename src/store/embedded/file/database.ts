@@ -3,7 +3,14 @@
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
-import { APPLICATION_ID, FILE_HEADER_BYTES, parseFileHeader, SCHEMA, SCHEMA_VERSION } from './schema.ts'
+import {
+  APPLICATION_ID,
+  FILE_HEADER_BYTES,
+  parseFileHeader,
+  SCHEMA,
+  SCHEMA_VERSION,
+  UPGRADES,
+} from './schema.ts'
 import { ServeError } from '../serve-error.ts'
 
 /** Primary result codes (sqlite.org/rescode.html); the low byte of an extended code. */
@@ -65,7 +72,9 @@ export class Database implements Disposable {
       } else {
         createFile(directory, path)
       }
-      return new Database(path, connect(path))
+      const connection = connect(path)
+      upgrade(connection)
+      return new Database(path, connection)
     } catch (error) {
       throw describeOpenError(error, path)
     }
@@ -193,6 +202,14 @@ function connect(path: string): DatabaseSync {
   connection.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
   connection.exec('BEGIN IMMEDIATE; COMMIT')
   return connection
+}
+
+/** Brings the file of an older heddle to the layout of this one, at once or not at all. */
+function upgrade(connection: DatabaseSync): void {
+  const layout = Number(connection.prepare('PRAGMA user_version').get()?.['user_version'])
+  if (layout === SCHEMA_VERSION) return
+  const steps = UPGRADES.slice(layout - 1).join('')
+  connection.exec(`BEGIN IMMEDIATE; ${steps}; PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`)
 }
 
 const RESTORE_ADVICE =

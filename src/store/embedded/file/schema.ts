@@ -3,13 +3,13 @@
 /** 'hedl', at offset 68 of the file (sqlite.org/fileformat2.html 1.3.17). */
 export const APPLICATION_ID = 0x6865646c
 /** Raised with every change of the layout; at offset 60 of the file. */
-export const SCHEMA_VERSION = 1
+export const SCHEMA_VERSION = 2
 
 // history: every change of every key, in order; version 0 is a deletion (etcd's tombstone).
 // current: the newest row of each key that exists.
 // lease:   granted leases; what remains of a lease's time isn't kept, a restart begins it anew.
-// meta:    identity and progress of compaction.
-export const SCHEMA = `
+// meta:    identity, progress of compaction, whether users are enabled.
+const KEYS = `
 CREATE TABLE history (
   id INTEGER PRIMARY KEY,
   revision INTEGER NOT NULL,
@@ -39,6 +39,37 @@ CREATE TABLE meta (
   value INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 `
+
+// user:       password is a hash; NULL for those who come with a certificate alone.
+// permission: type is authpb.Permission.Type; ranges as in requests.
+const USERS = `
+CREATE TABLE user (
+  name TEXT PRIMARY KEY,
+  password TEXT
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE user_role (
+  user TEXT NOT NULL,
+  role TEXT NOT NULL,
+  PRIMARY KEY (user, role)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE role (
+  name TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE permission (
+  role TEXT NOT NULL,
+  key BLOB NOT NULL,
+  range_end BLOB NOT NULL,
+  type INTEGER NOT NULL,
+  PRIMARY KEY (role, key, range_end)
+) STRICT, WITHOUT ROWID;
+`
+
+export const SCHEMA = KEYS + USERS
+/** What leads from a layout to the next one: the first of them from 1 to 2. */
+export const UPGRADES: readonly string[] = [USERS]
 
 export interface FileHeader {
   readonly isSqlite: boolean

@@ -75,9 +75,17 @@ test('what is no message is refused by name', async () => {
 
 test('a call that this store does not serve is answered UNIMPLEMENTED in the headers alone', async () => {
   using grpc = new RawGrpc(server.endpoint)
-  const answer = await grpc.call('/etcdserverpb.Maintenance/Snapshot', encodeFrame(new Uint8Array(0)))
-  expect(answer).toMatchObject({ status: '12', trailersOnly: true })
-  expect(answer.message).toBe("this store doesn't serve /etcdserverpb.Maintenance/Snapshot")
+  for (const [name, why] of [
+    ['MoveLeader', "this store doesn't serve /etcdserverpb.Maintenance/MoveLeader"],
+    [
+      'Snapshot',
+      "this store has no snapshots in etcd's format: run `heddle store backup FILE` on its machine",
+    ],
+    ['HashKV', 'this store has no other members whose hash could differ'],
+  ] as const) {
+    const answer = await grpc.call(`/etcdserverpb.Maintenance/${name}`, encodeFrame(new Uint8Array(0)))
+    expect(answer).toMatchObject({ status: '12', trailersOnly: true, message: why })
+  }
   const web = await grpc.call('/health', new Uint8Array(0), { 'content-type': 'text/plain' })
   expect(web).toMatchObject({ httpStatus: 415, status: undefined })
 })

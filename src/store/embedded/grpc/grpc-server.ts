@@ -85,6 +85,15 @@ export function unary<Input extends DescMessage, Output extends DescMessage>(
   }
 }
 
+/** A call that isn't served, and why. */
+export function refused(path: string, why: string): Route {
+  return {
+    path: `/${path}`,
+    isDuplex: false,
+    serve: (stream) => fail(stream, new RpcError('unimplemented', why)),
+  }
+}
+
 export function duplex<Input extends DescMessage, Output extends DescMessage>(
   method: DescMethodBiDiStreaming<Input, Output>,
   accept: (call: DuplexCall<Output>, caller: Caller) => DuplexHandler<Input>,

@@ -34,6 +34,12 @@ export class RpcError extends Error {
   }
 }
 
+/** As a Go client prints it: `rpc error: code = PermissionDenied desc = …`. */
+export function statusText({ code, message }: RpcError): string {
+  const name = code.replaceAll(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase())
+  return `rpc error: code = ${name} desc = ${message}`
+}
+
 const ETCD_REFUSALS = {
   emptyKey: ['invalid_argument', 'etcdserver: key is not provided'],
   keyNotFound: ['invalid_argument', 'etcdserver: key not found'],
@@ -49,7 +55,23 @@ const ETCD_REFUSALS = {
   leaseExists: ['failed_precondition', 'etcdserver: lease already exists'],
   leaseTtlTooLarge: ['out_of_range', 'etcdserver: too large lease TTL'],
   requestTooLarge: ['invalid_argument', 'etcdserver: request is too large'],
+  tooManyRequests: ['resource_exhausted', 'etcdserver: too many requests'],
+  rootUserNotExist: ['failed_precondition', 'etcdserver: root user does not exist'],
+  rootRoleNotExist: ['failed_precondition', 'etcdserver: root user does not have root role'],
+  userAlreadyExist: ['failed_precondition', 'etcdserver: user name already exists'],
+  userEmpty: ['invalid_argument', 'etcdserver: user name is empty'],
+  userNotFound: ['failed_precondition', 'etcdserver: user name not found'],
+  roleAlreadyExist: ['failed_precondition', 'etcdserver: role name already exists'],
+  roleNotFound: ['failed_precondition', 'etcdserver: role name not found'],
+  roleEmpty: ['invalid_argument', 'etcdserver: role name is empty'],
+  authFailed: ['invalid_argument', 'etcdserver: authentication failed, invalid user ID or password'],
+  permissionNotGiven: ['invalid_argument', 'etcdserver: permission not given'],
+  permissionDenied: ['permission_denied', 'etcdserver: permission denied'],
+  roleNotGranted: ['failed_precondition', 'etcdserver: role is not granted to the user'],
+  permissionNotGranted: ['failed_precondition', 'etcdserver: permission is not granted to the role'],
   authNotEnabled: ['failed_precondition', 'etcdserver: authentication is not enabled'],
+  invalidAuthToken: ['unauthenticated', 'etcdserver: invalid auth token'],
+  invalidAuthMgmt: ['invalid_argument', 'etcdserver: invalid auth management'],
   stopped: ['unavailable', 'etcdserver: server stopped'],
 } as const satisfies Record<string, readonly [RpcCode, string]>
 

@@ -13,6 +13,8 @@ export interface WriteQueueOptions {
   readonly writer: ChangeWriter
   /** Called in the order of revisions, once for each write that changed keys, before its caller hears of it. */
   readonly published: (changes: readonly KeyVersion[]) => void
+  /** What was written was undone: copies in memory have to be taken from the file again. */
+  readonly undone: () => void
   /** The file can't be written any more: nothing that follows could be kept. */
   readonly failed: (error: unknown) => void
 }
@@ -88,7 +90,7 @@ export class WriteQueue {
 
   /** The transaction was rolled back: nothing of the batch has happened. */
   #undone(batch: readonly Waiting[], error: unknown): void {
-    this.#options.writer.revisions.reload()
+    this.#options.undone()
     const code = sqliteCode(error)
     const broken = code !== undefined && code !== SQLITE.full
     if (!broken && batch.length > 1) {

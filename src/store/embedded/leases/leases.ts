@@ -56,9 +56,11 @@ export class Leases implements Disposable {
     )
   }
 
-  revoke(id: bigint): Promise<void> {
+  /** `check` may refuse it, in the transaction that would do it. */
+  revoke(id: bigint, check: () => void = () => undefined): Promise<void> {
     return this.#queue.submit(
       (changes) => {
+        check()
         if (this.#delete.run(id) === 0n) throw refusal('leaseNotFound')
         for (const { key } of this.#keys.all(id)) changes.delete(key)
       },

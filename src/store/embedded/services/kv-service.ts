@@ -16,6 +16,7 @@ type Answer = { header?: MessageShape<typeof ResponseHeaderSchema> | undefined }
 
 export function kvRoutes(engine: Engine): Route[] {
   const { queue, revisions, identity, leases } = engine
+  const { gate, requests } = engine.auth
   const signed = <T extends Answer>(answer: T): T => {
     if (answer.header !== undefined) Object.assign(answer.header, identity.header(answer.header.revision))
     return answer
@@ -27,26 +28,37 @@ export function kvRoutes(engine: Engine): Route[] {
       ),
     )
   return [
-    unary(KV.method.range, (request) => {
+    unary(KV.method.range, (request, { caller }) => {
       checkRange(request)
+      requests.range(caller, request)
       return signed(answerRange(revisions, request))
     }),
-    unary(KV.method.put, (request, { requestBytes }) => {
+    unary(KV.method.put, (request, { caller, requestBytes }) => {
       checkPut(request)
       checkSize(requestBytes)
-      return write((context) => applyPut(context, request))
+      return write((context) => {
+        requests.put(caller, request)
+        return applyPut(context, request)
+      })
     }),
-    unary(KV.method.deleteRange, (request, { requestBytes }) => {
+    unary(KV.method.deleteRange, (request, { caller, requestBytes }) => {
       checkDeleteRange(request)
       checkSize(requestBytes)
-      return write((context) => applyDeleteRange(context, request))
+      return write((context) => {
+        requests.deleteRange(caller, request)
+        return applyDeleteRange(context, request)
+      })
     }),
-    unary(KV.method.txn, (request, { requestBytes }) => {
+    unary(KV.method.txn, (request, { caller, requestBytes }) => {
       checkTxn(request)
       if (!isReadOnly(request)) checkSize(requestBytes)
-      return write((context) => applyTxn(context, request))
+      return write((context) => {
+        requests.txn(caller, request)
+        return applyTxn(context, request)
+      })
     }),
-    unary(KV.method.compact, async ({ revision, physical }) => {
+    unary(KV.method.compact, async ({ revision, physical }, { caller }) => {
+      gate.requireAdmin(caller)
       await engine.compaction.compact(revision, physical)
       return { header: identity.header(revisions.revision) }
     }),

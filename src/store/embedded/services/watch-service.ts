@@ -9,7 +9,14 @@ export function watchRoutes(engine: Engine, progressIntervalMs: number): Route[]
   return [
     duplex(
       Watch.method.watch,
-      (call) => new WatchStream(call, { hub, revisions, identity, progressIntervalMs }),
+      (call, caller) =>
+        new WatchStream(call, {
+          hub,
+          revisions,
+          identity,
+          progressIntervalMs,
+          permit: (range) => engine.auth.gate.requireRange(caller, range, 'read'),
+        }),
     ),
   ]
 }

@@ -14,6 +14,7 @@ import type { Identity } from '../file/identity.ts'
 import { keyRange, type KeyRange } from '../keys/key-range.ts'
 import type { KeyVersion, Revisions } from '../keys/revisions.ts'
 import { EventBatch, type EventWishes } from './watch-events.ts'
+import { RpcError, statusText } from '../grpc/rpc-error.ts'
 import type { HubWatcher, WatchHub } from './watch-hub.ts'
 
 /** What one step of catching up reads at most: whole revisions, by either measure. */
@@ -27,6 +28,8 @@ export interface WatchStreamOptions {
   readonly revisions: Revisions
   readonly identity: Identity
   readonly progressIntervalMs: number
+  /** Throws RpcError for a range that the caller may not read. */
+  readonly permit: (range: KeyRange) => void
 }
 
 type Answer = Partial<
@@ -124,8 +127,14 @@ export class WatchStream implements DuplexHandler<typeof WatchRequestSchema> {
     if (watcher.notifiesProgress) this.#armProgress()
   }
 
-  /** etcd's reasons (mvcc/watcher.go). */
+  /** etcd's reasons (v3rpc/watch.go, mvcc/watcher.go). */
   #refusalOf(range: KeyRange, wantedId: bigint): string | undefined {
+    try {
+      this.#options.permit(range)
+    } catch (error) {
+      if (!(error instanceof RpcError)) throw error
+      return statusText(error)
+    }
     if (range.kind === 'between' && Buffer.compare(range.key, range.end) >= 0)
       return 'mvcc: watcher range is empty'
     if (wantedId !== 0n && this.#watchers.has(wantedId)) {

@@ -16,13 +16,15 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Event, KeyValue } from "../mvccpb/kv_pb.ts";
 import { file_mvccpb_kv } from "../mvccpb/kv_pb.ts";
+import type { Permission, UserAddOptions } from "../authpb/auth_pb.ts";
+import { file_authpb_auth } from "../authpb/auth_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file etcdserverpb/rpc.proto.
  */
 export const file_etcdserverpb_rpc: GenFile = /*@__PURE__*/
-  fileDesc("ChZldGNkc2VydmVycGIvcnBjLnByb3RvEgxldGNkc2VydmVycGIiXAoOUmVzcG9uc2VIZWFkZXISEgoKY2x1c3Rlcl9pZBgBIAEoBBIRCgltZW1iZXJfaWQYAiABKAQSEAoIcmV2aXNpb24YAyABKAMSEQoJcmFmdF90ZXJtGAQgASgEIuQDCgxSYW5nZVJlcXVlc3QSCwoDa2V5GAEgASgMEhEKCXJhbmdlX2VuZBgCIAEoDBINCgVsaW1pdBgDIAEoAxIQCghyZXZpc2lvbhgEIAEoAxI4Cgpzb3J0X29yZGVyGAUgASgOMiQuZXRjZHNlcnZlcnBiLlJhbmdlUmVxdWVzdC5Tb3J0T3JkZXISOgoLc29ydF90YXJnZXQYBiABKA4yJS5ldGNkc2VydmVycGIuUmFuZ2VSZXF1ZXN0LlNvcnRUYXJnZXQSFAoMc2VyaWFsaXphYmxlGAcgASgIEhEKCWtleXNfb25seRgIIAEoCBISCgpjb3VudF9vbmx5GAkgASgIEhgKEG1pbl9tb2RfcmV2aXNpb24YCiABKAMSGAoQbWF4X21vZF9yZXZpc2lvbhgLIAEoAxIbChNtaW5fY3JlYXRlX3JldmlzaW9uGAwgASgDEhsKE21heF9jcmVhdGVfcmV2aXNpb24YDSABKAMiLgoJU29ydE9yZGVyEggKBE5PTkUQABIKCgZBU0NFTkQQARILCgdERVNDRU5EEAIiQgoKU29ydFRhcmdldBIHCgNLRVkQABILCgdWRVJTSU9OEAESCgoGQ1JFQVRFEAISBwoDTU9EEAMSCQoFVkFMVUUQBCJ5Cg1SYW5nZVJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchIdCgNrdnMYAiADKAsyEC5tdmNjcGIuS2V5VmFsdWUSDAoEbW9yZRgDIAEoCBINCgVjb3VudBgEIAEoAyJ0CgpQdXRSZXF1ZXN0EgsKA2tleRgBIAEoDBINCgV2YWx1ZRgCIAEoDBINCgVsZWFzZRgDIAEoAxIPCgdwcmV2X2t2GAQgASgIEhQKDGlnbm9yZV92YWx1ZRgFIAEoCBIUCgxpZ25vcmVfbGVhc2UYBiABKAgiXgoLUHV0UmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEiEKB3ByZXZfa3YYAiABKAsyEC5tdmNjcGIuS2V5VmFsdWUiRQoSRGVsZXRlUmFuZ2VSZXF1ZXN0EgsKA2tleRgBIAEoDBIRCglyYW5nZV9lbmQYAiABKAwSDwoHcHJldl9rdhgDIAEoCCJ4ChNEZWxldGVSYW5nZVJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchIPCgdkZWxldGVkGAIgASgDEiIKCHByZXZfa3ZzGAMgAygLMhAubXZjY3BiLktleVZhbHVlIu8BCglSZXF1ZXN0T3ASMwoNcmVxdWVzdF9yYW5nZRgBIAEoCzIaLmV0Y2RzZXJ2ZXJwYi5SYW5nZVJlcXVlc3RIABIvCgtyZXF1ZXN0X3B1dBgCIAEoCzIYLmV0Y2RzZXJ2ZXJwYi5QdXRSZXF1ZXN0SAASQAoUcmVxdWVzdF9kZWxldGVfcmFuZ2UYAyABKAsyIC5ldGNkc2VydmVycGIuRGVsZXRlUmFuZ2VSZXF1ZXN0SAASLwoLcmVxdWVzdF90eG4YBCABKAsyGC5ldGNkc2VydmVycGIuVHhuUmVxdWVzdEgAQgkKB3JlcXVlc3Qi+QEKClJlc3BvbnNlT3ASNQoOcmVzcG9uc2VfcmFuZ2UYASABKAsyGy5ldGNkc2VydmVycGIuUmFuZ2VSZXNwb25zZUgAEjEKDHJlc3BvbnNlX3B1dBgCIAEoCzIZLmV0Y2RzZXJ2ZXJwYi5QdXRSZXNwb25zZUgAEkIKFXJlc3BvbnNlX2RlbGV0ZV9yYW5nZRgDIAEoCzIhLmV0Y2RzZXJ2ZXJwYi5EZWxldGVSYW5nZVJlc3BvbnNlSAASMQoMcmVzcG9uc2VfdHhuGAQgASgLMhkuZXRjZHNlcnZlcnBiLlR4blJlc3BvbnNlSABCCgoIcmVzcG9uc2UilgMKB0NvbXBhcmUSMwoGcmVzdWx0GAEgASgOMiMuZXRjZHNlcnZlcnBiLkNvbXBhcmUuQ29tcGFyZVJlc3VsdBIzCgZ0YXJnZXQYAiABKA4yIy5ldGNkc2VydmVycGIuQ29tcGFyZS5Db21wYXJlVGFyZ2V0EgsKA2tleRgDIAEoDBIRCgd2ZXJzaW9uGAQgASgDSAASGQoPY3JlYXRlX3JldmlzaW9uGAUgASgDSAASFgoMbW9kX3JldmlzaW9uGAYgASgDSAASDwoFdmFsdWUYByABKAxIABIPCgVsZWFzZRgIIAEoA0gAEhEKCXJhbmdlX2VuZBhAIAEoDCJACg1Db21wYXJlUmVzdWx0EgkKBUVRVUFMEAASCwoHR1JFQVRFUhABEggKBExFU1MQAhINCglOT1RfRVFVQUwQAyJHCg1Db21wYXJlVGFyZ2V0EgsKB1ZFUlNJT04QABIKCgZDUkVBVEUQARIHCgNNT0QQAhIJCgVWQUxVRRADEgkKBUxFQVNFEARCDgoMdGFyZ2V0X3VuaW9uIogBCgpUeG5SZXF1ZXN0EiYKB2NvbXBhcmUYASADKAsyFS5ldGNkc2VydmVycGIuQ29tcGFyZRIoCgdzdWNjZXNzGAIgAygLMhcuZXRjZHNlcnZlcnBiLlJlcXVlc3RPcBIoCgdmYWlsdXJlGAMgAygLMhcuZXRjZHNlcnZlcnBiLlJlcXVlc3RPcCJ7CgtUeG5SZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISEQoJc3VjY2VlZGVkGAIgASgIEisKCXJlc3BvbnNlcxgDIAMoCzIYLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZU9wIjcKEUNvbXBhY3Rpb25SZXF1ZXN0EhAKCHJldmlzaW9uGAEgASgDEhAKCHBoeXNpY2FsGAIgASgIIkIKEkNvbXBhY3Rpb25SZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXIi1wEKDFdhdGNoUmVxdWVzdBI6Cg5jcmVhdGVfcmVxdWVzdBgBIAEoCzIgLmV0Y2RzZXJ2ZXJwYi5XYXRjaENyZWF0ZVJlcXVlc3RIABI6Cg5jYW5jZWxfcmVxdWVzdBgCIAEoCzIgLmV0Y2RzZXJ2ZXJwYi5XYXRjaENhbmNlbFJlcXVlc3RIABI+ChBwcm9ncmVzc19yZXF1ZXN0GAMgASgLMiIuZXRjZHNlcnZlcnBiLldhdGNoUHJvZ3Jlc3NSZXF1ZXN0SABCDwoNcmVxdWVzdF91bmlvbiL/AQoSV2F0Y2hDcmVhdGVSZXF1ZXN0EgsKA2tleRgBIAEoDBIRCglyYW5nZV9lbmQYAiABKAwSFgoOc3RhcnRfcmV2aXNpb24YAyABKAMSFwoPcHJvZ3Jlc3Nfbm90aWZ5GAQgASgIEjwKB2ZpbHRlcnMYBSADKA4yKy5ldGNkc2VydmVycGIuV2F0Y2hDcmVhdGVSZXF1ZXN0LkZpbHRlclR5cGUSDwoHcHJldl9rdhgGIAEoCBIQCgh3YXRjaF9pZBgHIAEoAxIQCghmcmFnbWVudBgIIAEoCCIlCgpGaWx0ZXJUeXBlEgkKBU5PUFVUEAASDAoITk9ERUxFVEUQASImChJXYXRjaENhbmNlbFJlcXVlc3QSEAoId2F0Y2hfaWQYASABKAMiFgoUV2F0Y2hQcm9ncmVzc1JlcXVlc3Qi1AEKDVdhdGNoUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEhAKCHdhdGNoX2lkGAIgASgDEg8KB2NyZWF0ZWQYAyABKAgSEAoIY2FuY2VsZWQYBCABKAgSGAoQY29tcGFjdF9yZXZpc2lvbhgFIAEoAxIVCg1jYW5jZWxfcmVhc29uGAYgASgJEhAKCGZyYWdtZW50GAcgASgIEh0KBmV2ZW50cxgLIAMoCzINLm12Y2NwYi5FdmVudCIsChFMZWFzZUdyYW50UmVxdWVzdBILCgNUVEwYASABKAMSCgoCSUQYAiABKAMiagoSTGVhc2VHcmFudFJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchIKCgJJRBgCIAEoAxILCgNUVEwYAyABKAMSDQoFZXJyb3IYBCABKAkiIAoSTGVhc2VSZXZva2VSZXF1ZXN0EgoKAklEGAEgASgDIkMKE0xlYXNlUmV2b2tlUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyIiMKFUxlYXNlS2VlcEFsaXZlUmVxdWVzdBIKCgJJRBgBIAEoAyJfChZMZWFzZUtlZXBBbGl2ZVJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchIKCgJJRBgCIAEoAxILCgNUVEwYAyABKAMiMgoWTGVhc2VUaW1lVG9MaXZlUmVxdWVzdBIKCgJJRBgBIAEoAxIMCgRrZXlzGAIgASgIIoIBChdMZWFzZVRpbWVUb0xpdmVSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISCgoCSUQYAiABKAMSCwoDVFRMGAMgASgDEhIKCmdyYW50ZWRUVEwYBCABKAMSDAoEa2V5cxgFIAMoDCIUChJMZWFzZUxlYXNlc1JlcXVlc3QiGQoLTGVhc2VTdGF0dXMSCgoCSUQYASABKAMibgoTTGVhc2VMZWFzZXNSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISKQoGbGVhc2VzGAIgAygLMhkuZXRjZHNlcnZlcnBiLkxlYXNlU3RhdHVzIlsKBk1lbWJlchIKCgJJRBgBIAEoBBIMCgRuYW1lGAIgASgJEhAKCHBlZXJVUkxzGAMgAygJEhIKCmNsaWVudFVSTHMYBCADKAkSEQoJaXNMZWFybmVyGAUgASgIIikKEU1lbWJlckxpc3RSZXF1ZXN0EhQKDGxpbmVhcml6YWJsZRgBIAEoCCJpChJNZW1iZXJMaXN0UmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEiUKB21lbWJlcnMYAiADKAsyFC5ldGNkc2VydmVycGIuTWVtYmVyIhMKEURlZnJhZ21lbnRSZXF1ZXN0IkIKEkRlZnJhZ21lbnRSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXIitgEKDEFsYXJtUmVxdWVzdBI2CgZhY3Rpb24YASABKA4yJi5ldGNkc2VydmVycGIuQWxhcm1SZXF1ZXN0LkFsYXJtQWN0aW9uEhAKCG1lbWJlcklEGAIgASgEEiYKBWFsYXJtGAMgASgOMhcuZXRjZHNlcnZlcnBiLkFsYXJtVHlwZSI0CgtBbGFybUFjdGlvbhIHCgNHRVQQABIMCghBQ1RJVkFURRABEg4KCkRFQUNUSVZBVEUQAiJHCgtBbGFybU1lbWJlchIQCghtZW1iZXJJRBgBIAEoBBImCgVhbGFybRgCIAEoDjIXLmV0Y2RzZXJ2ZXJwYi5BbGFybVR5cGUiaAoNQWxhcm1SZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISKQoGYWxhcm1zGAIgAygLMhkuZXRjZHNlcnZlcnBiLkFsYXJtTWVtYmVyIg8KDVN0YXR1c1JlcXVlc3QixwIKDlN0YXR1c1Jlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchIPCgd2ZXJzaW9uGAIgASgJEg4KBmRiU2l6ZRgDIAEoAxIOCgZsZWFkZXIYBCABKAQSEQoJcmFmdEluZGV4GAUgASgEEhAKCHJhZnRUZXJtGAYgASgEEhgKEHJhZnRBcHBsaWVkSW5kZXgYByABKAQSDgoGZXJyb3JzGAggAygJEhMKC2RiU2l6ZUluVXNlGAkgASgDEhEKCWlzTGVhcm5lchgKIAEoCBIWCg5zdG9yYWdlVmVyc2lvbhgLIAEoCRITCgtkYlNpemVRdW90YRgMIAEoAxIyCg1kb3duZ3JhZGVJbmZvGA0gASgLMhsuZXRjZHNlcnZlcnBiLkRvd25ncmFkZUluZm8iNwoNRG93bmdyYWRlSW5mbxIPCgdlbmFibGVkGAEgASgIEhUKDXRhcmdldFZlcnNpb24YAiABKAkiEwoRQXV0aFN0YXR1c1JlcXVlc3QiNQoTQXV0aGVudGljYXRlUmVxdWVzdBIMCgRuYW1lGAEgASgJEhAKCHBhc3N3b3JkGAIgASgJImkKEkF1dGhTdGF0dXNSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISDwoHZW5hYmxlZBgCIAEoCBIUCgxhdXRoUmV2aXNpb24YAyABKAQiUwoUQXV0aGVudGljYXRlUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEg0KBXRva2VuGAIgASgJKi8KCUFsYXJtVHlwZRIICgROT05FEAASCwoHTk9TUEFDRRABEgsKB0NPUlJVUFQQAjLgAgoCS1YSQAoFUmFuZ2USGi5ldGNkc2VydmVycGIuUmFuZ2VSZXF1ZXN0GhsuZXRjZHNlcnZlcnBiLlJhbmdlUmVzcG9uc2USOgoDUHV0EhguZXRjZHNlcnZlcnBiLlB1dFJlcXVlc3QaGS5ldGNkc2VydmVycGIuUHV0UmVzcG9uc2USUgoLRGVsZXRlUmFuZ2USIC5ldGNkc2VydmVycGIuRGVsZXRlUmFuZ2VSZXF1ZXN0GiEuZXRjZHNlcnZlcnBiLkRlbGV0ZVJhbmdlUmVzcG9uc2USOgoDVHhuEhguZXRjZHNlcnZlcnBiLlR4blJlcXVlc3QaGS5ldGNkc2VydmVycGIuVHhuUmVzcG9uc2USTAoHQ29tcGFjdBIfLmV0Y2RzZXJ2ZXJwYi5Db21wYWN0aW9uUmVxdWVzdBogLmV0Y2RzZXJ2ZXJwYi5Db21wYWN0aW9uUmVzcG9uc2UyTQoFV2F0Y2gSRAoFV2F0Y2gSGi5ldGNkc2VydmVycGIuV2F0Y2hSZXF1ZXN0GhsuZXRjZHNlcnZlcnBiLldhdGNoUmVzcG9uc2UoATABMsEDCgVMZWFzZRJPCgpMZWFzZUdyYW50Eh8uZXRjZHNlcnZlcnBiLkxlYXNlR3JhbnRSZXF1ZXN0GiAuZXRjZHNlcnZlcnBiLkxlYXNlR3JhbnRSZXNwb25zZRJSCgtMZWFzZVJldm9rZRIgLmV0Y2RzZXJ2ZXJwYi5MZWFzZVJldm9rZVJlcXVlc3QaIS5ldGNkc2VydmVycGIuTGVhc2VSZXZva2VSZXNwb25zZRJfCg5MZWFzZUtlZXBBbGl2ZRIjLmV0Y2RzZXJ2ZXJwYi5MZWFzZUtlZXBBbGl2ZVJlcXVlc3QaJC5ldGNkc2VydmVycGIuTGVhc2VLZWVwQWxpdmVSZXNwb25zZSgBMAESXgoPTGVhc2VUaW1lVG9MaXZlEiQuZXRjZHNlcnZlcnBiLkxlYXNlVGltZVRvTGl2ZVJlcXVlc3QaJS5ldGNkc2VydmVycGIuTGVhc2VUaW1lVG9MaXZlUmVzcG9uc2USUgoLTGVhc2VMZWFzZXMSIC5ldGNkc2VydmVycGIuTGVhc2VMZWFzZXNSZXF1ZXN0GiEuZXRjZHNlcnZlcnBiLkxlYXNlTGVhc2VzUmVzcG9uc2UyWgoHQ2x1c3RlchJPCgpNZW1iZXJMaXN0Eh8uZXRjZHNlcnZlcnBiLk1lbWJlckxpc3RSZXF1ZXN0GiAuZXRjZHNlcnZlcnBiLk1lbWJlckxpc3RSZXNwb25zZTLlAQoLTWFpbnRlbmFuY2USQAoFQWxhcm0SGi5ldGNkc2VydmVycGIuQWxhcm1SZXF1ZXN0GhsuZXRjZHNlcnZlcnBiLkFsYXJtUmVzcG9uc2USQwoGU3RhdHVzEhsuZXRjZHNlcnZlcnBiLlN0YXR1c1JlcXVlc3QaHC5ldGNkc2VydmVycGIuU3RhdHVzUmVzcG9uc2USTwoKRGVmcmFnbWVudBIfLmV0Y2RzZXJ2ZXJwYi5EZWZyYWdtZW50UmVxdWVzdBogLmV0Y2RzZXJ2ZXJwYi5EZWZyYWdtZW50UmVzcG9uc2UyrgEKBEF1dGgSTwoKQXV0aFN0YXR1cxIfLmV0Y2RzZXJ2ZXJwYi5BdXRoU3RhdHVzUmVxdWVzdBogLmV0Y2RzZXJ2ZXJwYi5BdXRoU3RhdHVzUmVzcG9uc2USVQoMQXV0aGVudGljYXRlEiEuZXRjZHNlcnZlcnBiLkF1dGhlbnRpY2F0ZVJlcXVlc3QaIi5ldGNkc2VydmVycGIuQXV0aGVudGljYXRlUmVzcG9uc2ViBnByb3RvMw", [file_mvccpb_kv]);
+  fileDesc("ChZldGNkc2VydmVycGIvcnBjLnByb3RvEgxldGNkc2VydmVycGIiXAoOUmVzcG9uc2VIZWFkZXISEgoKY2x1c3Rlcl9pZBgBIAEoBBIRCgltZW1iZXJfaWQYAiABKAQSEAoIcmV2aXNpb24YAyABKAMSEQoJcmFmdF90ZXJtGAQgASgEIuQDCgxSYW5nZVJlcXVlc3QSCwoDa2V5GAEgASgMEhEKCXJhbmdlX2VuZBgCIAEoDBINCgVsaW1pdBgDIAEoAxIQCghyZXZpc2lvbhgEIAEoAxI4Cgpzb3J0X29yZGVyGAUgASgOMiQuZXRjZHNlcnZlcnBiLlJhbmdlUmVxdWVzdC5Tb3J0T3JkZXISOgoLc29ydF90YXJnZXQYBiABKA4yJS5ldGNkc2VydmVycGIuUmFuZ2VSZXF1ZXN0LlNvcnRUYXJnZXQSFAoMc2VyaWFsaXphYmxlGAcgASgIEhEKCWtleXNfb25seRgIIAEoCBISCgpjb3VudF9vbmx5GAkgASgIEhgKEG1pbl9tb2RfcmV2aXNpb24YCiABKAMSGAoQbWF4X21vZF9yZXZpc2lvbhgLIAEoAxIbChNtaW5fY3JlYXRlX3JldmlzaW9uGAwgASgDEhsKE21heF9jcmVhdGVfcmV2aXNpb24YDSABKAMiLgoJU29ydE9yZGVyEggKBE5PTkUQABIKCgZBU0NFTkQQARILCgdERVNDRU5EEAIiQgoKU29ydFRhcmdldBIHCgNLRVkQABILCgdWRVJTSU9OEAESCgoGQ1JFQVRFEAISBwoDTU9EEAMSCQoFVkFMVUUQBCJ5Cg1SYW5nZVJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchIdCgNrdnMYAiADKAsyEC5tdmNjcGIuS2V5VmFsdWUSDAoEbW9yZRgDIAEoCBINCgVjb3VudBgEIAEoAyJ0CgpQdXRSZXF1ZXN0EgsKA2tleRgBIAEoDBINCgV2YWx1ZRgCIAEoDBINCgVsZWFzZRgDIAEoAxIPCgdwcmV2X2t2GAQgASgIEhQKDGlnbm9yZV92YWx1ZRgFIAEoCBIUCgxpZ25vcmVfbGVhc2UYBiABKAgiXgoLUHV0UmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEiEKB3ByZXZfa3YYAiABKAsyEC5tdmNjcGIuS2V5VmFsdWUiRQoSRGVsZXRlUmFuZ2VSZXF1ZXN0EgsKA2tleRgBIAEoDBIRCglyYW5nZV9lbmQYAiABKAwSDwoHcHJldl9rdhgDIAEoCCJ4ChNEZWxldGVSYW5nZVJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchIPCgdkZWxldGVkGAIgASgDEiIKCHByZXZfa3ZzGAMgAygLMhAubXZjY3BiLktleVZhbHVlIu8BCglSZXF1ZXN0T3ASMwoNcmVxdWVzdF9yYW5nZRgBIAEoCzIaLmV0Y2RzZXJ2ZXJwYi5SYW5nZVJlcXVlc3RIABIvCgtyZXF1ZXN0X3B1dBgCIAEoCzIYLmV0Y2RzZXJ2ZXJwYi5QdXRSZXF1ZXN0SAASQAoUcmVxdWVzdF9kZWxldGVfcmFuZ2UYAyABKAsyIC5ldGNkc2VydmVycGIuRGVsZXRlUmFuZ2VSZXF1ZXN0SAASLwoLcmVxdWVzdF90eG4YBCABKAsyGC5ldGNkc2VydmVycGIuVHhuUmVxdWVzdEgAQgkKB3JlcXVlc3Qi+QEKClJlc3BvbnNlT3ASNQoOcmVzcG9uc2VfcmFuZ2UYASABKAsyGy5ldGNkc2VydmVycGIuUmFuZ2VSZXNwb25zZUgAEjEKDHJlc3BvbnNlX3B1dBgCIAEoCzIZLmV0Y2RzZXJ2ZXJwYi5QdXRSZXNwb25zZUgAEkIKFXJlc3BvbnNlX2RlbGV0ZV9yYW5nZRgDIAEoCzIhLmV0Y2RzZXJ2ZXJwYi5EZWxldGVSYW5nZVJlc3BvbnNlSAASMQoMcmVzcG9uc2VfdHhuGAQgASgLMhkuZXRjZHNlcnZlcnBiLlR4blJlc3BvbnNlSABCCgoIcmVzcG9uc2UilgMKB0NvbXBhcmUSMwoGcmVzdWx0GAEgASgOMiMuZXRjZHNlcnZlcnBiLkNvbXBhcmUuQ29tcGFyZVJlc3VsdBIzCgZ0YXJnZXQYAiABKA4yIy5ldGNkc2VydmVycGIuQ29tcGFyZS5Db21wYXJlVGFyZ2V0EgsKA2tleRgDIAEoDBIRCgd2ZXJzaW9uGAQgASgDSAASGQoPY3JlYXRlX3JldmlzaW9uGAUgASgDSAASFgoMbW9kX3JldmlzaW9uGAYgASgDSAASDwoFdmFsdWUYByABKAxIABIPCgVsZWFzZRgIIAEoA0gAEhEKCXJhbmdlX2VuZBhAIAEoDCJACg1Db21wYXJlUmVzdWx0EgkKBUVRVUFMEAASCwoHR1JFQVRFUhABEggKBExFU1MQAhINCglOT1RfRVFVQUwQAyJHCg1Db21wYXJlVGFyZ2V0EgsKB1ZFUlNJT04QABIKCgZDUkVBVEUQARIHCgNNT0QQAhIJCgVWQUxVRRADEgkKBUxFQVNFEARCDgoMdGFyZ2V0X3VuaW9uIogBCgpUeG5SZXF1ZXN0EiYKB2NvbXBhcmUYASADKAsyFS5ldGNkc2VydmVycGIuQ29tcGFyZRIoCgdzdWNjZXNzGAIgAygLMhcuZXRjZHNlcnZlcnBiLlJlcXVlc3RPcBIoCgdmYWlsdXJlGAMgAygLMhcuZXRjZHNlcnZlcnBiLlJlcXVlc3RPcCJ7CgtUeG5SZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISEQoJc3VjY2VlZGVkGAIgASgIEisKCXJlc3BvbnNlcxgDIAMoCzIYLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZU9wIjcKEUNvbXBhY3Rpb25SZXF1ZXN0EhAKCHJldmlzaW9uGAEgASgDEhAKCHBoeXNpY2FsGAIgASgIIkIKEkNvbXBhY3Rpb25SZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXIi1wEKDFdhdGNoUmVxdWVzdBI6Cg5jcmVhdGVfcmVxdWVzdBgBIAEoCzIgLmV0Y2RzZXJ2ZXJwYi5XYXRjaENyZWF0ZVJlcXVlc3RIABI6Cg5jYW5jZWxfcmVxdWVzdBgCIAEoCzIgLmV0Y2RzZXJ2ZXJwYi5XYXRjaENhbmNlbFJlcXVlc3RIABI+ChBwcm9ncmVzc19yZXF1ZXN0GAMgASgLMiIuZXRjZHNlcnZlcnBiLldhdGNoUHJvZ3Jlc3NSZXF1ZXN0SABCDwoNcmVxdWVzdF91bmlvbiL/AQoSV2F0Y2hDcmVhdGVSZXF1ZXN0EgsKA2tleRgBIAEoDBIRCglyYW5nZV9lbmQYAiABKAwSFgoOc3RhcnRfcmV2aXNpb24YAyABKAMSFwoPcHJvZ3Jlc3Nfbm90aWZ5GAQgASgIEjwKB2ZpbHRlcnMYBSADKA4yKy5ldGNkc2VydmVycGIuV2F0Y2hDcmVhdGVSZXF1ZXN0LkZpbHRlclR5cGUSDwoHcHJldl9rdhgGIAEoCBIQCgh3YXRjaF9pZBgHIAEoAxIQCghmcmFnbWVudBgIIAEoCCIlCgpGaWx0ZXJUeXBlEgkKBU5PUFVUEAASDAoITk9ERUxFVEUQASImChJXYXRjaENhbmNlbFJlcXVlc3QSEAoId2F0Y2hfaWQYASABKAMiFgoUV2F0Y2hQcm9ncmVzc1JlcXVlc3Qi1AEKDVdhdGNoUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEhAKCHdhdGNoX2lkGAIgASgDEg8KB2NyZWF0ZWQYAyABKAgSEAoIY2FuY2VsZWQYBCABKAgSGAoQY29tcGFjdF9yZXZpc2lvbhgFIAEoAxIVCg1jYW5jZWxfcmVhc29uGAYgASgJEhAKCGZyYWdtZW50GAcgASgIEh0KBmV2ZW50cxgLIAMoCzINLm12Y2NwYi5FdmVudCIsChFMZWFzZUdyYW50UmVxdWVzdBILCgNUVEwYASABKAMSCgoCSUQYAiABKAMiagoSTGVhc2VHcmFudFJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchIKCgJJRBgCIAEoAxILCgNUVEwYAyABKAMSDQoFZXJyb3IYBCABKAkiIAoSTGVhc2VSZXZva2VSZXF1ZXN0EgoKAklEGAEgASgDIkMKE0xlYXNlUmV2b2tlUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyIiMKFUxlYXNlS2VlcEFsaXZlUmVxdWVzdBIKCgJJRBgBIAEoAyJfChZMZWFzZUtlZXBBbGl2ZVJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchIKCgJJRBgCIAEoAxILCgNUVEwYAyABKAMiMgoWTGVhc2VUaW1lVG9MaXZlUmVxdWVzdBIKCgJJRBgBIAEoAxIMCgRrZXlzGAIgASgIIoIBChdMZWFzZVRpbWVUb0xpdmVSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISCgoCSUQYAiABKAMSCwoDVFRMGAMgASgDEhIKCmdyYW50ZWRUVEwYBCABKAMSDAoEa2V5cxgFIAMoDCIUChJMZWFzZUxlYXNlc1JlcXVlc3QiGQoLTGVhc2VTdGF0dXMSCgoCSUQYASABKAMibgoTTGVhc2VMZWFzZXNSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISKQoGbGVhc2VzGAIgAygLMhkuZXRjZHNlcnZlcnBiLkxlYXNlU3RhdHVzIlsKBk1lbWJlchIKCgJJRBgBIAEoBBIMCgRuYW1lGAIgASgJEhAKCHBlZXJVUkxzGAMgAygJEhIKCmNsaWVudFVSTHMYBCADKAkSEQoJaXNMZWFybmVyGAUgASgIIikKEU1lbWJlckxpc3RSZXF1ZXN0EhQKDGxpbmVhcml6YWJsZRgBIAEoCCJpChJNZW1iZXJMaXN0UmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyEiUKB21lbWJlcnMYAiADKAsyFC5ldGNkc2VydmVycGIuTWVtYmVyIhMKEURlZnJhZ21lbnRSZXF1ZXN0IkIKEkRlZnJhZ21lbnRSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXIitgEKDEFsYXJtUmVxdWVzdBI2CgZhY3Rpb24YASABKA4yJi5ldGNkc2VydmVycGIuQWxhcm1SZXF1ZXN0LkFsYXJtQWN0aW9uEhAKCG1lbWJlcklEGAIgASgEEiYKBWFsYXJtGAMgASgOMhcuZXRjZHNlcnZlcnBiLkFsYXJtVHlwZSI0CgtBbGFybUFjdGlvbhIHCgNHRVQQABIMCghBQ1RJVkFURRABEg4KCkRFQUNUSVZBVEUQAiJHCgtBbGFybU1lbWJlchIQCghtZW1iZXJJRBgBIAEoBBImCgVhbGFybRgCIAEoDjIXLmV0Y2RzZXJ2ZXJwYi5BbGFybVR5cGUiaAoNQWxhcm1SZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISKQoGYWxhcm1zGAIgAygLMhkuZXRjZHNlcnZlcnBiLkFsYXJtTWVtYmVyIg8KDVN0YXR1c1JlcXVlc3QixwIKDlN0YXR1c1Jlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchIPCgd2ZXJzaW9uGAIgASgJEg4KBmRiU2l6ZRgDIAEoAxIOCgZsZWFkZXIYBCABKAQSEQoJcmFmdEluZGV4GAUgASgEEhAKCHJhZnRUZXJtGAYgASgEEhgKEHJhZnRBcHBsaWVkSW5kZXgYByABKAQSDgoGZXJyb3JzGAggAygJEhMKC2RiU2l6ZUluVXNlGAkgASgDEhEKCWlzTGVhcm5lchgKIAEoCBIWCg5zdG9yYWdlVmVyc2lvbhgLIAEoCRITCgtkYlNpemVRdW90YRgMIAEoAxIyCg1kb3duZ3JhZGVJbmZvGA0gASgLMhsuZXRjZHNlcnZlcnBiLkRvd25ncmFkZUluZm8iNwoNRG93bmdyYWRlSW5mbxIPCgdlbmFibGVkGAEgASgIEhUKDXRhcmdldFZlcnNpb24YAiABKAkiEwoRQXV0aEVuYWJsZVJlcXVlc3QiFAoSQXV0aERpc2FibGVSZXF1ZXN0IhMKEUF1dGhTdGF0dXNSZXF1ZXN0IjUKE0F1dGhlbnRpY2F0ZVJlcXVlc3QSDAoEbmFtZRgBIAEoCRIQCghwYXNzd29yZBgCIAEoCSJ1ChJBdXRoVXNlckFkZFJlcXVlc3QSDAoEbmFtZRgBIAEoCRIQCghwYXNzd29yZBgCIAEoCRInCgdvcHRpb25zGAMgASgLMhYuYXV0aHBiLlVzZXJBZGRPcHRpb25zEhYKDmhhc2hlZFBhc3N3b3JkGAQgASgJIiIKEkF1dGhVc2VyR2V0UmVxdWVzdBIMCgRuYW1lGAEgASgJIiUKFUF1dGhVc2VyRGVsZXRlUmVxdWVzdBIMCgRuYW1lGAEgASgJIlcKHUF1dGhVc2VyQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0EgwKBG5hbWUYASABKAkSEAoIcGFzc3dvcmQYAiABKAkSFgoOaGFzaGVkUGFzc3dvcmQYAyABKAkiNgoYQXV0aFVzZXJHcmFudFJvbGVSZXF1ZXN0EgwKBHVzZXIYASABKAkSDAoEcm9sZRgCIAEoCSI3ChlBdXRoVXNlclJldm9rZVJvbGVSZXF1ZXN0EgwKBG5hbWUYASABKAkSDAoEcm9sZRgCIAEoCSIiChJBdXRoUm9sZUFkZFJlcXVlc3QSDAoEbmFtZRgBIAEoCSIiChJBdXRoUm9sZUdldFJlcXVlc3QSDAoEcm9sZRgBIAEoCSIVChNBdXRoVXNlckxpc3RSZXF1ZXN0IhUKE0F1dGhSb2xlTGlzdFJlcXVlc3QiJQoVQXV0aFJvbGVEZWxldGVSZXF1ZXN0EgwKBHJvbGUYASABKAkiUAoeQXV0aFJvbGVHcmFudFBlcm1pc3Npb25SZXF1ZXN0EgwKBG5hbWUYASABKAkSIAoEcGVybRgCIAEoCzISLmF1dGhwYi5QZXJtaXNzaW9uIk8KH0F1dGhSb2xlUmV2b2tlUGVybWlzc2lvblJlcXVlc3QSDAoEcm9sZRgBIAEoCRILCgNrZXkYAiABKAwSEQoJcmFuZ2VfZW5kGAMgASgMIkIKEkF1dGhFbmFibGVSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXIiQwoTQXV0aERpc2FibGVSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXIiaQoSQXV0aFN0YXR1c1Jlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchIPCgdlbmFibGVkGAIgASgIEhQKDGF1dGhSZXZpc2lvbhgDIAEoBCJTChRBdXRoZW50aWNhdGVSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISDQoFdG9rZW4YAiABKAkiQwoTQXV0aFVzZXJBZGRSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXIiUgoTQXV0aFVzZXJHZXRSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISDQoFcm9sZXMYAiADKAkiRgoWQXV0aFVzZXJEZWxldGVSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXIiTgoeQXV0aFVzZXJDaGFuZ2VQYXNzd29yZFJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlciJJChlBdXRoVXNlckdyYW50Um9sZVJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlciJKChpBdXRoVXNlclJldm9rZVJvbGVSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXIiQwoTQXV0aFJvbGVBZGRSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXIiZQoTQXV0aFJvbGVHZXRSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISIAoEcGVybRgCIAMoCzISLmF1dGhwYi5QZXJtaXNzaW9uIlMKFEF1dGhSb2xlTGlzdFJlc3BvbnNlEiwKBmhlYWRlchgBIAEoCzIcLmV0Y2RzZXJ2ZXJwYi5SZXNwb25zZUhlYWRlchINCgVyb2xlcxgCIAMoCSJTChRBdXRoVXNlckxpc3RSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXISDQoFdXNlcnMYAiADKAkiRgoWQXV0aFJvbGVEZWxldGVSZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXIiTwofQXV0aFJvbGVHcmFudFBlcm1pc3Npb25SZXNwb25zZRIsCgZoZWFkZXIYASABKAsyHC5ldGNkc2VydmVycGIuUmVzcG9uc2VIZWFkZXIiUAogQXV0aFJvbGVSZXZva2VQZXJtaXNzaW9uUmVzcG9uc2USLAoGaGVhZGVyGAEgASgLMhwuZXRjZHNlcnZlcnBiLlJlc3BvbnNlSGVhZGVyKi8KCUFsYXJtVHlwZRIICgROT05FEAASCwoHTk9TUEFDRRABEgsKB0NPUlJVUFQQAjLgAgoCS1YSQAoFUmFuZ2USGi5ldGNkc2VydmVycGIuUmFuZ2VSZXF1ZXN0GhsuZXRjZHNlcnZlcnBiLlJhbmdlUmVzcG9uc2USOgoDUHV0EhguZXRjZHNlcnZlcnBiLlB1dFJlcXVlc3QaGS5ldGNkc2VydmVycGIuUHV0UmVzcG9uc2USUgoLRGVsZXRlUmFuZ2USIC5ldGNkc2VydmVycGIuRGVsZXRlUmFuZ2VSZXF1ZXN0GiEuZXRjZHNlcnZlcnBiLkRlbGV0ZVJhbmdlUmVzcG9uc2USOgoDVHhuEhguZXRjZHNlcnZlcnBiLlR4blJlcXVlc3QaGS5ldGNkc2VydmVycGIuVHhuUmVzcG9uc2USTAoHQ29tcGFjdBIfLmV0Y2RzZXJ2ZXJwYi5Db21wYWN0aW9uUmVxdWVzdBogLmV0Y2RzZXJ2ZXJwYi5Db21wYWN0aW9uUmVzcG9uc2UyTQoFV2F0Y2gSRAoFV2F0Y2gSGi5ldGNkc2VydmVycGIuV2F0Y2hSZXF1ZXN0GhsuZXRjZHNlcnZlcnBiLldhdGNoUmVzcG9uc2UoATABMsEDCgVMZWFzZRJPCgpMZWFzZUdyYW50Eh8uZXRjZHNlcnZlcnBiLkxlYXNlR3JhbnRSZXF1ZXN0GiAuZXRjZHNlcnZlcnBiLkxlYXNlR3JhbnRSZXNwb25zZRJSCgtMZWFzZVJldm9rZRIgLmV0Y2RzZXJ2ZXJwYi5MZWFzZVJldm9rZVJlcXVlc3QaIS5ldGNkc2VydmVycGIuTGVhc2VSZXZva2VSZXNwb25zZRJfCg5MZWFzZUtlZXBBbGl2ZRIjLmV0Y2RzZXJ2ZXJwYi5MZWFzZUtlZXBBbGl2ZVJlcXVlc3QaJC5ldGNkc2VydmVycGIuTGVhc2VLZWVwQWxpdmVSZXNwb25zZSgBMAESXgoPTGVhc2VUaW1lVG9MaXZlEiQuZXRjZHNlcnZlcnBiLkxlYXNlVGltZVRvTGl2ZVJlcXVlc3QaJS5ldGNkc2VydmVycGIuTGVhc2VUaW1lVG9MaXZlUmVzcG9uc2USUgoLTGVhc2VMZWFzZXMSIC5ldGNkc2VydmVycGIuTGVhc2VMZWFzZXNSZXF1ZXN0GiEuZXRjZHNlcnZlcnBiLkxlYXNlTGVhc2VzUmVzcG9uc2UyWgoHQ2x1c3RlchJPCgpNZW1iZXJMaXN0Eh8uZXRjZHNlcnZlcnBiLk1lbWJlckxpc3RSZXF1ZXN0GiAuZXRjZHNlcnZlcnBiLk1lbWJlckxpc3RSZXNwb25zZTLlAQoLTWFpbnRlbmFuY2USQAoFQWxhcm0SGi5ldGNkc2VydmVycGIuQWxhcm1SZXF1ZXN0GhsuZXRjZHNlcnZlcnBiLkFsYXJtUmVzcG9uc2USQwoGU3RhdHVzEhsuZXRjZHNlcnZlcnBiLlN0YXR1c1JlcXVlc3QaHC5ldGNkc2VydmVycGIuU3RhdHVzUmVzcG9uc2USTwoKRGVmcmFnbWVudBIfLmV0Y2RzZXJ2ZXJwYi5EZWZyYWdtZW50UmVxdWVzdBogLmV0Y2RzZXJ2ZXJwYi5EZWZyYWdtZW50UmVzcG9uc2UyjgwKBEF1dGgSTwoKQXV0aEVuYWJsZRIfLmV0Y2RzZXJ2ZXJwYi5BdXRoRW5hYmxlUmVxdWVzdBogLmV0Y2RzZXJ2ZXJwYi5BdXRoRW5hYmxlUmVzcG9uc2USUgoLQXV0aERpc2FibGUSIC5ldGNkc2VydmVycGIuQXV0aERpc2FibGVSZXF1ZXN0GiEuZXRjZHNlcnZlcnBiLkF1dGhEaXNhYmxlUmVzcG9uc2USTwoKQXV0aFN0YXR1cxIfLmV0Y2RzZXJ2ZXJwYi5BdXRoU3RhdHVzUmVxdWVzdBogLmV0Y2RzZXJ2ZXJwYi5BdXRoU3RhdHVzUmVzcG9uc2USVQoMQXV0aGVudGljYXRlEiEuZXRjZHNlcnZlcnBiLkF1dGhlbnRpY2F0ZVJlcXVlc3QaIi5ldGNkc2VydmVycGIuQXV0aGVudGljYXRlUmVzcG9uc2USTgoHVXNlckFkZBIgLmV0Y2RzZXJ2ZXJwYi5BdXRoVXNlckFkZFJlcXVlc3QaIS5ldGNkc2VydmVycGIuQXV0aFVzZXJBZGRSZXNwb25zZRJOCgdVc2VyR2V0EiAuZXRjZHNlcnZlcnBiLkF1dGhVc2VyR2V0UmVxdWVzdBohLmV0Y2RzZXJ2ZXJwYi5BdXRoVXNlckdldFJlc3BvbnNlElEKCFVzZXJMaXN0EiEuZXRjZHNlcnZlcnBiLkF1dGhVc2VyTGlzdFJlcXVlc3QaIi5ldGNkc2VydmVycGIuQXV0aFVzZXJMaXN0UmVzcG9uc2USVwoKVXNlckRlbGV0ZRIjLmV0Y2RzZXJ2ZXJwYi5BdXRoVXNlckRlbGV0ZVJlcXVlc3QaJC5ldGNkc2VydmVycGIuQXV0aFVzZXJEZWxldGVSZXNwb25zZRJvChJVc2VyQ2hhbmdlUGFzc3dvcmQSKy5ldGNkc2VydmVycGIuQXV0aFVzZXJDaGFuZ2VQYXNzd29yZFJlcXVlc3QaLC5ldGNkc2VydmVycGIuQXV0aFVzZXJDaGFuZ2VQYXNzd29yZFJlc3BvbnNlEmAKDVVzZXJHcmFudFJvbGUSJi5ldGNkc2VydmVycGIuQXV0aFVzZXJHcmFudFJvbGVSZXF1ZXN0GicuZXRjZHNlcnZlcnBiLkF1dGhVc2VyR3JhbnRSb2xlUmVzcG9uc2USYwoOVXNlclJldm9rZVJvbGUSJy5ldGNkc2VydmVycGIuQXV0aFVzZXJSZXZva2VSb2xlUmVxdWVzdBooLmV0Y2RzZXJ2ZXJwYi5BdXRoVXNlclJldm9rZVJvbGVSZXNwb25zZRJOCgdSb2xlQWRkEiAuZXRjZHNlcnZlcnBiLkF1dGhSb2xlQWRkUmVxdWVzdBohLmV0Y2RzZXJ2ZXJwYi5BdXRoUm9sZUFkZFJlc3BvbnNlEk4KB1JvbGVHZXQSIC5ldGNkc2VydmVycGIuQXV0aFJvbGVHZXRSZXF1ZXN0GiEuZXRjZHNlcnZlcnBiLkF1dGhSb2xlR2V0UmVzcG9uc2USUQoIUm9sZUxpc3QSIS5ldGNkc2VydmVycGIuQXV0aFJvbGVMaXN0UmVxdWVzdBoiLmV0Y2RzZXJ2ZXJwYi5BdXRoUm9sZUxpc3RSZXNwb25zZRJXCgpSb2xlRGVsZXRlEiMuZXRjZHNlcnZlcnBiLkF1dGhSb2xlRGVsZXRlUmVxdWVzdBokLmV0Y2RzZXJ2ZXJwYi5BdXRoUm9sZURlbGV0ZVJlc3BvbnNlEnIKE1JvbGVHcmFudFBlcm1pc3Npb24SLC5ldGNkc2VydmVycGIuQXV0aFJvbGVHcmFudFBlcm1pc3Npb25SZXF1ZXN0Gi0uZXRjZHNlcnZlcnBiLkF1dGhSb2xlR3JhbnRQZXJtaXNzaW9uUmVzcG9uc2USdQoUUm9sZVJldm9rZVBlcm1pc3Npb24SLS5ldGNkc2VydmVycGIuQXV0aFJvbGVSZXZva2VQZXJtaXNzaW9uUmVxdWVzdBouLmV0Y2RzZXJ2ZXJwYi5BdXRoUm9sZVJldm9rZVBlcm1pc3Npb25SZXNwb25zZWIGcHJvdG8z", [file_mvccpb_kv, file_authpb_auth]);
 
 /**
  * @generated from message etcdserverpb.ResponseHeader
@@ -1746,6 +1748,32 @@ export const DowngradeInfoSchema: GenMessage<DowngradeInfo> = /*@__PURE__*/
   messageDesc(file_etcdserverpb_rpc, 40);
 
 /**
+ * @generated from message etcdserverpb.AuthEnableRequest
+ */
+export type AuthEnableRequest = Message<"etcdserverpb.AuthEnableRequest"> & {
+};
+
+/**
+ * Describes the message etcdserverpb.AuthEnableRequest.
+ * Use `create(AuthEnableRequestSchema)` to create a new message.
+ */
+export const AuthEnableRequestSchema: GenMessage<AuthEnableRequest> = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_rpc, 41);
+
+/**
+ * @generated from message etcdserverpb.AuthDisableRequest
+ */
+export type AuthDisableRequest = Message<"etcdserverpb.AuthDisableRequest"> & {
+};
+
+/**
+ * Describes the message etcdserverpb.AuthDisableRequest.
+ * Use `create(AuthDisableRequestSchema)` to create a new message.
+ */
+export const AuthDisableRequestSchema: GenMessage<AuthDisableRequest> = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_rpc, 42);
+
+/**
  * @generated from message etcdserverpb.AuthStatusRequest
  */
 export type AuthStatusRequest = Message<"etcdserverpb.AuthStatusRequest"> & {
@@ -1756,7 +1784,7 @@ export type AuthStatusRequest = Message<"etcdserverpb.AuthStatusRequest"> & {
  * Use `create(AuthStatusRequestSchema)` to create a new message.
  */
 export const AuthStatusRequestSchema: GenMessage<AuthStatusRequest> = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_rpc, 41);
+  messageDesc(file_etcdserverpb_rpc, 43);
 
 /**
  * @generated from message etcdserverpb.AuthenticateRequest
@@ -1778,7 +1806,322 @@ export type AuthenticateRequest = Message<"etcdserverpb.AuthenticateRequest"> & 
  * Use `create(AuthenticateRequestSchema)` to create a new message.
  */
 export const AuthenticateRequestSchema: GenMessage<AuthenticateRequest> = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_rpc, 42);
+  messageDesc(file_etcdserverpb_rpc, 44);
+
+/**
+ * @generated from message etcdserverpb.AuthUserAddRequest
+ */
+export type AuthUserAddRequest = Message<"etcdserverpb.AuthUserAddRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string password = 2;
+   */
+  password: string;
+
+  /**
+   * @generated from field: authpb.UserAddOptions options = 3;
+   */
+  options?: UserAddOptions | undefined;
+
+  /**
+   * @generated from field: string hashedPassword = 4;
+   */
+  hashedPassword: string;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserAddRequest.
+ * Use `create(AuthUserAddRequestSchema)` to create a new message.
+ */
+export const AuthUserAddRequestSchema: GenMessage<AuthUserAddRequest> = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_rpc, 45);
+
+/**
+ * @generated from message etcdserverpb.AuthUserGetRequest
+ */
+export type AuthUserGetRequest = Message<"etcdserverpb.AuthUserGetRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserGetRequest.
+ * Use `create(AuthUserGetRequestSchema)` to create a new message.
+ */
+export const AuthUserGetRequestSchema: GenMessage<AuthUserGetRequest> = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_rpc, 46);
+
+/**
+ * @generated from message etcdserverpb.AuthUserDeleteRequest
+ */
+export type AuthUserDeleteRequest = Message<"etcdserverpb.AuthUserDeleteRequest"> & {
+  /**
+   * name is the name of the user to delete.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserDeleteRequest.
+ * Use `create(AuthUserDeleteRequestSchema)` to create a new message.
+ */
+export const AuthUserDeleteRequestSchema: GenMessage<AuthUserDeleteRequest> = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_rpc, 47);
+
+/**
+ * @generated from message etcdserverpb.AuthUserChangePasswordRequest
+ */
+export type AuthUserChangePasswordRequest = Message<"etcdserverpb.AuthUserChangePasswordRequest"> & {
+  /**
+   * name is the name of the user whose password is being changed.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * password is the new password for the user. Note that this field will be removed in the API layer.
+   *
+   * @generated from field: string password = 2;
+   */
+  password: string;
+
+  /**
+   * hashedPassword is the new password for the user. Note that this field will be initialized in the API layer.
+   *
+   * @generated from field: string hashedPassword = 3;
+   */
+  hashedPassword: string;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserChangePasswordRequest.
+ * Use `create(AuthUserChangePasswordRequestSchema)` to create a new message.
+ */
+export const AuthUserChangePasswordRequestSchema: GenMessage<AuthUserChangePasswordRequest> = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_rpc, 48);
+
+/**
+ * @generated from message etcdserverpb.AuthUserGrantRoleRequest
+ */
+export type AuthUserGrantRoleRequest = Message<"etcdserverpb.AuthUserGrantRoleRequest"> & {
+  /**
+   * user is the name of the user which should be granted a given role.
+   *
+   * @generated from field: string user = 1;
+   */
+  user: string;
+
+  /**
+   * role is the name of the role to grant to the user.
+   *
+   * @generated from field: string role = 2;
+   */
+  role: string;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserGrantRoleRequest.
+ * Use `create(AuthUserGrantRoleRequestSchema)` to create a new message.
+ */
+export const AuthUserGrantRoleRequestSchema: GenMessage<AuthUserGrantRoleRequest> = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_rpc, 49);
+
+/**
+ * @generated from message etcdserverpb.AuthUserRevokeRoleRequest
+ */
+export type AuthUserRevokeRoleRequest = Message<"etcdserverpb.AuthUserRevokeRoleRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string role = 2;
+   */
+  role: string;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserRevokeRoleRequest.
+ * Use `create(AuthUserRevokeRoleRequestSchema)` to create a new message.
+ */
+export const AuthUserRevokeRoleRequestSchema: GenMessage<AuthUserRevokeRoleRequest> = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_rpc, 50);
+
+/**
+ * @generated from message etcdserverpb.AuthRoleAddRequest
+ */
+export type AuthRoleAddRequest = Message<"etcdserverpb.AuthRoleAddRequest"> & {
+  /**
+   * name is the name of the role to add to the authentication system.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleAddRequest.
+ * Use `create(AuthRoleAddRequestSchema)` to create a new message.
+ */
+export const AuthRoleAddRequestSchema: GenMessage<AuthRoleAddRequest> = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_rpc, 51);
+
+/**
+ * @generated from message etcdserverpb.AuthRoleGetRequest
+ */
+export type AuthRoleGetRequest = Message<"etcdserverpb.AuthRoleGetRequest"> & {
+  /**
+   * @generated from field: string role = 1;
+   */
+  role: string;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleGetRequest.
+ * Use `create(AuthRoleGetRequestSchema)` to create a new message.
+ */
+export const AuthRoleGetRequestSchema: GenMessage<AuthRoleGetRequest> = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_rpc, 52);
+
+/**
+ * @generated from message etcdserverpb.AuthUserListRequest
+ */
+export type AuthUserListRequest = Message<"etcdserverpb.AuthUserListRequest"> & {
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserListRequest.
+ * Use `create(AuthUserListRequestSchema)` to create a new message.
+ */
+export const AuthUserListRequestSchema: GenMessage<AuthUserListRequest> = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_rpc, 53);
+
+/**
+ * @generated from message etcdserverpb.AuthRoleListRequest
+ */
+export type AuthRoleListRequest = Message<"etcdserverpb.AuthRoleListRequest"> & {
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleListRequest.
+ * Use `create(AuthRoleListRequestSchema)` to create a new message.
+ */
+export const AuthRoleListRequestSchema: GenMessage<AuthRoleListRequest> = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_rpc, 54);
+
+/**
+ * @generated from message etcdserverpb.AuthRoleDeleteRequest
+ */
+export type AuthRoleDeleteRequest = Message<"etcdserverpb.AuthRoleDeleteRequest"> & {
+  /**
+   * @generated from field: string role = 1;
+   */
+  role: string;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleDeleteRequest.
+ * Use `create(AuthRoleDeleteRequestSchema)` to create a new message.
+ */
+export const AuthRoleDeleteRequestSchema: GenMessage<AuthRoleDeleteRequest> = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_rpc, 55);
+
+/**
+ * @generated from message etcdserverpb.AuthRoleGrantPermissionRequest
+ */
+export type AuthRoleGrantPermissionRequest = Message<"etcdserverpb.AuthRoleGrantPermissionRequest"> & {
+  /**
+   * name is the name of the role which will be granted the permission.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * perm is the permission to grant to the role.
+   *
+   * @generated from field: authpb.Permission perm = 2;
+   */
+  perm?: Permission | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleGrantPermissionRequest.
+ * Use `create(AuthRoleGrantPermissionRequestSchema)` to create a new message.
+ */
+export const AuthRoleGrantPermissionRequestSchema: GenMessage<AuthRoleGrantPermissionRequest> = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_rpc, 56);
+
+/**
+ * @generated from message etcdserverpb.AuthRoleRevokePermissionRequest
+ */
+export type AuthRoleRevokePermissionRequest = Message<"etcdserverpb.AuthRoleRevokePermissionRequest"> & {
+  /**
+   * @generated from field: string role = 1;
+   */
+  role: string;
+
+  /**
+   * @generated from field: bytes key = 2;
+   */
+  key: Uint8Array;
+
+  /**
+   * @generated from field: bytes range_end = 3;
+   */
+  rangeEnd: Uint8Array;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleRevokePermissionRequest.
+ * Use `create(AuthRoleRevokePermissionRequestSchema)` to create a new message.
+ */
+export const AuthRoleRevokePermissionRequestSchema: GenMessage<AuthRoleRevokePermissionRequest> = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_rpc, 57);
+
+/**
+ * @generated from message etcdserverpb.AuthEnableResponse
+ */
+export type AuthEnableResponse = Message<"etcdserverpb.AuthEnableResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthEnableResponse.
+ * Use `create(AuthEnableResponseSchema)` to create a new message.
+ */
+export const AuthEnableResponseSchema: GenMessage<AuthEnableResponse> = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_rpc, 58);
+
+/**
+ * @generated from message etcdserverpb.AuthDisableResponse
+ */
+export type AuthDisableResponse = Message<"etcdserverpb.AuthDisableResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthDisableResponse.
+ * Use `create(AuthDisableResponseSchema)` to create a new message.
+ */
+export const AuthDisableResponseSchema: GenMessage<AuthDisableResponse> = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_rpc, 59);
 
 /**
  * @generated from message etcdserverpb.AuthStatusResponse
@@ -1807,7 +2150,7 @@ export type AuthStatusResponse = Message<"etcdserverpb.AuthStatusResponse"> & {
  * Use `create(AuthStatusResponseSchema)` to create a new message.
  */
 export const AuthStatusResponseSchema: GenMessage<AuthStatusResponse> = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_rpc, 43);
+  messageDesc(file_etcdserverpb_rpc, 60);
 
 /**
  * @generated from message etcdserverpb.AuthenticateResponse
@@ -1831,7 +2174,248 @@ export type AuthenticateResponse = Message<"etcdserverpb.AuthenticateResponse"> 
  * Use `create(AuthenticateResponseSchema)` to create a new message.
  */
 export const AuthenticateResponseSchema: GenMessage<AuthenticateResponse> = /*@__PURE__*/
-  messageDesc(file_etcdserverpb_rpc, 44);
+  messageDesc(file_etcdserverpb_rpc, 61);
+
+/**
+ * @generated from message etcdserverpb.AuthUserAddResponse
+ */
+export type AuthUserAddResponse = Message<"etcdserverpb.AuthUserAddResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserAddResponse.
+ * Use `create(AuthUserAddResponseSchema)` to create a new message.
+ */
+export const AuthUserAddResponseSchema: GenMessage<AuthUserAddResponse> = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_rpc, 62);
+
+/**
+ * @generated from message etcdserverpb.AuthUserGetResponse
+ */
+export type AuthUserGetResponse = Message<"etcdserverpb.AuthUserGetResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+
+  /**
+   * @generated from field: repeated string roles = 2;
+   */
+  roles: string[];
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserGetResponse.
+ * Use `create(AuthUserGetResponseSchema)` to create a new message.
+ */
+export const AuthUserGetResponseSchema: GenMessage<AuthUserGetResponse> = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_rpc, 63);
+
+/**
+ * @generated from message etcdserverpb.AuthUserDeleteResponse
+ */
+export type AuthUserDeleteResponse = Message<"etcdserverpb.AuthUserDeleteResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserDeleteResponse.
+ * Use `create(AuthUserDeleteResponseSchema)` to create a new message.
+ */
+export const AuthUserDeleteResponseSchema: GenMessage<AuthUserDeleteResponse> = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_rpc, 64);
+
+/**
+ * @generated from message etcdserverpb.AuthUserChangePasswordResponse
+ */
+export type AuthUserChangePasswordResponse = Message<"etcdserverpb.AuthUserChangePasswordResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserChangePasswordResponse.
+ * Use `create(AuthUserChangePasswordResponseSchema)` to create a new message.
+ */
+export const AuthUserChangePasswordResponseSchema: GenMessage<AuthUserChangePasswordResponse> = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_rpc, 65);
+
+/**
+ * @generated from message etcdserverpb.AuthUserGrantRoleResponse
+ */
+export type AuthUserGrantRoleResponse = Message<"etcdserverpb.AuthUserGrantRoleResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserGrantRoleResponse.
+ * Use `create(AuthUserGrantRoleResponseSchema)` to create a new message.
+ */
+export const AuthUserGrantRoleResponseSchema: GenMessage<AuthUserGrantRoleResponse> = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_rpc, 66);
+
+/**
+ * @generated from message etcdserverpb.AuthUserRevokeRoleResponse
+ */
+export type AuthUserRevokeRoleResponse = Message<"etcdserverpb.AuthUserRevokeRoleResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserRevokeRoleResponse.
+ * Use `create(AuthUserRevokeRoleResponseSchema)` to create a new message.
+ */
+export const AuthUserRevokeRoleResponseSchema: GenMessage<AuthUserRevokeRoleResponse> = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_rpc, 67);
+
+/**
+ * @generated from message etcdserverpb.AuthRoleAddResponse
+ */
+export type AuthRoleAddResponse = Message<"etcdserverpb.AuthRoleAddResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleAddResponse.
+ * Use `create(AuthRoleAddResponseSchema)` to create a new message.
+ */
+export const AuthRoleAddResponseSchema: GenMessage<AuthRoleAddResponse> = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_rpc, 68);
+
+/**
+ * @generated from message etcdserverpb.AuthRoleGetResponse
+ */
+export type AuthRoleGetResponse = Message<"etcdserverpb.AuthRoleGetResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+
+  /**
+   * @generated from field: repeated authpb.Permission perm = 2;
+   */
+  perm: Permission[];
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleGetResponse.
+ * Use `create(AuthRoleGetResponseSchema)` to create a new message.
+ */
+export const AuthRoleGetResponseSchema: GenMessage<AuthRoleGetResponse> = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_rpc, 69);
+
+/**
+ * @generated from message etcdserverpb.AuthRoleListResponse
+ */
+export type AuthRoleListResponse = Message<"etcdserverpb.AuthRoleListResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+
+  /**
+   * @generated from field: repeated string roles = 2;
+   */
+  roles: string[];
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleListResponse.
+ * Use `create(AuthRoleListResponseSchema)` to create a new message.
+ */
+export const AuthRoleListResponseSchema: GenMessage<AuthRoleListResponse> = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_rpc, 70);
+
+/**
+ * @generated from message etcdserverpb.AuthUserListResponse
+ */
+export type AuthUserListResponse = Message<"etcdserverpb.AuthUserListResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+
+  /**
+   * @generated from field: repeated string users = 2;
+   */
+  users: string[];
+};
+
+/**
+ * Describes the message etcdserverpb.AuthUserListResponse.
+ * Use `create(AuthUserListResponseSchema)` to create a new message.
+ */
+export const AuthUserListResponseSchema: GenMessage<AuthUserListResponse> = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_rpc, 71);
+
+/**
+ * @generated from message etcdserverpb.AuthRoleDeleteResponse
+ */
+export type AuthRoleDeleteResponse = Message<"etcdserverpb.AuthRoleDeleteResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleDeleteResponse.
+ * Use `create(AuthRoleDeleteResponseSchema)` to create a new message.
+ */
+export const AuthRoleDeleteResponseSchema: GenMessage<AuthRoleDeleteResponse> = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_rpc, 72);
+
+/**
+ * @generated from message etcdserverpb.AuthRoleGrantPermissionResponse
+ */
+export type AuthRoleGrantPermissionResponse = Message<"etcdserverpb.AuthRoleGrantPermissionResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleGrantPermissionResponse.
+ * Use `create(AuthRoleGrantPermissionResponseSchema)` to create a new message.
+ */
+export const AuthRoleGrantPermissionResponseSchema: GenMessage<AuthRoleGrantPermissionResponse> = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_rpc, 73);
+
+/**
+ * @generated from message etcdserverpb.AuthRoleRevokePermissionResponse
+ */
+export type AuthRoleRevokePermissionResponse = Message<"etcdserverpb.AuthRoleRevokePermissionResponse"> & {
+  /**
+   * @generated from field: etcdserverpb.ResponseHeader header = 1;
+   */
+  header?: ResponseHeader | undefined;
+};
+
+/**
+ * Describes the message etcdserverpb.AuthRoleRevokePermissionResponse.
+ * Use `create(AuthRoleRevokePermissionResponseSchema)` to create a new message.
+ */
+export const AuthRoleRevokePermissionResponseSchema: GenMessage<AuthRoleRevokePermissionResponse> = /*@__PURE__*/
+  messageDesc(file_etcdserverpb_rpc, 74);
 
 /**
  * @generated from enum etcdserverpb.AlarmType
@@ -2076,6 +2660,26 @@ export const Maintenance: GenService<{
  */
 export const Auth: GenService<{
   /**
+   * AuthEnable enables authentication.
+   *
+   * @generated from rpc etcdserverpb.Auth.AuthEnable
+   */
+  authEnable: {
+    methodKind: "unary";
+    input: typeof AuthEnableRequestSchema;
+    output: typeof AuthEnableResponseSchema;
+  },
+  /**
+   * AuthDisable disables authentication.
+   *
+   * @generated from rpc etcdserverpb.Auth.AuthDisable
+   */
+  authDisable: {
+    methodKind: "unary";
+    input: typeof AuthDisableRequestSchema;
+    output: typeof AuthDisableResponseSchema;
+  },
+  /**
    * AuthStatus displays authentication status.
    *
    * @generated from rpc etcdserverpb.Auth.AuthStatus
@@ -2094,6 +2698,136 @@ export const Auth: GenService<{
     methodKind: "unary";
     input: typeof AuthenticateRequestSchema;
     output: typeof AuthenticateResponseSchema;
+  },
+  /**
+   * UserAdd adds a new user. User name cannot be empty.
+   *
+   * @generated from rpc etcdserverpb.Auth.UserAdd
+   */
+  userAdd: {
+    methodKind: "unary";
+    input: typeof AuthUserAddRequestSchema;
+    output: typeof AuthUserAddResponseSchema;
+  },
+  /**
+   * UserGet gets detailed user information.
+   *
+   * @generated from rpc etcdserverpb.Auth.UserGet
+   */
+  userGet: {
+    methodKind: "unary";
+    input: typeof AuthUserGetRequestSchema;
+    output: typeof AuthUserGetResponseSchema;
+  },
+  /**
+   * UserList gets a list of all users.
+   *
+   * @generated from rpc etcdserverpb.Auth.UserList
+   */
+  userList: {
+    methodKind: "unary";
+    input: typeof AuthUserListRequestSchema;
+    output: typeof AuthUserListResponseSchema;
+  },
+  /**
+   * UserDelete deletes a specified user.
+   *
+   * @generated from rpc etcdserverpb.Auth.UserDelete
+   */
+  userDelete: {
+    methodKind: "unary";
+    input: typeof AuthUserDeleteRequestSchema;
+    output: typeof AuthUserDeleteResponseSchema;
+  },
+  /**
+   * UserChangePassword changes the password of a specified user.
+   *
+   * @generated from rpc etcdserverpb.Auth.UserChangePassword
+   */
+  userChangePassword: {
+    methodKind: "unary";
+    input: typeof AuthUserChangePasswordRequestSchema;
+    output: typeof AuthUserChangePasswordResponseSchema;
+  },
+  /**
+   * UserGrant grants a role to a specified user.
+   *
+   * @generated from rpc etcdserverpb.Auth.UserGrantRole
+   */
+  userGrantRole: {
+    methodKind: "unary";
+    input: typeof AuthUserGrantRoleRequestSchema;
+    output: typeof AuthUserGrantRoleResponseSchema;
+  },
+  /**
+   * UserRevokeRole revokes a role of specified user.
+   *
+   * @generated from rpc etcdserverpb.Auth.UserRevokeRole
+   */
+  userRevokeRole: {
+    methodKind: "unary";
+    input: typeof AuthUserRevokeRoleRequestSchema;
+    output: typeof AuthUserRevokeRoleResponseSchema;
+  },
+  /**
+   * RoleAdd adds a new role. Role name cannot be empty.
+   *
+   * @generated from rpc etcdserverpb.Auth.RoleAdd
+   */
+  roleAdd: {
+    methodKind: "unary";
+    input: typeof AuthRoleAddRequestSchema;
+    output: typeof AuthRoleAddResponseSchema;
+  },
+  /**
+   * RoleGet gets detailed role information.
+   *
+   * @generated from rpc etcdserverpb.Auth.RoleGet
+   */
+  roleGet: {
+    methodKind: "unary";
+    input: typeof AuthRoleGetRequestSchema;
+    output: typeof AuthRoleGetResponseSchema;
+  },
+  /**
+   * RoleList gets lists of all roles.
+   *
+   * @generated from rpc etcdserverpb.Auth.RoleList
+   */
+  roleList: {
+    methodKind: "unary";
+    input: typeof AuthRoleListRequestSchema;
+    output: typeof AuthRoleListResponseSchema;
+  },
+  /**
+   * RoleDelete deletes a specified role.
+   *
+   * @generated from rpc etcdserverpb.Auth.RoleDelete
+   */
+  roleDelete: {
+    methodKind: "unary";
+    input: typeof AuthRoleDeleteRequestSchema;
+    output: typeof AuthRoleDeleteResponseSchema;
+  },
+  /**
+   * RoleGrantPermission grants a permission of a specified key or range to a specified role.
+   *
+   * @generated from rpc etcdserverpb.Auth.RoleGrantPermission
+   */
+  roleGrantPermission: {
+    methodKind: "unary";
+    input: typeof AuthRoleGrantPermissionRequestSchema;
+    output: typeof AuthRoleGrantPermissionResponseSchema;
+  },
+  /**
+   * RoleRevokePermission revokes a key or range permission of a specified role.
+   *
+   * @generated from rpc etcdserverpb.Auth.RoleRevokePermission
+   */
+  roleRevokePermission: {
+    methodKind: "unary";
+    input: typeof AuthRoleRevokePermissionRequestSchema;
+    output: typeof AuthRoleRevokePermissionResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_etcdserverpb_rpc, 5);
