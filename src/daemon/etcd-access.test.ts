@@ -17,6 +17,11 @@ test('endpoints are a comma list; blanks around them are forgiven', async () =>
     endpoints: ['http://a:1', 'http://b:2'],
   }))
 
+test('what may be a secret in an endpoint goes no further', async () =>
+  expect(await access('--etcd-endpoints=http://u:s3cr3t@a:1,https://u@b')).toEqual({
+    endpoints: ['http://a:1', 'https://b'],
+  }))
+
 test('a user goes along with its password', async () =>
   expect(await access('--etcd-username=u', '--etcd-password=p')).toMatchObject({
     user: { name: 'u', password: 'p' },

@@ -7,7 +7,8 @@ import type { Options } from './options.ts'
 export function etcdAccess(options: Options): ChannelOptions {
   const endpoints = options['etcd-endpoints']
     .split(',')
-    .map((endpoint) => endpoint.trim())
+    // What stands before an @ is no part of the address, as upstream has it, and may be a secret.
+    .map((endpoint) => endpoint.trim().replace(/(?<=\/\/)[^/@]*@/, ''))
     .filter((endpoint) => endpoint !== '')
   const name = options['etcd-username']
   const user = name === '' ? {} : { user: { name, password: options['etcd-password'] } }

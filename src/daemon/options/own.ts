@@ -27,6 +27,14 @@ export const OWN = [
     check: between(0, WEEK_SECONDS),
   },
   {
+    name: 'state-dir',
+    type: 'string',
+    default: '/var/lib/heddle',
+    section: 'host',
+    help: "directory that keeps which lease is this host's, so that it has its subnet again at another address",
+    own: true,
+  },
+  {
     name: 'store-lost-grace',
     type: 'duration',
     default: 120,

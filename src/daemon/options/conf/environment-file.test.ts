@@ -46,8 +46,8 @@ describe('an environment file', () => {
   ])('%j has the value %j', (text, value) => expect(valuesOf(text)['A']).toBe(value))
 
   test('a # behind the value is part of it, and told', () => {
-    expect(parseEnvironmentFile('A=b # c\nB="d" # e\nC=f#g')).toMatchObject({
-      assignments: [{ value: 'b # c' }, { value: 'd# e' }, { value: 'f#g' }],
+    expect(parseEnvironmentFile('A=b # #\nB="d" # e\nC=f#g')).toMatchObject({
+      assignments: [{ value: 'b # #' }, { value: 'd# e' }, { value: 'f#g' }],
       falseComments: [4, 14],
     })
   })

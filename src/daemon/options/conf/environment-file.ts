@@ -14,7 +14,7 @@ export interface Assignment {
 export interface EnvironmentFile {
   /** In their order, equal names too: the last of them counts. */
   readonly assignments: readonly Assignment[]
-  /** Offsets of # that look like a comment and are none. */
+  /** Offsets of # that look like a comment and are none; the first of each value. */
   readonly falseComments: readonly number[]
 }
 
@@ -122,13 +122,14 @@ class Reader {
 
   #bare(): void {
     let kept = this.#value.length
+    let falseComment: number | undefined
     while (this.#next !== undefined && !isNewline(this.#next)) {
       const behind = this.#text[this.#offset + 1]
       if (this.#next === '\\' && isNewline(behind)) {
         this.#continueLine()
         continue
       }
-      if (this.#next === '#' && isBlank(this.#text[this.#offset - 1])) this.#falseComments.push(this.#offset)
+      if (this.#next === '#' && isBlank(this.#text[this.#offset - 1])) falseComment ??= this.#offset
       const isEscaped = this.#next === '\\' && behind !== undefined
       if (isEscaped) this.#offset++
       const isKept = isEscaped || !isBlank(this.#next)
@@ -137,5 +138,6 @@ class Reader {
     }
     this.#value = this.#value.slice(0, kept)
     this.#at.length = kept
+    if (falseComment !== undefined) this.#falseComments.push(falseComment)
   }
 }

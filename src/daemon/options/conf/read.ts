@@ -13,7 +13,7 @@ export interface Conf extends Source {
 }
 
 /** No conf file is that large. */
-const MOST_BYTES = 1 << 20
+const MOST_BYTES = 1 << 16
 /** S_IROTH of stat(2). */
 const READ_BY_OTHERS = 0o004
 
