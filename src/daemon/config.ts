@@ -7,6 +7,8 @@ import { log } from '../sys/log.ts'
 import type { Proposal } from './proposal.ts'
 
 const logger = log.from('config.ts')
+/** What all these lines tell the state of. */
+const ABOUT = { about: 'network config' }
 
 export interface Usable {
   readonly config: NetworkConfig
@@ -42,43 +44,47 @@ export class ConfigFollower implements AsyncDisposable {
       else if (event.kind === 'rejected')
         logger.error(
           `the network config at ${event.key} is refused: ${event.reason}; waiting for a better one`,
+          ABOUT,
         )
       else {
         const found = usable(event.config)
         this.#proposal?.compare(event.config)
         if (typeof found !== 'string') return found
-        logger.error(`the network config can't be used: ${found}; waiting for a better one`)
+        logger.error(`the network config can't be used: ${found}; waiting for a better one`, ABOUT)
       }
     }
   }
 
   /** Says what becomes of the config in use. `present` is told whether the store has one: it never ends before the signal. */
   async follow(inUse: NetworkConfig, present: (is: boolean) => void): Promise<never> {
+    let isOther = false
     for (;;) {
       const event = await this.#next()
       present(event.kind !== 'missing')
       if (event.kind === 'missing') {
-        logger.warning(`the network config is gone from ${event.key}; going on with the last one`)
+        logger.warning(`the network config is gone from ${event.key}; going on with the last one`, ABOUT)
         // Another network than the one in use would strand the leases that there are.
         if (this.#proposal?.agreesWith(inUse)) await this.#proposal.publish(event.key, this.#signal)
       } else if (event.kind === 'rejected')
         logger.error(
           `the network config at ${event.key} is refused: ${event.reason}; going on with the last one`,
+          ABOUT,
         )
       else if (JSON.stringify(event.config) !== JSON.stringify(inUse)) {
         const found = usable(event.config)
         if (typeof found === 'string')
-          logger.error(`the network config can't be used: ${found}; going on with the last one`)
-        else logger.warning('the network config has changed; restart flanneld to use it')
+          logger.error(`the network config can't be used: ${found}; going on with the last one`, ABOUT)
+        else logger.warning('the network config has changed; restart flanneld to use it', ABOUT)
         this.#proposal?.compare(event.config)
-      }
+      } else if (isOther) logger.info('the network config is the one in use again', ABOUT)
+      isOther = event.kind !== 'config' || JSON.stringify(event.config) !== JSON.stringify(inUse)
     }
   }
 
   async #awaitOne(key: string): Promise<void> {
     const { file } = this.#proposal ?? {}
     const then = file === undefined ? 'waiting for it' : `publishing that of ${file}`
-    logger.warning(`there is no network config at ${key} yet; ${then}`)
+    logger.warning(`there is no network config at ${key} yet; ${then}`, ABOUT)
     await this.#proposal?.publish(key, this.#signal)
   }
 

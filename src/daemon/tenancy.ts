@@ -9,11 +9,14 @@ import { isV4Prefix, type Prefix } from '../model/prefix.ts'
 import { StoreError, type LeaseWish, type OwnLease, type Store } from '../store/store.ts'
 import { log } from '../sys/log.ts'
 import type { Identity } from './identity.ts'
+import type { LeaseRecords } from './lease-record.ts'
 import type { Options } from './options.ts'
 import type { Report } from './report.ts'
 import { writeSubnetFile } from './subnet-file.ts'
 
 const logger = log.from('tenancy.ts')
+/** What the lines about our lease tell the state of. */
+const ABOUT = { about: 'lease' }
 const FIRST_RETRY_MS = 500
 const LONGEST_RETRY_MS = 30_000
 
@@ -24,6 +27,7 @@ export interface Landlord {
   readonly config: NetworkConfig
   readonly backend: ConfiguredBackend
   readonly identity: Identity
+  readonly records: LeaseRecords
 }
 
 export class Tenancy implements AsyncDisposable {
@@ -56,6 +60,7 @@ export class Tenancy implements AsyncDisposable {
         isLost = change === 'lost'
         if (change === 'lost') break
         this.#from.report.own = change
+        this.#record()
         moved(change)
       }
       signal.throwIfAborted()
@@ -65,6 +70,7 @@ export class Tenancy implements AsyncDisposable {
       report.leasesLost.increment()
       logger.error(
         `the lease ${this.lease.key} belongs to another host now; taking a new one: restart the pods of this host`,
+        ABOUT,
       )
       await this.#own[Symbol.asyncDispose]()
       this.#own = await acquire(this.#from, [], signal)
@@ -72,6 +78,11 @@ export class Tenancy implements AsyncDisposable {
       this.relocated()
       if (this.#isTold) await this.tell(signal)
     }
+  }
+
+  #record(): void {
+    const { records, identity } = this.#from
+    records.keep(this.#own, identity.publicIp)
   }
 
   /** This host's address or MTU may be another. */
@@ -91,6 +102,7 @@ export class Tenancy implements AsyncDisposable {
   }
 
   async #update(attributes: LeaseAttributes, signal: AbortSignal): Promise<void> {
+    this.#record()
     try {
       await this.#own.update(attributes, signal)
       logger.info(`The lease ${this.lease.key} tells other hosts of ${attributes.publicIp} now`)
@@ -130,11 +142,14 @@ export class Tenancy implements AsyncDisposable {
         break
       } catch (error) {
         report.phase = `can't write ${path}: ${error instanceof Error ? error.message : String(error)}`
-        logger.error(`${report.phase}; pods can't be started until it is written, trying again`)
+        logger.error(`${report.phase}; pods can't be started until it is written, trying again`, {
+          about: 'subnet file',
+        })
       }
       await delay(pause, undefined, { signal })
     }
-    logger.info(`Wrote subnet file to ${path}`)
+    // Each time is news.
+    logger.info(`Wrote subnet file to ${path}`, { about: 'subnet file', key: `wrote ${performance.now()}` })
   }
 
   get #podMtuBytes(): number {
@@ -162,9 +177,9 @@ export class Tenancy implements AsyncDisposable {
 
 /** A lease as soon as the store has one for us: where all subnets are taken, once one becomes free. */
 async function acquire(from: Landlord, previous: readonly Prefix[], signal: AbortSignal): Promise<OwnLease> {
-  const { store, config, backend, identity, report } = from
+  const { store, config, backend, identity, records, report } = from
   const attributes = (existing: Lease | undefined) => identity.attributes(backend, existing)
-  const owns = (lease: Lease) => identity.owns(lease)
+  const owns = (lease: Lease, cluster: string) => identity.owns(lease) || records.owns(lease, cluster)
   const wish: LeaseWish = {
     config,
     attributes,
@@ -179,7 +194,8 @@ async function acquire(from: Landlord, previous: readonly Prefix[], signal: Abor
   const own = (await unlessFull(attempt, report)) ?? (await onceFree(attempt, from, signal))
   report.own = own.lease
   report.ownLease = own
-  logger.info(`Lease acquired: ${subnetsOf(own.lease).join(' and ')}`)
+  records.keep(own, identity.publicIp)
+  logger.info(`Lease acquired: ${subnetsOf(own.lease).join(' and ')}`, ABOUT)
   return own
 }
 
@@ -202,7 +218,7 @@ async function unlessFull(attempt: () => Promise<OwnLease>, report: Report): Pro
   } catch (error) {
     if (!(error instanceof StoreError && error.code === 'full')) throw error
     report.phase = `waiting for a lease: ${error.message}`
-    logger.error(`${error.message}; waiting until one is free`)
+    logger.error(`${error.message}; waiting until one is free`, ABOUT)
     return undefined
   }
 }

@@ -7,7 +7,7 @@ import { FLANNELD } from '../support/executable.ts'
 import { Flanneld } from '../support/flanneld.ts'
 import { eventually, Running } from '../support/process.ts'
 import { Segment } from '../support/segment.ts'
-import { leaseKey, networkConfig, TestStore, vxlanLease } from '../support/stores.ts'
+import { CONFIG_KEY, leaseKey, networkConfig, TestStore, vxlanLease } from '../support/stores.ts'
 
 setDefaultTimeout(60_000)
 
@@ -163,4 +163,19 @@ describe('--log-dir', () => {
     await flanneld.end('SIGTERM')
     expect(existsSync(join(directory, 'flanneld.log'))).toBe(false)
   })
+})
+
+test('each change of the network config is told, the same bad one within a minute too', async () => {
+  await using segment = await Segment.create(1)
+  await using store = await TestStore.start('etcd', segment, CONFIG)
+  await using flanneld = await Flanneld.start(segment.host(1), store)
+  for (let times = 0; times < 2; times++)
+    for (const [text, pattern] of [
+      ['{"Network": banana', /^E\d{4} .*network config at \S+ is refused/],
+      [CONFIG, /^I\d{4} .*network config is the one in use again/],
+    ] as const) {
+      const from = flanneld.process.lines.length
+      store.put(CONFIG_KEY, text)
+      await flanneld.process.line(pattern, { from })
+    }
 })
