@@ -149,6 +149,9 @@ test('the store of an older heddle is brought to the layout of this one, with al
   expect((await channel.unary(Auth.userList, {}, soon())).users).toEqual(['ann'])
   const { kvs } = await channel.unary(KV.range, { key: bytes('a') }, soon())
   expect(kvs.map(({ value }) => Buffer.from(value).toString())).toEqual(['1'])
+  await server.process.end('SIGTERM')
+  using upgraded = new DatabaseSync(join(server.folder, 'store.db'), { readOnly: true })
+  expect(upgraded.prepare('PRAGMA auto_vacuum').get()).toMatchObject({ auto_vacuum: 2 })
 })
 
 describe('what else prevents serving is said in a sentence', () => {
@@ -206,6 +209,13 @@ describe('what else prevents serving is said in a sentence', () => {
       [['--listen', '-x'], 'heddle store: option --listen argument is ambiguous; see heddle store --help'],
       [['--watch-progress-notify-interval', 'soon'], 'takes seconds'],
       [['--auth-token-ttl', '0'], '--auth-token-ttl takes seconds'],
+      [['--auto-compaction-mode', 'never'], 'never is neither periodic nor revision'],
+      [['--auto-compaction-retention', 'soon'], "soon isn't a time from 1s to 365 days"],
+      [['--auto-compaction-retention', '10ms'], "10ms isn't a time"],
+      [
+        ['--auto-compaction-mode', 'revision', '--auto-compaction-retention', '1h'],
+        "1h isn't a number of revisions",
+      ],
     ] as const) {
       const { code, said } = await start(...flags)
       expect(said).toContain(says)

@@ -2,7 +2,9 @@
 import { parseArgs, type ParseArgsOptionsConfig } from 'node:util'
 import { addressText, isExposed, parseListenAddress, type ListenAddress } from '../grpc/listen-address.ts'
 import type { TlsPaths } from '../grpc/tls-files.ts'
+import type { Retention } from '../keys/auto-compaction.ts'
 import { ServeError } from '../serve-error.ts'
+import { DEFAULT_MODE, parseRetention } from './retention.ts'
 
 export interface StoreOptions {
   readonly listen: readonly ListenAddress[]
@@ -10,6 +12,7 @@ export interface StoreOptions {
   readonly tls: TlsPaths | undefined
   readonly progressIntervalMs: number
   readonly authTokenTtlMs: number
+  readonly retention: Retention | undefined
 }
 
 export const STORE_HELP = `heddle store: etcd's v3 API from one file, for a network without an etcd of its own
@@ -25,6 +28,9 @@ export const STORE_HELP = `heddle store: etcd's v3 API from one file, for a netw
   --allow-plaintext                       serve beyond loopback without TLS: whoever reaches the port may listen in,
                                           and change all unless users are enabled
 
+  --auto-compaction-mode MODE             periodic: keep the history of some time; revision: of some changes (periodic)
+  --auto-compaction-retention TIME|COUNT  how much of it: 1h, 30m, 12 (hours), or a number of changes; 0 keeps all (1h,
+                                          10000)
   --auth-token-ttl SEC                    how long a login lasts that isn't used, where users are enabled (300)
   --watch-progress-notify-interval SEC    how often idle watches that ask for it hear the revision (600)
 `
@@ -37,6 +43,8 @@ const FLAGS = {
   'trusted-ca-file': { type: 'string' },
   'client-cert-optional': { type: 'boolean', default: false },
   'allow-plaintext': { type: 'boolean', default: false },
+  'auto-compaction-mode': { type: 'string', default: DEFAULT_MODE },
+  'auto-compaction-retention': { type: 'string' },
   'auth-token-ttl': { type: 'string', default: '300' },
   'watch-progress-notify-interval': { type: 'string', default: '600' },
   help: { type: 'boolean', short: 'h', default: false },
@@ -64,6 +72,7 @@ export function parseStoreOptions(argv: readonly string[]): StoreOptions | undef
     tls,
     progressIntervalMs: milliseconds(flags, 'watch-progress-notify-interval'),
     authTokenTtlMs: milliseconds(flags, 'auth-token-ttl'),
+    retention: parseRetention(flags['auto-compaction-mode'], flags['auto-compaction-retention']),
   }
 }
 

@@ -51,6 +51,9 @@ export class Query<Row> {
 }
 
 const LOCK_WAIT_MS = 1000
+/** What stays of the log, however much one compaction or defragmentation has put in it. */
+const MAX_IDLE_LOG_BYTES = 8 * 1024 * 1024
+const AUTO_VACUUM_INCREMENTAL = 2
 
 export class Database implements Disposable {
   readonly path: string
@@ -120,9 +123,20 @@ export class Database implements Disposable {
     return { totalBytes: pages * pageBytes, usedBytes: (pages - pragma('freelist_count')) * pageBytes }
   }
 
-  /** Gives free pages back to the file system. */
+  /** Writes the file anew, without its empty pages; nothing else is done meanwhile. */
   defragment(): void {
-    this.#connection.exec('VACUUM; PRAGMA wal_checkpoint(TRUNCATE)')
+    this.#connection.exec('VACUUM')
+    this.checkpoint()
+  }
+
+  /** Takes so many of the empty pages off the end of the file, in a transaction of its own. */
+  releasePages(pages: number): void {
+    this.#connection.exec(`PRAGMA incremental_vacuum(${pages})`)
+  }
+
+  /** Writes the log back into the file, which gets its new size by that, and empties the log. */
+  checkpoint(): void {
+    this.#connection.exec('PRAGMA wal_checkpoint(TRUNCATE)')
   }
 
   [Symbol.dispose](): void {
@@ -166,7 +180,7 @@ function createFile(directory: string, path: string): void {
   closeSync(openSync(draft, 'wx', 0o600))
   const connection = new DatabaseSync(draft)
   connection.exec(
-    `PRAGMA synchronous = FULL; PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${SCHEMA_VERSION}`,
+    `PRAGMA auto_vacuum = INCREMENTAL; PRAGMA synchronous = FULL; PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${SCHEMA_VERSION}`,
   )
   connection.exec(`BEGIN; ${SCHEMA}`)
   connection.exec('COMMIT')
@@ -200,16 +214,27 @@ function connect(path: string): DatabaseSync {
   const connection = new DatabaseSync(path, { timeout: LOCK_WAIT_MS })
   // Held as long as the process lives; the kernel drops it with the process.
   connection.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+  connection.exec(`PRAGMA journal_size_limit = ${MAX_IDLE_LOG_BYTES}`)
   connection.exec('BEGIN IMMEDIATE; COMMIT')
   return connection
 }
 
 /** Brings the file of an older heddle to the layout of this one, at once or not at all. */
 function upgrade(connection: DatabaseSync): void {
-  const layout = Number(connection.prepare('PRAGMA user_version').get()?.['user_version'])
-  if (layout === SCHEMA_VERSION) return
-  const steps = UPGRADES.slice(layout - 1).join('')
-  connection.exec(`BEGIN IMMEDIATE; ${steps}; PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`)
+  const pragma = (name: string): number => Number(connection.prepare(`PRAGMA ${name}`).get()?.[name])
+  const layout = pragma('user_version')
+  if (layout < SCHEMA_VERSION) {
+    const steps = UPGRADES.slice(layout - 1).join('')
+    connection.exec(`BEGIN IMMEDIATE; ${steps}; PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`)
+  }
+  // Made by an older heddle, it can't give pages back one by one until it was written anew once.
+  if (pragma('auto_vacuum') === AUTO_VACUUM_INCREMENTAL) return
+  try {
+    connection.exec('PRAGMA auto_vacuum = INCREMENTAL; VACUUM')
+  } catch (error) {
+    // The next start tries again.
+    if (sqliteCode(error) !== SQLITE.full) throw error
+  }
 }
 
 const RESTORE_ADVICE =

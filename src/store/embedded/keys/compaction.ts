@@ -7,10 +7,20 @@ import type { WriteQueue } from './write-queue.ts'
 /** Rows looked at in one transaction: a few milliseconds. */
 const STEP_ROWS = 2000n
 
+export interface CompactionOptions {
+  readonly database: Database
+  readonly queue: WriteQueue
+  readonly revisions: Revisions
+  /** The rows of a compaction are gone. */
+  readonly finished: () => void
+  readonly failed: (error: unknown) => void
+}
+
 export class Compaction implements Disposable {
   readonly #database: Database
   readonly #queue: WriteQueue
   readonly #revisions: Revisions
+  readonly #finished: () => void
   readonly #failed: (error: unknown) => void
   readonly #stepEnd: Query<{ id: bigint | null }>
   readonly #deleteStep: Query<never>
@@ -18,10 +28,11 @@ export class Compaction implements Disposable {
   #next: NodeJS.Immediate | undefined
   #lastId = 0n
 
-  constructor(database: Database, queue: WriteQueue, revisions: Revisions, failed: (error: unknown) => void) {
+  constructor({ database, queue, revisions, finished, failed }: CompactionOptions) {
     this.#database = database
     this.#queue = queue
     this.#revisions = revisions
+    this.#finished = finished
     this.#failed = failed
     this.#stepEnd = database.query(
       `SELECT max(id) AS id FROM
@@ -79,6 +90,7 @@ export class Compaction implements Disposable {
     }
     if (end === undefined) {
       for (const gone of this.#waiting.splice(0)) gone.resolve()
+      this.#finished()
       return
     }
     this.#lastId = end
