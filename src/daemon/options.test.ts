@@ -1,5 +1,9 @@
 // What is in force when options come from several sources, what is refused, and that nothing secret is told.
 import { describe, expect, test } from 'bun:test'
+import * as fc from 'fast-check'
+import corpus from './options/corpus/command-lines.json' with { type: 'json' }
+import type { FlagValue } from './options/go-values.ts'
+import { OPTIONS } from './options/table.ts'
 import { describeOptions, readOptions, type Given } from './options.ts'
 
 const read = async (args: string[], environment: Record<string, string> = {}): Promise<Given> => {
@@ -87,4 +91,62 @@ describe('options', () => {
     const help = await readOptions(['--etcd-password=s3cr3t', '--help'], { FLANNELD_ETCD_PASSWORD: 's3cr3t' })
     expect(help).toMatchObject({ kind: 'help', text: expect.not.stringContaining('s3cr3t') })
   })
+})
+
+interface CommandLine {
+  readonly from: string
+  readonly words: readonly string[]
+  readonly gives?: Readonly<Record<string, FlagValue>>
+  readonly refused?: string
+  readonly unread?: boolean
+}
+
+describe('the corpus of command lines:', () => {
+  for (const { from, words, gives = {}, refused, unread = false } of corpus as readonly CommandLine[])
+    test(from, async () => {
+      const parsed = await readOptions(words, {})
+      if (parsed.kind !== 'options') {
+        expect(parsed).toEqual({
+          kind: 'refused',
+          reason: expect.stringContaining(refused ?? 'not to be refused'),
+        })
+        expect(JSON.stringify(parsed)).not.toContain('s3cr3t')
+        return
+      }
+      expect(refused).toBeUndefined()
+      for (const [name, value] of Object.entries(gives))
+        expect(parsed.settings.get(name)?.value).toEqual(value)
+      expect(parsed.notes.some(({ text }) => text.includes('is no flag'))).toBe(unread)
+      expect(describeOptions(parsed.settings) + JSON.stringify(parsed.notes)).not.toContain('s3cr3t')
+    })
+})
+
+test('no words and no environment at all crash it: options, or a sentence', async () => {
+  const value = fc.oneof(
+    fc.string(),
+    fc.constantFrom('true', '1', '0x10', '1m', 'eth0', '192.0.2.1', '', 'a=1'),
+  )
+  const flag = fc
+    .tuple(fc.constantFrom('-', '--'), fc.constantFrom(...OPTIONS.map((option) => option.name)), value)
+    .map(([dashes, name, text]) => `${dashes}${name}=${text}`)
+  const variables = fc.dictionary(
+    fc.constantFrom(...OPTIONS.map((option) => `FLANNELD_${option.name.toUpperCase().replaceAll('-', '_')}`)),
+    value.map((text) => text.replaceAll('\0', '')),
+    { maxKeys: 3 },
+  )
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.oneof(flag, value), { maxLength: 4 }),
+      variables,
+      async (words, environment) => {
+        const parsed = await readOptions(words, environment, '/nonexistent')
+        if (parsed.kind === 'refused') expect(parsed.reason).toMatch(/\w+ \w+/)
+        else if (parsed.kind === 'options')
+          expect(Object.keys(parsed.options).toSorted()).toEqual(
+            OPTIONS.map((option) => option.name).toSorted(),
+          )
+      },
+    ),
+    { numRuns: 500 },
+  )
 })

@@ -45,9 +45,12 @@ const WANT: Readonly<Record<FlagSpec['type'], string>> = {
 
 export const wanted = (spec: FlagSpec): string => spec.form?.want ?? WANT[spec.type]
 
+/** A password that stands where something else belongs, as behind a flag that lacks its value. */
+export const withoutPassword = (text: string): string => text.replaceAll(/(password=).+/gis, '$1…')
+
 /** What is wrong with a text that is no value of the flag. */
 export const invalid = (spec: FlagSpec, text: string): string =>
-  `${spec.secret ? 'the value' : JSON.stringify(text)} is invalid: want ${wanted(spec)}`
+  `${spec.secret ? 'the value' : JSON.stringify(withoutPassword(text))} is invalid: want ${wanted(spec)}`
 
 /** strconv.ParseInt with base 0: 0x, 0b, 0o and 0 are prefixes, `_` may stand between digits. */
 function goInteger(text: string): number | undefined {

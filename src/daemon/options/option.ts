@@ -1,6 +1,6 @@
 // What the table says of one option, and how options of more than one source come together in its words. Pure.
 import type { NamedSpec } from './go-flags.ts'
-import type { FlagSpec, FlagValue } from './go-values.ts'
+import { withoutPassword, type FlagSpec, type FlagValue } from './go-values.ts'
 
 /** In the order of --help and of the reference page. */
 export const SECTIONS = ['etcd', 'interface', 'host', 'status', 'log', 'general', 'Kubernetes'] as const
@@ -82,5 +82,5 @@ export function shown(spec: FlagSpec, value: FlagValue): string {
   const text = typeof value === 'object' ? value.join(', ') : String(value)
   if (spec.secret) return text === '' ? '' : '(secret)'
   const unit = spec.type === 'duration' ? 's' : ''
-  return `${text.replace(USER_INFO, '$1…@')}${unit}`
+  return `${withoutPassword(text).replace(USER_INFO, '$1…@')}${unit}`
 }
