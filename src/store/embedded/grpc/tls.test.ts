@@ -145,7 +145,7 @@ describe('files replaced while it runs', () => {
     await using store = await EtcdServer.start('embedded', { inMemory: true, tls: { ...used, clientCa: ca } })
     for (const [break_, says] of [
       [
-        () => pki.replace({ cert: used.cert, key: '/dev/null' }, next),
+        () => pki.replace({ cert: used.cert, key: `${used.key}.unused` }, next),
         /key-file \S+half\.key can't be used: it doesn't belong to the certificate in \S+half\.pem; the one read before stays/,
       ],
       [
