@@ -1,60 +1,60 @@
-// Who we are to etcd: a token for a user's password, fetched when first needed and again once it's refused. Simple
-// tokens end after five minutes of silence or with a restart of etcd, others with their time or a change of rights.
-import { EtcdError, isAuthOff } from './error.ts'
-import { untilAborted } from './wait.ts'
+// Gives pages that compaction has emptied back to the file system, some at a time with pauses between, so that writes
+// hardly wait for it.
+import { log } from '../../../sys/log.ts'
+import { SQLITE, sqliteCode, type Database } from './database.ts'
 
-export interface User {
-  readonly name: string
-  readonly password: string
-}
+const logger = log.from('store.ts')
 
-/** etcd spends tens of milliseconds on each password: a refused one is held against it for so long, longer each time. */
-const REFUSED_MS = 1_000
-const REFUSED_MAX_MS = 30_000
+/** Less isn't worth the writing: the next changes fill it. */
+const MIN_FREE_BYTES = 1024n * 1024n
+/** Pages moved in one transaction: a few milliseconds. */
+const STEP_PAGES = 256
+const PAUSE_MS = 50
 
-export class Login {
-  readonly #authenticate: () => Promise<string>
-  /** Undefined of an etcd that asks for no user. */
-  #token: Promise<string | undefined> | undefined
-  #refused: { readonly error: EtcdError; readonly untilMs: number; readonly forMs: number } | undefined
+export class Reclaim implements Disposable {
+  readonly #database: Database
+  readonly #failed: (error: unknown) => void
+  #timer: NodeJS.Timeout | undefined
 
-  constructor(authenticate: () => Promise<string>) {
-    this.#authenticate = authenticate
+  constructor(database: Database, failed: (error: unknown) => void) {
+    this.#database = database
+    this.#failed = failed
+    this.look()
   }
 
-  /** Callers that come together share one login. Throws EtcdError, code `auth` for a password that etcd refuses. */
-  async token(signal: AbortSignal): Promise<string | undefined> {
-    if (this.#token === undefined) {
-      if (this.#refused !== undefined && performance.now() < this.#refused.untilMs) throw this.#refused.error
-      const token = this.#fetch()
-      this.#token = token
-      token.catch(() => this.#drop(token))
-    }
-    return untilAborted(this.#token, signal)
+  /** Begins when more of the file is empty than in use. */
+  look(): void {
+    const { totalBytes, usedBytes } = this.#database.sizes()
+    const freeBytes = totalBytes - usedBytes
+    if (this.#timer === undefined && freeBytes >= MIN_FREE_BYTES && freeBytes > usedBytes) this.#later()
   }
 
-  /** That token (or none) is not enough: the next call logs in anew, unless that has been done meanwhile. */
-  async refused(token: string | undefined): Promise<void> {
-    const current = this.#token
-    if (current !== undefined && (await current.catch(() => undefined)) === token) this.#drop(current)
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer)
   }
 
-  #drop(token: Promise<string | undefined>): void {
-    if (this.#token === token) this.#token = undefined
+  #later(): void {
+    this.#timer = setTimeout(() => this.#step(), PAUSE_MS)
+    this.#timer.unref()
   }
 
-  async #fetch(): Promise<string | undefined> {
+  #step(): void {
+    this.#timer = undefined
     try {
-      const token = await this.#authenticate()
-      this.#refused = undefined
-      return token
-    } catch (error) {
-      if (isAuthOff(error)) return undefined
-      if (error instanceof EtcdError && error.code === 'auth') {
-        const forMs = Math.min((this.#refused?.forMs ?? REFUSED_MS / 2) * 2, REFUSED_MAX_MS)
-        this.#refused = { error, untilMs: performance.now() + forMs, forMs }
+      const before = this.#database.sizes()
+      if (before.totalBytes > before.usedBytes) {
+        this.#database.releasePages(STEP_PAGES)
+        // A file that can't give pages back keeps them.
+        if (this.#database.sizes().totalBytes < before.totalBytes) {
+          this.#later()
+          return
+        }
       }
-      throw error
+      this.#database.checkpoint()
+      logger.info(`the database takes ${before.totalBytes / 1024n} KiB, after it gave empty pages back`)
+    } catch (error) {
+      // With a full disk they stay until the next compaction.
+      if (sqliteCode(error) !== SQLITE.full) this.#failed(error)
     }
   }
 }
