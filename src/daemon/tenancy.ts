@@ -9,6 +9,7 @@ import { isV4Prefix, type Prefix } from '../model/prefix.ts'
 import { StoreError, type LeaseWish, type OwnLease, type Store } from '../store/store.ts'
 import { log } from '../sys/log.ts'
 import type { Identity } from './identity.ts'
+import type { LeaseRecords } from './lease-record.ts'
 import type { Options } from './options.ts'
 import type { Report } from './report.ts'
 import { writeSubnetFile } from './subnet-file.ts'
@@ -26,6 +27,7 @@ export interface Landlord {
   readonly config: NetworkConfig
   readonly backend: ConfiguredBackend
   readonly identity: Identity
+  readonly records: LeaseRecords
 }
 
 export class Tenancy implements AsyncDisposable {
@@ -58,6 +60,7 @@ export class Tenancy implements AsyncDisposable {
         isLost = change === 'lost'
         if (change === 'lost') break
         this.#from.report.own = change
+        this.#record()
         moved(change)
       }
       signal.throwIfAborted()
@@ -77,6 +80,11 @@ export class Tenancy implements AsyncDisposable {
     }
   }
 
+  #record(): void {
+    const { records, identity } = this.#from
+    records.keep(this.#own, identity.publicIp)
+  }
+
   /** This host's address or MTU may be another. */
   relocated(): void {
     this.#publish.ring()
@@ -94,6 +102,7 @@ export class Tenancy implements AsyncDisposable {
   }
 
   async #update(attributes: LeaseAttributes, signal: AbortSignal): Promise<void> {
+    this.#record()
     try {
       await this.#own.update(attributes, signal)
       logger.info(`The lease ${this.lease.key} tells other hosts of ${attributes.publicIp} now`)
@@ -168,9 +177,9 @@ export class Tenancy implements AsyncDisposable {
 
 /** A lease as soon as the store has one for us: where all subnets are taken, once one becomes free. */
 async function acquire(from: Landlord, previous: readonly Prefix[], signal: AbortSignal): Promise<OwnLease> {
-  const { store, config, backend, identity, report } = from
+  const { store, config, backend, identity, records, report } = from
   const attributes = (existing: Lease | undefined) => identity.attributes(backend, existing)
-  const owns = (lease: Lease) => identity.owns(lease)
+  const owns = (lease: Lease, cluster: string) => identity.owns(lease) || records.owns(lease, cluster)
   const wish: LeaseWish = {
     config,
     attributes,
@@ -185,6 +194,7 @@ async function acquire(from: Landlord, previous: readonly Prefix[], signal: Abor
   const own = (await unlessFull(attempt, report)) ?? (await onceFree(attempt, from, signal))
   report.own = own.lease
   report.ownLease = own
+  records.keep(own, identity.publicIp)
   logger.info(`Lease acquired: ${subnetsOf(own.lease).join(' and ')}`, ABOUT)
   return own
 }
