@@ -88,10 +88,9 @@ test('each change of the store is told, the second within a minute too', async (
   await using flanneld = await Flanneld.start(segment.host(1), store)
   const answers = () => flanneld.process.matching(/\] the store answers again$/).length
   for (const times of [1, 2]) {
+    const from = flanneld.process.lines.length
     await store.server.kill()
-    await flanneld.process.line(/^E\d{4} .*etcd at .*the data plane stays as it is/, {
-      from: flanneld.process.lines.length,
-    })
+    await flanneld.process.line(/^E\d{4} .*etcd at .*the data plane stays as it is/, { from })
     await store.server.up()
     await eventually(`it answers again, ${times}`, () => answers() === times || undefined, 20)
   }
