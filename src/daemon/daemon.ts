@@ -15,9 +15,11 @@ import { log } from '../sys/log.ts'
 import { ConfigFollower } from './config.ts'
 import { etcdAccess } from './etcd-access.ts'
 import { identify, type Identity } from './identity.ts'
+import { claimInstance } from './instance-lock.ts'
 import { ExternalInterface } from './interface/external-interface.ts'
 import { firstInterface, InterfaceFollower, wishOf } from './interface/follow.ts'
 import { vxlanMacs } from './interface/read-host.ts'
+import { LeaseRecords } from './lease-record.ts'
 import type { Options } from './options.ts'
 import type { ProposedNetwork } from './options/conf/network.ts'
 import { Proposal } from './proposal.ts'
@@ -43,6 +45,7 @@ export async function runDaemon(
     const netlink = parts.use(NetlinkSocket.open('route'))
     // Before anything is written anywhere: a host that can't be programmed takes no lease.
     requireNetAdmin()
+    parts.use(claimInstance(options['subnet-file']))
     const store = parts.use(openStore(options, report, signal))
     report.store = store
     logger.info(`Created subnet manager: ${store.name}`)
@@ -57,7 +60,9 @@ export async function runDaemon(
     const refusal = backend.refuses(identity.self([]))
     if (refusal !== undefined) throw new Error(`the ${backend.type} back end can't run here: ${refusal}`)
     const previous = readSubnetFile(options['subnet-file'])
-    const landlord = { options, report, store, config, backend, identity }
+    const { 'state-dir': stateDir, 'etcd-prefix': prefix, 'subnet-file': subnetFile } = options
+    const records = new LeaseRecords({ stateDir, prefix, subnetFile })
+    const landlord = { options, report, store, config, backend, identity, records }
     const follower = new InterfaceFollower({ external, identity, backend, report, store })
     const followed = follower.follow(signal)
     const began = await Promise.race([Tenancy.begin(landlord, previous.subnets, signal), followed])

@@ -40,6 +40,7 @@ export async function ensureDaemon(
             ...executable.prefix,
             ...flags,
             `--status-socket=${statusSocket(directory, host)}`,
+            `--state-dir=${directory.host(host.name, 'state')}`,
             '--config-file=',
           ],
         }

@@ -249,6 +249,15 @@ export const flockExclusive = (fd: number, path: string): void => {
   while (c.flock(fd, 2) === -1) if (errno() !== EINTR) fail('flock', path)
 }
 
+/** The same without waiting: false where another holds it. */
+export const flockAtOnce = (fd: number, path: string): boolean => {
+  while (c.flock(fd, 2 | 4) === -1) {
+    if (errno() === EAGAIN) return false
+    if (errno() !== EINTR) fail('flock', path)
+  }
+  return true
+}
+
 export const CLONE_NEWNS = 0x20000
 export const CLONE_NEWNET = 0x40000000
 export const setns = (fd: number, type: number): void => {

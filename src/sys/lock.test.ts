@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { lockFile } from './lock.ts'
+import { lockFile, tryLockFile } from './lock.ts'
 
 test('another process waits until the lock is disposed', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'heddle-lock-'))
@@ -32,6 +32,23 @@ test('another process waits until the lock is disposed', async () => {
     lock[Symbol.dispose]()
     expect(await ended).toBe(0)
     expect(said).toBe('asks\nhas it\n')
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
+})
+
+test('a lock that another has is not waited for, if that is asked', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'heddle-lock-'))
+  try {
+    const path = join(directory, 'lock')
+    const first = tryLockFile(path)
+    expect(first).toBeDefined()
+    // Each opening of the file is a holder of its own, in one process too.
+    expect(tryLockFile(path)).toBeUndefined()
+    first?.[Symbol.dispose]()
+    using again = tryLockFile(path)
+    expect(again).toBeDefined()
+    expect(() => tryLockFile(join(path, 'nothing'))).toThrow(/ENOTDIR/)
   } finally {
     rmSync(directory, { recursive: true })
   }

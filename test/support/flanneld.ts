@@ -57,7 +57,8 @@ export class Flanneld implements AsyncDisposable {
     store: StoreAccess,
     { make = 'heddle', args = [], env }: FlanneldOptions = {},
   ): Flanneld {
-    const own = make === 'heddle' ? [`--status-socket=${host.statusSocket}`, '--config-file='] : []
+    const heddles = [`--status-socket=${host.statusSocket}`, `--state-dir=${host.stateDir}`, '--config-file=']
+    const own = make === 'heddle' ? heddles : []
     const access = [`--etcd-endpoints=${store.endpoint}`, ...(store.flags ?? [])]
     const words = [...access, `--subnet-file=${host.subnetFile}`, ...own, ...args]
     const command = make === 'heddle' ? FLANNELD : upstreamFlanneld

@@ -90,6 +90,10 @@ export class Host extends TestHost {
     return join(this.folder, 'subnet.env')
   }
 
+  get stateDir(): string {
+    return join(this.folder, 'state')
+  }
+
   get statusSocket(): string {
     return join(this.folder, 'flanneld.sock')
   }
