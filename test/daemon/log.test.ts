@@ -157,8 +157,8 @@ describe('--log-dir', () => {
       20,
     )
     await hup()
-    const text = readFileSync(`${inside}/flanneld.log`, 'utf8')
-    expect(text.trimEnd().split('\n').at(-1)).toBe(flanneld.lines.at(-1) ?? '')
+    const last = () => readFileSync(`${inside}/flanneld.log`, 'utf8').trimEnd().split('\n').at(-1)
+    await eventually('the file has the last line', () => last() === flanneld.lines.at(-1) || undefined)
     await flanneld.end('SIGTERM')
     expect(existsSync(join(directory, 'flanneld.log'))).toBe(false)
   })
