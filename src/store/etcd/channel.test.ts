@@ -19,7 +19,7 @@ import { EtcdError } from './error.ts'
 import { encodeFrame } from './frame.ts'
 import { oneKey, read } from './kv.ts'
 import { watchKeys } from './methods.ts'
-import type { TlsMaterial } from './session.ts'
+import type { TlsMaterial } from './certificates.ts'
 
 const opened: Disposable[] = []
 afterEach(() => {

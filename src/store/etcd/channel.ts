@@ -1,45 +1,63 @@
-// The way to etcd: several endpoints, one connection at a time, the next endpoint when it fails; and logging in.
+// The way to etcd: several endpoints, one connection at a time, the next endpoint when it fails; and logging in. With
+// other TLS files a new connection takes the old one's place, once it has proved to work.
 import { Call, type Method } from './call.ts'
-import { badCertificates, EtcdError, Status, unavailable, wantsLogin } from './error.ts'
-import { StoreError } from '../store.ts'
+import type { CertificateInUse, TlsMaterial } from './certificates.ts'
+import { Endpoints } from './endpoints.ts'
+import { badCertificates, unavailable, wantsLogin } from './error.ts'
+import { Login, type User } from './login.ts'
 import { authenticate } from './methods.ts'
-import { Session, type TlsMaterial } from './session.ts'
+import type { Session } from './session.ts'
 import { untilAborted } from './wait.ts'
 
 const DEADLINE_MS = 10_000
 const DIAL_MS = 5_000
+/** Rights that change all the time may outdate a login before its first use. */
+const MOST_LOGINS = 3
 
 export interface ChannelOptions {
   /** `http://host:port` or `https://host:port`; `host:port` is one of those, by whether there is `tls`. */
   readonly endpoints: readonly string[]
-  readonly user?: { readonly name: string; readonly password: string }
+  readonly user?: User
   /** Read anew for each connection. */
   readonly tls?: () => Promise<TlsMaterial>
   /** For one request; connecting gets at most 5 s of it. 10 s unless given. */
   readonly deadlineMs?: number
+  /** Told when another connection is in use: `certificates` tells those of the new one. */
+  readonly connected?: (endpoint: string) => void
 }
 
 export class Channel implements Disposable {
   readonly #options: ChannelOptions
-  readonly #endpoints: readonly string[]
+  readonly #endpoints: Endpoints
+  readonly #login: Login | undefined
   readonly #life = new AbortController()
   #session: Session | undefined
   #dialling: Promise<Session> | undefined
-  /** Index of the endpoint to try first. */
-  #next = 0
-  #token: Promise<string> | undefined
+  /** What a connection has come up with. */
+  #proven: TlsMaterial | undefined
 
   /** Throws StoreError for endpoints that are none. */
   constructor(options: ChannelOptions) {
     this.#options = options
-    this.#endpoints = options.endpoints.map((text) => originOf(text, options.tls ? 'https' : 'http'))
-    if (this.#endpoints.length === 0)
-      throw new StoreError('invalid', 'etcd needs at least one endpoint: write http://host:port')
+    this.#endpoints = new Endpoints(options.endpoints, options.tls ? 'https' : 'http')
+    const { user } = options
+    if (user !== undefined) this.#login = new Login(() => this.#authenticate(user))
   }
 
   /** Who answers now, or would be asked first. */
   get endpoint(): string {
-    return this.#session?.endpoint ?? this.#endpointAt(this.#next)
+    return this.#session?.endpoint ?? this.#endpoints.first
+  }
+
+  /** Those that the connection in use was made with, and those that the server has presented on it. */
+  async certificates(): Promise<readonly CertificateInUse[]> {
+    const session = this.#session
+    if (session?.tls === undefined) return []
+    const { certificatesOf, presented } = await import('./certificates.ts')
+    return [
+      ...certificatesOf(session.tls),
+      ...presented(session.serverCertificate, session.endpoint, session.tls),
+    ]
   }
 
   /** One request, one answer, within the deadline; of a stream, the last answer. Throws EtcdError, or the signal's reason. */
@@ -48,23 +66,45 @@ export class Channel implements Disposable {
     request: Request,
     signal: AbortSignal,
   ): Promise<Response> {
-    try {
-      return await this.#unary(method, request, signal, await this.#metadata(signal))
-    } catch (error) {
-      if (this.#options.user === undefined || !wantsLogin(error)) throw error
-      this.#token = undefined
-      return this.#unary(method, request, signal, await this.#metadata(signal))
-    }
+    return this.#asUser((token) => this.#unary(undefined, method, request, token, signal), signal)
   }
 
-  /** A call that stays open until the caller, the server or the connection ends it. */
+  /** A call that stays open until the caller, the server or the connection ends it; Superseded to begin it anew. */
   async stream<Request, Response>(
     method: Method<Request, Response>,
     metadata: Readonly<Record<string, string>>,
     signal: AbortSignal,
   ): Promise<Call<Request, Response>> {
-    const own = await this.#metadata(signal)
-    return new Call(await this.#connected(signal), method, { metadata: { ...own, ...metadata }, signal })
+    const token = await this.#login?.token(signal)
+    const session = await this.#connected(signal)
+    const either = AbortSignal.any([signal, session.superseded])
+    return new Call(session, method, { metadata: { ...bearing(token), ...metadata }, signal: either })
+  }
+
+  /**
+   * Goes over to a connection with the TLS files as they are now, once that has answered the request. Until then, and
+   * for good if it throws (StoreError), the one there is serves. `idle`: there is none, and the next one uses them anyway.
+   */
+  async renew<Request, Response>(
+    method: Method<Request, Response>,
+    request: Request,
+    signal: AbortSignal,
+  ): Promise<'renewed' | 'same' | 'idle'> {
+    const old = this.#session
+    const tls = await this.#readTls()
+    if (old?.usable !== true || tls === undefined) return 'idle'
+    if (old.tls !== undefined && (await import('./certificates.ts')).isSameMaterial(old.tls, tls))
+      return 'same'
+    const life = AbortSignal.any([signal, this.#life.signal])
+    const session = await this.#endpoints.connect({ tls, withinMs: this.#dialMs }, life)
+    try {
+      await this.#asUser((token) => this.#unary(session, method, request, token, life), life)
+    } catch (error) {
+      session[Symbol.dispose]()
+      throw error
+    }
+    this.#use(session)
+    return 'renewed'
   }
 
   /** Ends a connection from an address that this host hasn't got any more: no packet would leave, nor one arrive. */
@@ -79,37 +119,38 @@ export class Channel implements Disposable {
     this.#session?.[Symbol.dispose]()
   }
 
+  /** With a login, again while etcd finds it stale. */
+  async #asUser<T>(call: (token: string | undefined) => Promise<T>, signal: AbortSignal): Promise<T> {
+    for (let logins = 1; ; logins++) {
+      const token = await this.#login?.token(signal)
+      try {
+        return await call(token)
+      } catch (error) {
+        if (this.#login === undefined || logins === MOST_LOGINS || !wantsLogin(error)) throw error
+        await this.#login.refused(token)
+      }
+    }
+  }
+
+  async #authenticate(user: User): Promise<string> {
+    return (await this.#unary(undefined, authenticate, user, undefined, this.#life.signal)).token
+  }
+
+  /** On the connection in use unless another is given. */
   async #unary<Request, Response>(
+    on: Session | undefined,
     method: Method<Request, Response>,
     request: Request,
+    token: string | undefined,
     signal: AbortSignal,
-    metadata: Readonly<Record<string, string>>,
   ): Promise<Response> {
-    const session = await this.#connected(signal)
-    using call = new Call(session, method, { metadata, deadlineMs: this.#deadlineMs, signal })
+    const session = on ?? (await this.#connected(signal))
+    using call = new Call(session, method, { metadata: bearing(token), deadlineMs: this.#deadlineMs, signal })
     call.send(request)
     call.end()
     let answer: Response | undefined
     for await (const one of call.messages()) answer = one
     return answer ?? Promise.reject(unavailable(session.endpoint, method.name, 'answered without a message'))
-  }
-
-  async #metadata(signal: AbortSignal): Promise<Readonly<Record<string, string>>> {
-    const user = this.#options.user
-    if (user === undefined) return {}
-    if (this.#token === undefined) {
-      const token = this.#login(user)
-      this.#token = token
-      token.catch(() => {
-        if (this.#token === token) this.#token = undefined
-      })
-    }
-    return { token: await untilAborted(this.#token, signal) }
-  }
-
-  async #login(user: { readonly name: string; readonly password: string }): Promise<string> {
-    const { token } = await this.#unary(authenticate, user, this.#life.signal, {})
-    return token
   }
 
   /** The open connection, else a new one; callers that come together share it. */
@@ -128,60 +169,46 @@ export class Channel implements Disposable {
     return untilAborted(this.#dialling, signal)
   }
 
-  /** Each endpoint once, from the one after the last that failed. */
   async #dial(): Promise<Session> {
-    const signal = this.#life.signal
-    const failures: EtcdError[] = []
-    const count = this.#endpoints.length
     // The one we had is gone or leaving: any other is the better guess.
-    if (this.#session !== undefined) this.#next = (this.#next + 1) % count
-    this.#session = undefined
-    const tls = await this.#tls()
-    for (let tried = 0; tried < count; tried++) {
-      const endpoint = this.#endpointAt(this.#next)
-      try {
-        this.#session = await Session.dial(
-          endpoint,
-          { tls, withinMs: Math.min(DIAL_MS, this.#deadlineMs) },
-          signal,
-        )
-        return this.#session
-      } catch (error) {
-        if (!(error instanceof EtcdError)) throw error
-        failures.push(error)
-        this.#next = (this.#next + 1) % count
-      }
-    }
-    if (failures.length === 1 && failures[0] !== undefined) throw failures[0]
-    const details = failures.map((f, i) => `${this.#endpointAt(this.#next + i)} (${f.detail})`).join(', ')
-    throw new EtcdError(
-      Status.unavailable,
-      this.#endpoints.join(','),
-      'connecting',
-      `no endpoint answers: ${details}`,
-      { cause: new AggregateError(failures) },
-    )
+    if (this.#session !== undefined) this.#endpoints.advance()
+    const tls = await this.#readTls().catch((error: unknown) => this.#proven ?? Promise.reject(error))
+    const session = await this.#endpoints.connect({ tls, withinMs: this.#dialMs }, this.#life.signal)
+    this.#use(session)
+    return session
   }
 
-  async #tls(): Promise<TlsMaterial | undefined> {
+  #use(session: Session): void {
+    const old = this.#session
+    this.#session = session
+    this.#proven = session.tls
+    old?.supersede()
+    this.#options.connected?.(session.endpoint)
+  }
+
+  /** The files as they are, judged. Throws StoreError. */
+  async #readTls(): Promise<TlsMaterial | undefined> {
+    if (this.#options.tls === undefined) return undefined
+    const material = await this.#options
+      .tls()
+      .catch((cause: unknown) => Promise.reject(badCertificates('read', cause)))
+    const { requireUsable } = await import('./certificates.ts')
     try {
-      return await this.#options.tls?.()
+      requireUsable(material)
     } catch (cause) {
-      throw badCertificates('read', cause)
+      throw badCertificates('used', cause)
     }
+    return material
+  }
+
+  get #dialMs(): number {
+    return Math.min(DIAL_MS, this.#deadlineMs)
   }
 
   get #deadlineMs(): number {
     return this.#options.deadlineMs ?? DEADLINE_MS
   }
-
-  #endpointAt(index: number): string {
-    return this.#endpoints[index % this.#endpoints.length] ?? ''
-  }
 }
 
-function originOf(endpoint: string, scheme: 'http' | 'https'): string {
-  const url = URL.parse(endpoint.includes('://') ? endpoint : `${scheme}://${endpoint}`)
-  if (url !== null && /^https?:$/.test(url.protocol) && url.hostname !== '') return url.origin
-  throw new StoreError('invalid', `${JSON.stringify(endpoint)} is no etcd endpoint: write http://host:port`)
-}
+const bearing = (token: string | undefined): Readonly<Record<string, string>> =>
+  token === undefined ? {} : { token }

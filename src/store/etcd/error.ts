@@ -75,10 +75,16 @@ function codeOf(status: number, detail: string): StoreError['code'] {
 }
 const AUTH = /authentication|user name is empty|auth store|not enabled/
 
-/** The token is stale or was never sent: log in (again) and retry once. rpctypes: ErrInvalidAuthToken, ErrAuthOldRevision, ErrUserEmpty. */
+/** What etcd says of a token that is stale, or wasn't sent: ErrInvalidAuthToken, ErrAuthOldRevision, ErrUserEmpty of rpctypes. */
+export const STALE_LOGIN = /invalid auth token|auth store is old|user name is empty/
+
+/** Logging in (again) may mend it. */
 export const wantsLogin = (error: unknown): boolean =>
-  error instanceof EtcdError &&
-  (error.status === Status.unauthenticated || /user name is empty|auth store is old/.test(error.detail))
+  error instanceof EtcdError && (error.status === Status.unauthenticated || STALE_LOGIN.test(error.detail))
+
+/** Asked for a token, etcd says that it needs none: ErrAuthNotEnabled of rpctypes. */
+export const isAuthOff = (error: unknown): boolean =>
+  error instanceof EtcdError && /authentication is not enabled/.test(error.detail)
 
 /** The etcd lease has expired or was revoked. */
 export const isLeaseGone = (error: unknown): boolean =>

@@ -4,6 +4,7 @@ import type { Channel } from './channel.ts'
 import type { Trouble } from './client.ts'
 import type { History, Mark } from './history.ts'
 import { isSame, oneKey, read, type KeyRange, type KeyValue } from './kv.ts'
+import { Superseded } from './session.ts'
 import { Backoff } from './wait.ts'
 import { watch, type KeyEvent } from './watch.ts'
 
@@ -32,9 +33,13 @@ export async function* follow(
 ): AsyncGenerator<Followed, never, undefined> {
   const backoff = new Backoff(100, 5_000)
   let place: Place | undefined
+  /** The watch was refused, perhaps for a stale login alone, which etcd before 3.5 tells no one. */
+  let refused = false
   try {
     for (;;) {
       try {
+        // A read logs in again where that mends it, and else fails with the true reason.
+        if (refused) await read(channel, { key: range.key, end: oneKey('').end }, signal)
         if (place === undefined) {
           const listed = await list(channel, history, range, signal)
           place = listed.place
@@ -51,6 +56,7 @@ export async function* follow(
           }
           trouble(undefined)
           backoff.reset()
+          refused = false
           if (batch.events.length === 0) continue
           place = advanced(place, batch.events)
           history.seen(place.revision)
@@ -58,10 +64,12 @@ export async function* follow(
         }
       } catch (error) {
         signal.throwIfAborted()
+        if (error instanceof Superseded) continue
         if (!(error instanceof StoreError)) throw error
         // That revision is compacted, or yet to come: the list that follows shows which.
         if (error.code === 'compacted') place = undefined
-        else trouble(error)
+        else if (error.code !== 'auth' || refused) trouble(error)
+        refused = error.code === 'auth'
       }
       await backoff.pause(signal)
     }

@@ -1,18 +1,13 @@
 // One HTTP/2 connection to one etcd endpoint: dialled with a deadline, and proved alive by pings while a call is open.
+import type { X509Certificate } from 'node:crypto'
 import {
   connect,
   type ClientHttp2Session,
   type ClientHttp2Stream,
   type OutgoingHttpHeaders,
 } from 'node:http2'
+import type { TlsMaterial } from './certificates.ts'
 import { badCertificates, unavailable, type EtcdError } from './error.ts'
-
-/** PEM texts; read anew for each connection, so that renewed files come into use by themselves. */
-export interface TlsMaterial {
-  readonly ca?: string | Buffer
-  readonly cert?: string | Buffer
-  readonly key?: string | Buffer
-}
 
 export interface DialOptions {
   readonly tls: TlsMaterial | undefined
@@ -27,17 +22,25 @@ const STREAM_WINDOW_BYTES = 4 << 20
 /** Bun 1.4.5 opens a stream's window again only after half of the session's: with a larger one here streams stall. */
 const SESSION_WINDOW_BYTES = STREAM_WINDOW_BYTES
 
+/** What ends a call that stays open when another connection has taken over: to be begun anew there. No failure. */
+export class Superseded extends Error {
+  override readonly name = 'Superseded'
+}
+
 /** Opened by `dial`; `usable` until the server says GOAWAY or the connection ends. Disposing ends its calls. */
 export class Session implements Disposable {
   readonly endpoint: string
+  readonly tls: TlsMaterial | undefined
   readonly #http: ClientHttp2Session
+  readonly #superseded = new AbortController()
   #calls = 0
   #timer: NodeJS.Timeout | undefined
   #leaving = false
   #end: EtcdError | undefined
 
-  private constructor(endpoint: string, http: ClientHttp2Session) {
+  private constructor(endpoint: string, tls: TlsMaterial | undefined, http: ClientHttp2Session) {
     this.endpoint = endpoint
+    this.tls = tls
     this.#http = http
     http.on('error', (cause: Error) => this.#fail(cause.message, cause))
     http.on('close', () => this.#fail('the connection was closed'))
@@ -61,7 +64,7 @@ export class Session implements Disposable {
       await promise
       http.off('error', onError).off('close', onClose)
       http.setLocalWindowSize(SESSION_WINDOW_BYTES)
-      return new Session(endpoint, http)
+      return new Session(endpoint, tls, http)
     } catch (error) {
       // The error listener stays: a dying session may still report.
       http.destroy()
@@ -105,10 +108,31 @@ export class Session implements Disposable {
     return stream
   }
 
+  /** The server's own certificate, which leads to those above it; undefined without TLS, or once it has ended. */
+  get serverCertificate(): X509Certificate | undefined {
+    const socket = this.#http.destroyed ? undefined : this.#http.socket
+    return socket !== undefined && 'getPeerX509Certificate' in socket
+      ? socket.getPeerX509Certificate()
+      : undefined
+  }
+
+  /** Aborted, by a Superseded, once another connection has taken this one's place. */
+  get superseded(): AbortSignal {
+    return this.#superseded.signal
+  }
+
   /** Takes no new calls; ends with the last of those it has. */
   retire(): void {
     this.#leaving = true
     if (this.#calls === 0) this[Symbol.dispose]()
+  }
+
+  /** The same, and whoever has a call that stays open is told to begin it elsewhere. */
+  supersede(): void {
+    this.retire()
+    this.#superseded.abort(
+      new Superseded(`another connection has taken the place of that to ${this.endpoint}`),
+    )
   }
 
   /** Ends it, and its calls with it. */
@@ -148,7 +172,7 @@ export class Session implements Disposable {
 function begin(endpoint: string, tls: TlsMaterial | undefined): ClientHttp2Session {
   const settings = { enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES }
   try {
-    return connect(endpoint, { settings, ...tls })
+    return connect(endpoint, { settings, ca: tls?.ca, cert: tls?.cert, key: tls?.key })
   } catch (cause) {
     // The endpoint is a good one: it's what the files hold.
     throw badCertificates('used', cause)

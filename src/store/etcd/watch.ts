@@ -1,7 +1,7 @@
 // One etcd watch on one connection: events from a revision on, whole revisions at a time, and proof that it's alive.
 import type { Call } from './call.ts'
 import type { Channel } from './channel.ts'
-import { EtcdError, Status, unavailable } from './error.ts'
+import { EtcdError, STALE_LOGIN, Status, unavailable } from './error.ts'
 import type { KeyRange, KeyValue, Position } from './kv.ts'
 import { watchKeys } from './methods.ts'
 import type { WatchRequest } from './requests.ts'
@@ -60,7 +60,7 @@ function cancelled(endpoint: string, answer: WatchResponse): EtcdError {
       ? Status.outOfRange
       : /permission denied/.test(reason)
         ? Status.permissionDenied
-        : /auth token/.test(reason)
+        : STALE_LOGIN.test(reason)
           ? Status.unauthenticated
           : Status.unavailable
   return new EtcdError(status, endpoint, 'Watch', reason)
