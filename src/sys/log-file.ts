@@ -21,11 +21,13 @@ export interface LogFileOptions {
   readonly maxBytes?: number
   /** How many old files are kept. */
   readonly keep?: number
+  /** The pause after the first failure; it doubles. */
+  readonly retryMs?: number
 }
 
 const MAX_BYTES = 10 << 20
 const KEEP = 5
-const FIRST_RETRY_MS = 1_000
+const RETRY_MS = 1_000
 const LONGEST_RETRY_MS = 30_000
 /** Not blocking: a FIFO of that name must not stop the process. */
 const FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK
@@ -47,13 +49,14 @@ export class LogFile implements Disposable {
   #failure: string | undefined
   #missed = 0
   #retryMs = -Infinity
-  #pauseMs = FIRST_RETRY_MS
+  #pauseMs: number
 
   /** Nothing is opened before the first line. Missing directories are made. */
   constructor(directory: string, name: string, options: LogFileOptions) {
     this.#directory = directory
     this.path = join(directory, `${name}.log`)
     this.#options = options
+    this.#pauseMs = options.retryMs ?? RETRY_MS
   }
 
   /** The line with its newline; in the file when this returns, unless it can't be written. */
@@ -72,7 +75,7 @@ export class LogFile implements Disposable {
     const missed = this.#missed
     this.#failure = undefined
     this.#missed = 0
-    this.#pauseMs = FIRST_RETRY_MS
+    this.#pauseMs = this.#options.retryMs ?? RETRY_MS
     this.#options.onRelief(missed)
   }
 
