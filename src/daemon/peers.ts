@@ -1,4 +1,4 @@
-// Follows the leases of all hosts into the fabric; peers that a wiped store hasn't got back in time go.
+// Follows the leases of all hosts into the fabric; peers that the store has lost and hasn't got back in time go.
 import type { LeaseTable } from '../store/lease-table.ts'
 import type { LeaseEvent, Store } from '../store/store.ts'
 import { log } from '../sys/log.ts'
@@ -67,9 +67,11 @@ export class Peers implements Disposable {
   }
 
   #expire(): void {
+    const { awaited } = this.#table
     const gone = this.#table.expire(performance.now())
-    if (gone.length > 0)
-      logger.warning(`${gone.length} peers have not come back since the store was wiped or replaced: removed`)
+    const lapsed = awaited - this.#table.awaited
+    if (lapsed > 0)
+      logger.warning(`${lapsed} peers have not come back since the store was wiped or replaced: removed`)
     this.#fabric.apply(gone)
     this.#arm()
   }

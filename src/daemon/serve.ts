@@ -3,6 +3,7 @@
 import type { Reconciler } from '../dataplane/reconciler.ts'
 import type { UnderlayWatch } from '../dataplane/underlay.ts'
 import { subnetsOf } from '../model/lease.ts'
+import { gracesOf } from '../store/graces.ts'
 import { LeaseTable } from '../store/lease-table.ts'
 import { log } from '../sys/log.ts'
 import { endStart } from '../sys/start.ts'
@@ -38,7 +39,7 @@ export async function serve(work: Work, signal: AbortSignal): Promise<never> {
     underlay,
     follower,
   } = work
-  const table = new LeaseTable(config, tenancy.lease, options['store-reset-grace'] * 1000)
+  const table = new LeaseTable(config, tenancy.lease, gracesOf(options['store-reset-grace'] * 1000))
   const firewall = {
     masquerade: options['ip-masq'],
     forward: options['iptables-forward-rules'],

@@ -4,10 +4,14 @@ import * as fc from 'fast-check'
 import { parseLease, subnetsOf, type Lease, type SubnetKey } from '../model/lease.ts'
 import { parseNetworkConfig } from '../model/net-config.ts'
 import { overlaps } from '../model/prefix.ts'
+import { gracesOf, type Graces } from './graces.ts'
 import { LeaseTable, type LeaseChange } from './lease-table.ts'
 import type { LeaseEvent } from './store.ts'
 
 const GRACE_MS = 600_000
+/** Deletions act at once. */
+const AT_ONCE: Graces = { deletedMs: 0, missedMs: 0, resetMs: GRACE_MS }
+const PATIENT: Graces = { deletedMs: 1_000, missedMs: 15_000, resetMs: GRACE_MS }
 const config = parseNetworkConfig('{"Network":"10.3.0.0/16","Backend":{"Type":"vxlan"}}')
 const dual = parseNetworkConfig('{"Network":"10.3.0.0/16","EnableIPv6":true,"IPv6Network":"fd00:3::/48"}')
 
@@ -26,19 +30,21 @@ const snapshot = (history: string, ...leases: Lease[]): LeaseEvent => ({
 })
 const put = (l: Lease): LeaseEvent => ({ kind: 'put', lease: l })
 const gone = (text: string): LeaseEvent => ({ kind: 'delete', subnet: key(text) })
+const missed = (text: string): LeaseEvent => ({ kind: 'delete', subnet: key(text), missed: true })
 const told = (changes: readonly LeaseChange[]): string[] =>
   changes.map((c) => (c.kind === 'put' ? `+${c.lease.key}` : `-${c.key}`)).sort()
-const table = (...leases: Lease[]): LeaseTable => {
-  const t = new LeaseTable(config, own, GRACE_MS)
+const tableWith = (graces: Graces, ...leases: Lease[]): LeaseTable => {
+  const t = new LeaseTable(config, own, graces)
   t.apply(snapshot('a', ...leases), 0)
   return t
 }
+const table = (...leases: Lease[]): LeaseTable => tableWith(AT_ONCE, ...leases)
 const a = lease('10.3.2.0-24', '192.168.0.2', 2)
 const b = lease('10.3.3.0-24', '192.168.0.3', 3)
 
 describe('within one history', () => {
   test('a snapshot tells every peer once, and never our own lease', () => {
-    const t = new LeaseTable(config, own, GRACE_MS)
+    const t = new LeaseTable(config, own, AT_ONCE)
     expect(told(t.apply(snapshot('a', own, a, b), 0))).toEqual(['+10.3.2.0-24', '+10.3.3.0-24'])
     expect(t.apply(snapshot('a', own, a, b), 0)).toEqual([])
     expect([...t.peers.keys()]).toEqual([a.key, b.key])
@@ -87,6 +93,73 @@ describe('within one history', () => {
   })
 })
 
+describe('a peer that the store has no more', () => {
+  test('is kept a moment, in case its host puts it again', () => {
+    const t = tableWith(PATIENT, a, b)
+    expect(t.apply(gone('10.3.2.0-24'), 5_000)).toEqual([])
+    expect(t.deadlineMs).toBe(6_000)
+    expect(t.apply(put({ ...a, createRevision: 9n }), 5_900)).toEqual([])
+    expect(t.deadlineMs).toBeUndefined()
+    expect(t.apply(gone('10.3.3.0-24'), 7_000)).toEqual([])
+    expect(t.expire(7_999)).toEqual([])
+    expect(told(t.expire(8_000))).toEqual(['-10.3.3.0-24'])
+    expect(t.deadlineMs).toBeUndefined()
+    expect([...t.peers.keys()]).toEqual([a.key])
+  })
+
+  test('is kept longer if it went while we were away: its host may still be', () => {
+    const t = tableWith(PATIENT, a, b)
+    expect(t.apply(missed('10.3.2.0-24'), 0)).toEqual([])
+    expect(t.deadlineMs).toBe(15_000)
+    expect(t.apply(snapshot('a'), 100)).toEqual([])
+    expect(t.deadlineMs).toBe(15_000)
+    expect(told(t.expire(15_000))).toEqual(['-10.3.2.0-24'])
+    expect(t.deadlineMs).toBe(15_100)
+    expect(told(t.expire(15_100))).toEqual(['-10.3.3.0-24'])
+  })
+
+  test('comes back as what its host puts', () => {
+    const t = tableWith(PATIENT, a)
+    t.apply(gone('10.3.2.0-24'), 0)
+    const moved = lease('10.3.2.0-24', '192.168.0.9', 12)
+    expect(t.apply(put(moved), 10)).toEqual([{ kind: 'put', lease: moved }])
+    expect(t.expire(GRACE_MS)).toEqual([])
+  })
+
+  test('is in nobody’s way', () => {
+    const t = tableWith(PATIENT, a)
+    const wide = lease('10.3.2.0-23', '192.168.0.8', 9)
+    t.apply(put(wide), 0)
+    expect(told(t.apply(gone('10.3.2.0-24'), 1))).toEqual(['+10.3.2.0-23', '-10.3.2.0-24'])
+    expect(t.expire(2_000)).toEqual([])
+    expect(t.refused.size).toBe(0)
+  })
+
+  test('is not kept if it was refused, nor our own lease', () => {
+    const t = tableWith(PATIENT, own, lease('10.4.2.0-24', '192.168.0.2'))
+    t.apply(gone('10.4.2.0-24'), 0)
+    t.apply(gone('10.3.1.0-24'), 0)
+    expect(t.refused.size).toBe(0)
+    expect(t.deadlineMs).toBeUndefined()
+  })
+
+  test('goes with its own time, or with its history’s, whichever it was lost in', () => {
+    const t = tableWith(PATIENT, a, b)
+    t.apply(gone('10.3.2.0-24'), 0)
+    expect(t.apply(snapshot('b'), 100)).toEqual([])
+    expect(t.awaited).toBe(1)
+    expect(told(t.expire(1_000))).toEqual(['-10.3.2.0-24'])
+    expect(told(t.expire(100 + GRACE_MS))).toEqual(['-10.3.3.0-24'])
+    expect(t.awaited).toBe(0)
+  })
+
+  test('is never kept longer than a wiped store’s peers', () => {
+    expect(gracesOf(600_000)).toEqual(PATIENT)
+    expect(gracesOf(2_000)).toEqual({ deletedMs: 1_000, missedMs: 2_000, resetMs: 2_000 })
+    expect(gracesOf(0)).toEqual({ deletedMs: 0, missedMs: 0, resetMs: 0 })
+  })
+})
+
 describe('a lease is refused', () => {
   test.each([
     ['10.4.2.0-24', '192.168.0.2', '10.4.2.0/24 lies outside the network 10.3.0.0/16'],
@@ -121,7 +194,7 @@ describe('a lease is refused', () => {
   })
 
   test('each family by itself', () => {
-    const t = new LeaseTable(dual, own, GRACE_MS)
+    const t = new LeaseTable(dual, own, AT_ONCE)
     const value = '{"PublicIP":"192.168.0.2","PublicIPv6":"2001:db8::2"}'
     const both = parseLease('10.3.2.0-24&fd00:4::-64', value, 2n) as Lease
     expect(t.apply(put(both), 0)).toEqual([{ kind: 'put', lease: { ...both, ipv6: undefined } }])
@@ -135,7 +208,7 @@ describe('a lease is refused', () => {
     const both = parseLease('10.3.2.0-24&fd00:4::-64', '{"PublicIP":"192.168.0.2"}', 2n) as Lease
     expect(t.apply(put(both), 0)).toEqual([{ kind: 'put', lease: { ...both, ipv6: undefined } }])
     expect(t.refused.size).toBe(0)
-    const v6 = new LeaseTable({ ...dual, ipv4: undefined }, own, GRACE_MS)
+    const v6 = new LeaseTable({ ...dual, ipv4: undefined }, own, AT_ONCE)
     expect(v6.apply(put(a), 0)).toEqual([])
     expect(v6.refused.get(a.key)).toContain('no subnet of a family')
   })
@@ -258,15 +331,18 @@ describe('whatever the events', () => {
   const step: fc.Arbitrary<LeaseEvent | 'expire'> = fc.oneof(
     leases.map(put),
     leases.map((l) => gone(l.key)),
+    leases.map((l) => missed(l.key)),
     fc.tuple(fc.constantFrom('a', 'a', 'b'), distinct).map(([h, ls]) => snapshot(h, ...ls)),
     leases.map((l): LeaseEvent => ({ kind: 'rejected', key: l.key, reason: 'unreadable' })),
     fc.constant('expire' as const),
   )
 
+  const graces = fc.constantFrom(AT_ONCE, { deletedMs: 3, missedMs: 9, resetMs: 20 })
+
   test('the changes lead to the peers, no two of which overlap each other or us', () => {
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
-        const t = new LeaseTable(config, own, GRACE_MS)
+      fc.property(fc.array(step, { maxLength: 30 }), graces, (steps, times) => {
+        const t = new LeaseTable(config, own, times)
         const mirror = new Map<SubnetKey, Lease>()
         for (const [now, event] of steps.entries()) {
           const changes = event === 'expire' ? t.expire(t.deadlineMs ?? 0) : t.apply(event, now)
@@ -290,15 +366,16 @@ describe('whatever the events', () => {
 
   test('the peers depend on what the store holds, not on the way there', () => {
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 30 }), distinct, (steps, last) => {
-        const t = new LeaseTable(config, own, GRACE_MS)
+      fc.property(fc.array(step, { maxLength: 30 }), distinct, graces, (steps, last, times) => {
+        const t = new LeaseTable(config, own, times)
         for (const [now, event] of steps.entries())
           if (event === 'expire') t.expire(t.deadlineMs ?? 0)
           else t.apply(event, now)
         for (const l of last) t.apply(put(l), 100)
         const wanted = new Set<string>(last.map((l) => l.key))
         for (const l of [...t.peers.keys(), ...t.refused.keys()]) if (!wanted.has(l)) t.apply(gone(l), 100)
-        const fresh = new LeaseTable(config, own, GRACE_MS)
+        t.expire(1000)
+        const fresh = new LeaseTable(config, own, AT_ONCE)
         fresh.apply(snapshot('z', ...last), 0)
         const sorted = (m: ReadonlyMap<string, unknown>) => [...m].sort(([x], [y]) => (x < y ? -1 : 1))
         expect(sorted(t.peers)).toEqual(sorted(fresh.peers))

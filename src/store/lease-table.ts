@@ -4,6 +4,7 @@ import type { Ip } from '../model/ip.ts'
 import { subnetsOf, type Lease, type LeaseHalf, type SubnetKey } from '../model/lease.ts'
 import type { NetworkConfig, NetworkRange } from '../model/net-config.ts'
 import { containsPrefix, overlaps } from '../model/prefix.ts'
+import type { Graces } from './graces.ts'
 import { PrefixIndex } from './prefix-index.ts'
 import type { LeaseEvent } from './store.ts'
 
@@ -14,7 +15,7 @@ export type LeaseChange =
 
 interface Entry {
   readonly lease: Lease
-  /** Of a history that has ended: kept for a while, in case its host puts it again. */
+  /** Not in the store any more: kept for a while, in case its host puts it again. */
   readonly stale: boolean
 }
 interface Verdict {
@@ -26,21 +27,23 @@ interface Verdict {
 export class LeaseTable {
   #config: NetworkConfig
   #own: Lease
-  readonly #resetGraceMs: number
+  readonly #graces: Graces
   #history: string | undefined
   #configPresent = true
-  #deadlineMs: number | undefined
+  /** When stale peers of an ended history go. */
+  #resetDeadlineMs: number | undefined
+  /** Stale peers that were deleted, and when each goes. */
+  readonly #going = new Map<SubnetKey, number>()
   readonly #all = new Map<SubnetKey, Entry>()
   readonly #claims = new PrefixIndex<SubnetKey>()
   readonly #peers = new Map<SubnetKey, Lease>()
   readonly #refused = new Map<SubnetKey, string>()
   readonly #unreadable = new Map<string, string>()
 
-  /** `resetGraceMs`: how long peers outlive a wiped or replaced store, counted from when it has a config. */
-  constructor(config: NetworkConfig, own: Lease, resetGraceMs: number) {
+  constructor(config: NetworkConfig, own: Lease, graces: Graces) {
     this.#config = config
     this.#own = own
-    this.#resetGraceMs = resetGraceMs
+    this.#graces = graces
   }
 
   /** All peers, each with the families it may be used for. */
@@ -66,9 +69,15 @@ export class LeaseTable {
     return doubtful
   }
 
-  /** When `expire` is due: peers that a wiped store hasn't got back by then go. */
+  /** When `expire` is due: peers that the store hasn't got back by then go. */
   get deadlineMs(): number | undefined {
-    return this.#deadlineMs
+    const all = [this.#resetDeadlineMs, ...this.#going.values()].filter((at) => at !== undefined)
+    return all.length === 0 ? undefined : Math.min(...all)
+  }
+
+  /** How many peers of an ended history are waited for. */
+  get awaited(): number {
+    return this.#resetDeadlineMs === undefined ? 0 : this.#ofEndedHistory().length
   }
 
   apply(event: LeaseEvent, nowMs: number): LeaseChange[] {
@@ -81,7 +90,9 @@ export class LeaseTable {
       }
       case 'delete': {
         this.#unreadable.delete(event.subnet)
-        return this.#settled(this.#set(event.subnet, undefined))
+        const { missedMs, deletedMs } = this.#graces
+        const goesMs = nowMs + (event.missed ? missedMs : deletedMs)
+        return this.#settled(this.#dismiss(event.subnet, goesMs, nowMs))
       }
       case 'rejected': {
         // What can't be read says nothing about the lease that was there: it stays.
@@ -100,11 +111,12 @@ export class LeaseTable {
 
   /** To be called at `deadlineMs`. */
   expire(nowMs: number): LeaseChange[] {
-    if (this.#deadlineMs === undefined || nowMs < this.#deadlineMs) return []
-    this.#deadlineMs = undefined
-    const stale = [...this.#all].filter(([, entry]) => entry.stale)
-    for (const [key] of stale) this.#set(key, undefined)
-    return this.#judgeAll()
+    const due = [...this.#going].filter(([, at]) => at <= nowMs)
+    const changes = due.flatMap(([key]) => this.#settled(this.#set(key, undefined)))
+    if (this.#resetDeadlineMs === undefined || nowMs < this.#resetDeadlineMs) return changes
+    this.#resetDeadlineMs = undefined
+    for (const key of this.#ofEndedHistory()) this.#set(key, undefined)
+    return [...changes, ...this.#judgeAll()]
   }
 
   /** The network or our own lease is another now. */
@@ -121,25 +133,40 @@ export class LeaseTable {
     const present = new Set<string>(event.leases.map(({ key }) => key))
     for (const [key, entry] of this.#all) {
       if (present.has(key)) continue
+      if (entry.stale && (!ended || this.#going.has(key))) continue
       if (ended) this.#set(key, { ...entry, stale: true })
-      else if (!entry.stale && !rejected.has(key)) this.#set(key, undefined)
+      else if (!rejected.has(key)) this.#dismiss(key, nowMs + this.#graces.missedMs, nowMs)
     }
     for (const lease of event.leases) this.#set(lease.key, { lease, stale: false })
     this.#unreadable.clear()
     for (const { key, reason } of event.rejected) this.#unreadable.set(key, reason)
-    if (ended) this.#deadlineMs = undefined
+    if (ended) this.#resetDeadlineMs = undefined
     this.#wait(nowMs)
     return this.#judgeAll()
   }
 
-  /** Begins the wait for stale peers, unless it has begun; ends it when there are none. */
+  /** Begins the wait for peers of an ended history, unless it has begun; ends it when there are none. */
   #wait(nowMs: number): void {
-    const waiting = this.#configPresent && [...this.#all.values()].some(({ stale }) => stale)
-    this.#deadlineMs = waiting ? (this.#deadlineMs ?? nowMs + this.#resetGraceMs) : undefined
+    const waiting = this.#configPresent && this.#ofEndedHistory().length > 0
+    this.#resetDeadlineMs = waiting ? (this.#resetDeadlineMs ?? nowMs + this.#graces.resetMs) : undefined
+  }
+
+  #ofEndedHistory(): SubnetKey[] {
+    return [...this.#all].filter(([key, { stale }]) => stale && !this.#going.has(key)).map(([key]) => key)
+  }
+
+  /** A lease that the store has no more; one that was in use is kept until `goesMs`. */
+  #dismiss(key: SubnetKey, goesMs: number, nowMs: number): Set<SubnetKey> {
+    const entry = this.#all.get(key)
+    if (entry === undefined || goesMs <= nowMs || !this.#peers.has(key)) return this.#set(key, undefined)
+    const affected = this.#set(key, { ...entry, stale: true })
+    this.#going.set(key, goesMs)
+    return affected
   }
 
   /** Replaces what is known of a key; that key and all that its subnets, old and new, overlap. */
   #set(key: SubnetKey, entry: Entry | undefined): Set<SubnetKey> {
+    this.#going.delete(key)
     const affected = new Set([key])
     const before = this.#all.get(key)
     const touch = (lease: Lease) => {
@@ -161,7 +188,7 @@ export class LeaseTable {
 
   /** Judges what one event affected: that key alone, as a rule. */
   #settled(affected: ReadonlySet<SubnetKey>): LeaseChange[] {
-    if (this.#deadlineMs !== undefined) this.#wait(this.#deadlineMs - this.#resetGraceMs)
+    if (this.#resetDeadlineMs !== undefined) this.#wait(this.#resetDeadlineMs - this.#graces.resetMs)
     if (affected.size > 1) return this.#judgeAll()
     return [...affected].flatMap((key) => {
       const entry = this.#all.get(key)
@@ -169,7 +196,7 @@ export class LeaseTable {
     })
   }
 
-  /** Judges everything: of two that overlap, the present history goes before an ended one, then the earlier. */
+  /** Judges everything: of two that overlap, what is in the store goes before what was, then the earlier. */
   #judgeAll(): LeaseChange[] {
     const order = [...this.#all.values()].sort(
       (a, b) =>

@@ -31,7 +31,8 @@ export type LeaseEvent =
       readonly rejected: readonly Rejected[]
     }
   | { readonly kind: 'put'; readonly lease: Lease }
-  | { readonly kind: 'delete'; readonly subnet: SubnetKey }
+  /** `missed`: it happened before we came back to the store; other hosts may be on their way back, too. */
+  | { readonly kind: 'delete'; readonly subnet: SubnetKey; readonly missed?: true }
   /** A key that could not be read. Never a deletion. */
   | ({ readonly kind: 'rejected' } & Rejected)
 export interface Rejected {

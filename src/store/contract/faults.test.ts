@@ -4,7 +4,7 @@ import { describe, expect, test } from 'bun:test'
 import * as fc from 'fast-check'
 import { ETCD_KINDS, type EtcdKind } from '../../../test/support/etcd.ts'
 import { Collector, CONFIG_KEY, leaseKey, leaseValue, StoreWorld } from '../../../test/support/store-world.ts'
-import { parseLease } from '../../model/lease.ts'
+import { parseLease, type SubnetKey } from '../../model/lease.ts'
 import { Channel } from '../etcd/channel.ts'
 import { keysUnder } from '../etcd/kv.ts'
 import { watch } from '../etcd/watch.ts'
@@ -63,8 +63,14 @@ for (const kind of ETCD_KINDS)
       t.world.line.mend()
       await t.arrival(3)
       expect(t.leases.seen.map(({ kind }) => kind)).toEqual(['snapshot', 'put', 'put', 'delete', 'put'])
+      await t.world.remove(leaseKey(subnet(3)))
       await t.put(4)
       await t.arrival(4)
+      // What we missed is told from what we saw.
+      expect(t.leases.seen.filter(({ kind }) => kind === 'delete')).toStrictEqual([
+        { kind: 'delete', subnet: subnet(1) as SubnetKey, missed: true },
+        { kind: 'delete', subnet: subnet(3) as SubnetKey },
+      ])
       expect(t.configs.seen.length).toBe(1)
       // One line in the log for what went wrong, one when all is well.
       await t.healthy()

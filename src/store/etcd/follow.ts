@@ -11,8 +11,8 @@ import { watch, type KeyEvent } from './watch.ts'
 export type Followed =
   /** All keys of the range. Comes first, and again whenever continuity was lost. */
   | { readonly kind: 'list'; readonly history: string; readonly keys: readonly KeyValue[] }
-  /** What changed since, in order, whole revisions at a time. */
-  | { readonly kind: 'events'; readonly events: readonly KeyEvent[] }
+  /** What changed since, in order, whole revisions at a time. Up to revision `missed`, it did while nobody watched. */
+  | { readonly kind: 'events'; readonly events: readonly KeyEvent[]; readonly missed: bigint }
 
 /** How far we have come, and by what key to recognise the store when we come back. */
 interface Place {
@@ -38,6 +38,7 @@ export async function* follow(
   try {
     for (;;) {
       try {
+        const isBack = place !== undefined
         // A read logs in again where that mends it, and else fails with the true reason.
         if (refused) await read(channel, { key: range.key, end: oneKey('').end }, signal)
         if (place === undefined) {
@@ -45,12 +46,12 @@ export async function* follow(
           place = listed.place
           yield { kind: 'list', history: place.history, keys: listed.keys }
         }
-        let sure = false
+        let begunAt: bigint | undefined
         for await (const batch of watch(channel, range, place.revision + 1n, signal)) {
           // Asked once the watch has begun: a store wiped after that ends it.
-          sure ||= await continues(channel, history, range, place, signal)
+          begunAt ??= await continues(channel, history, range, place, signal)
           // Or another cluster behind one of the endpoints.
-          if (!sure || batch.at.clusterId !== place.clusterId) {
+          if (begunAt === undefined || batch.at.clusterId !== place.clusterId) {
             place = undefined
             break
           }
@@ -60,7 +61,7 @@ export async function* follow(
           if (batch.events.length === 0) continue
           place = advanced(place, batch.events)
           history.seen(place.revision)
-          yield { kind: 'events', events: batch.events }
+          yield { kind: 'events', events: batch.events, missed: isBack ? begunAt : 0n }
         }
       } catch (error) {
         signal.throwIfAborted()
@@ -101,6 +102,7 @@ async function list(
 /**
  * Whether the store is still the one that brought us to `place`. An etcd watch from a revision that a wiped store
  * hasn't reached is silent for ever, so we ask what it held at that revision. Throws code `compacted` if it can't say.
+ * The revision that it has come to; undefined if it is another store.
  */
 async function continues(
   channel: Channel,
@@ -108,14 +110,14 @@ async function continues(
   range: KeyRange,
   place: Place,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<bigint | undefined> {
   const { witness } = place
-  if (witness === 'unknown' || place.history !== history.name) return false
+  if (witness === 'unknown' || place.history !== history.name) return undefined
   const mark = history.mark()
   const question = witness === 'empty' ? range : oneKey(witness.key)
   const { keys, at } = await read(channel, question, signal, place.revision)
   const remembers = witness === 'empty' ? keys.length === 0 : isSame(keys[0], witness)
-  return history.answered(mark, at, !remembers) && place.history === history.name
+  return history.answered(mark, at, !remembers) && place.history === history.name ? at.revision : undefined
 }
 
 /** A wiped store may get the same values in the same revisions again; what it can't is the id of an etcd lease. */

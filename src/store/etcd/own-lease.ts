@@ -18,7 +18,7 @@ import {
   type Position,
 } from './kv.ts'
 import { grant, keepAlive } from './lease.ts'
-import { Backoff, untilAborted } from './wait.ts'
+import { Pace, untilAborted } from './wait.ts'
 
 export interface Upkeep {
   readonly ttlSeconds: number
@@ -28,6 +28,8 @@ export interface Upkeep {
 
 /** Two daemons with one PublicIP undo each other's work: they slow down to one repair in this time. */
 const REPAIR_MAX_MS = 60_000
+/** A key that somebody deletes again and again is put again well before peers give its host up (lease-table.ts). */
+const PUT_AGAIN_MAX_MS = 400
 /** setTimeout takes no more than 2^31 - 1. */
 const TIMER_MAX_MS = 2_000_000_000
 
@@ -118,15 +120,15 @@ export class EtcdOwnLease implements OwnLease {
   /** Follows our key, and puts it right whenever it isn't as we left it. */
   async #guard(): Promise<void> {
     const { channel, history, trouble } = this.#client
-    const slowly = new Backoff(100, REPAIR_MAX_MS)
-    let repairedAt = -Infinity
+    const overwritten = new Pace(100, REPAIR_MAX_MS, REPAIR_MAX_MS)
+    const vanished = new Pace(10, PUT_AGAIN_MAX_MS, REPAIR_MAX_MS)
     const key = oneKey(this.#held.kv.key)
     for await (const seen of follow(channel, history, key, trouble('own lease'), this.#life.signal)) {
       if (!this.#isNews(seen)) continue
-      if (performance.now() - repairedAt > REPAIR_MAX_MS) slowly.reset()
-      else await slowly.pause(this.#life.signal)
+      const pace = isThere(seen) ? overwritten : vanished
+      await pace.turn(this.#life.signal)
       await this.#restore()
-      repairedAt = performance.now()
+      pace.done()
       if (this.#over !== undefined) return
     }
   }
@@ -290,3 +292,7 @@ export class EtcdOwnLease implements OwnLease {
     }
   }
 }
+
+/** Whether the key was there when that was seen. */
+const isThere = (seen: Followed): boolean =>
+  seen.kind === 'list' ? seen.keys.length > 0 : seen.events.at(-1)?.kind === 'put'

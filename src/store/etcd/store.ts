@@ -77,7 +77,7 @@ export class EtcdStore implements Store {
   async *leases(signal: AbortSignal): AsyncGenerator<LeaseEvent, never, undefined> {
     for await (const followed of this.#follow('leases', this.#client.keys.leases, signal)) {
       if (followed.kind === 'list') yield this.#snapshot(followed.history, followed.keys)
-      else for (const event of followed.events) yield this.#leaseEvent(event)
+      else for (const event of followed.events) yield this.#leaseEvent(event, followed.missed)
     }
     throw new Error('following a range has no end')
   }
@@ -121,8 +121,11 @@ export class EtcdStore implements Store {
     return { kind: 'snapshot', history, leases, rejected }
   }
 
-  #leaseEvent(event: KeyEvent): LeaseEvent {
-    if (event.kind === 'delete') return { kind: 'delete', subnet: this.#client.keys.nameOf(event.key) }
+  #leaseEvent(event: KeyEvent, missed: bigint): LeaseEvent {
+    if (event.kind === 'delete') {
+      const subnet = this.#client.keys.nameOf(event.key)
+      return { kind: 'delete', subnet, ...(event.modRevision <= missed && { missed: true }) }
+    }
     const lease = this.#leaseOf(event.kv)
     return typeof lease === 'string'
       ? { kind: 'rejected', ...this.#rejected(event.kv.key, lease) }

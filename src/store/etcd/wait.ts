@@ -41,3 +41,25 @@ export class Backoff {
     this.#nextMs = this.#firstMs
   }
 }
+
+/** Turns to do something: the first at once, the next ones later and later, until none was wanted for a while. */
+export class Pace {
+  readonly #backoff: Backoff
+  readonly #forgetMs: number
+  #doneAt = -Infinity
+
+  /** `forgetMs`: how long after the last turn the next one is as good as the first. */
+  constructor(firstMs: number, maxMs: number, forgetMs: number) {
+    this.#backoff = new Backoff(firstMs, maxMs)
+    this.#forgetMs = forgetMs
+  }
+
+  async turn(signal: AbortSignal): Promise<void> {
+    if (performance.now() - this.#doneAt > this.#forgetMs) this.#backoff.reset()
+    else await this.#backoff.pause(signal)
+  }
+
+  done(): void {
+    this.#doneAt = performance.now()
+  }
+}
