@@ -1,7 +1,7 @@
 // What befalls members of an etcd cluster, and the lines to them, under traffic: no packet is lost, no kernel is written
 // to, and events go on.
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { ClusterWorld } from '../support/cluster-world.ts'
+import { ClusterWorld, IMPATIENT } from '../support/cluster-world.ts'
 import { ETCD_VERSIONS } from '../support/etcd-member.ts'
 import { eventually } from '../support/process.ts'
 
@@ -13,7 +13,7 @@ for (const version of ETCD_VERSIONS)
   describe(`etcd ${version}:`, () => {
     let world: ClusterWorld
     beforeAll(async () => {
-      world = await ClusterWorld.start({ version })
+      world = await ClusterWorld.start({ version, args: IMPATIENT })
     })
     afterAll(() => world[Symbol.asyncDispose]())
 

@@ -21,7 +21,7 @@ export async function agreed(
     return difference === undefined || undefined
   }
   await eventually('the store and all hosts agree', look, withinSeconds).catch((error: unknown) => {
-    throw new Error(`${String(error)}; ${JSON.stringify(difference, undefined, 1)}`)
+    throw new Error(`${String(error)}; ${(JSON.stringify(difference, undefined, 1) ?? '').slice(0, 3000)}`)
   })
 }
 

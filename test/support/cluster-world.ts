@@ -24,6 +24,8 @@ export interface UndisturbedOptions {
 }
 
 export const CONFIG = networkConfig({ Type: 'vxlan' })
+/** Peers that go are given up soon. Where nobody's lease goes, nobody is. */
+export const IMPATIENT = ['--store-reset-grace=200ms']
 
 export class ClusterWorld implements AsyncDisposable {
   readonly segment: Segment

@@ -37,14 +37,30 @@ export abstract class EtcdKeys {
     this.etcdctl('del', '--', key)
   }
   get(key: string): string | undefined {
-    const lines = this.etcdctl('get', '--', key).split('\n')
-    return lines.length > 1 ? lines[1] : undefined
+    return this.#read('--', key).get(key)
+  }
+  /** The id of a new etcd lease. */
+  grant(ttlSeconds: number): string {
+    const said = this.etcdctl('lease', 'grant', `${ttlSeconds}`)
+    return /^lease (\w+) granted/.exec(said)?.[1] ?? said
+  }
+  /** The id of the etcd lease that a key is attached to. */
+  leaseOf(key: string): string {
+    const id = /"lease":(\d+)/.exec(this.etcdctl('get', '--write-out=json', '--', key))?.[1]
+    if (id === undefined) throw new Error(`${key} is attached to no etcd lease`)
+    return BigInt(id).toString(16)
   }
   /** Key and value of all that upstream takes for leases: whatever begins so, without a slash. */
   leases(): ReadonlyMap<string, string> {
-    const lines = this.etcdctl('get', '--prefix', '--', `${PREFIX}/subnets`).split('\n')
-    const found = new Map<string, string>()
-    for (let i = 0; i + 1 < lines.length; i += 2) found.set(lines[i] ?? '', lines[i + 1] ?? '')
-    return found
+    return this.#read('--prefix', '--', `${PREFIX}/subnets`)
+  }
+
+  #read(...args: readonly string[]): ReadonlyMap<string, string> {
+    const { kvs = [] } = JSON.parse(this.etcdctl('get', '--write-out=json', ...args)) as {
+      readonly kvs?: readonly { readonly key: string; readonly value?: string }[]
+    }
+    return new Map(kvs.map(({ key, value = '' }) => [textOf(key), textOf(value)]))
   }
 }
+
+const textOf = (base64: string): string => Buffer.from(base64, 'base64').toString()
