@@ -6,7 +6,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
 import { log } from '../../../sys/log.ts'
 import { ServeError } from '../serve-error.ts'
-import { expiryOf, nextLookMs, type Expiry } from './expiry.ts'
+import { expiryOf, nextLookMs, type Expiry } from '../../expiry.ts'
 
 const logger = log.from('store.ts')
 
@@ -167,7 +167,9 @@ function expiriesOf(paths: TlsPaths, { cert, ca }: TlsMaterial): Expiry[] {
   const of = (path: string | undefined, pem: Buffer | undefined): Expiry[] =>
     path === undefined || pem === undefined
       ? []
-      : certificatesOf('', path, pem).map((certificate) => expiryOf(certificate, path))
+      : certificatesOf('', path, pem).map(({ subject, validTo }) =>
+          expiryOf({ subject, endMs: Date.parse(validTo) }, `in ${path}`),
+        )
   return [...of(paths.certFile, cert), ...of(paths.clientCaFile, ca)]
 }
 

@@ -2,14 +2,15 @@
 import { expect, test } from 'bun:test'
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { Pki } from '../../../../test/support/certificates.ts'
+import { Pki } from '../../test/support/certificates.ts'
 import { expiryOf, nextLookMs } from './expiry.ts'
 
 const DAY_MS = 24 * 3600 * 1000
 using pki = new Pki()
 pki.authority('ca')
 const { cert } = pki.issue('server', { by: 'ca', days: 30 })
-const expiry = expiryOf(new X509Certificate(readFileSync(cert)), '/etc/server.pem')
+const { subject, validTo } = new X509Certificate(readFileSync(cert))
+const expiry = expiryOf({ subject, endMs: Date.parse(validTo) }, 'in /etc/server.pem')
 const at = (daysBefore: number): number => expiry.endMs - daysBefore * DAY_MS
 
 test('nothing is said until 14 days before the end, then the days left, then that it is over', () => {
@@ -23,7 +24,10 @@ test('nothing is said until 14 days before the end, then the days left, then tha
   expect(expiry.warning(at(14))).toEqual(left('in 14 days'))
   expect(expiry.warning(at(1.5))).toEqual(left('in 1 day'))
   expect(expiry.warning(at(0.5))).toEqual(left('within a day'))
-  const over = { level: 'error' as const, text: `${who} has expired on ${end}: put a new one in its place` }
+  const over = {
+    level: 'error' as const,
+    text: `${who} has expired on ${end}: put a new one in its place; it is used without a restart`,
+  }
   expect(expiry.warning(at(0))).toEqual(over)
   expect(expiry.warning(at(-100))).toEqual(over)
 })

@@ -1,5 +1,4 @@
 // When a certificate ends, and what is said about that: nothing until 14 days before, then the days left.
-import type { X509Certificate } from 'node:crypto'
 
 const DAY_MS = 24 * 3600 * 1000
 const WARNING_DAYS = 14
@@ -11,27 +10,36 @@ export interface ExpiryWarning {
   readonly text: string
 }
 
+export interface Ending {
+  /** As X509Certificate has it. */
+  readonly subject: string
+  readonly endMs: number
+}
 export interface Expiry {
   readonly endMs: number
   warning(nowMs: number): ExpiryWarning | undefined
 }
 
-export function expiryOf(certificate: X509Certificate, path: string): Expiry {
-  const endMs = Date.parse(certificate.validTo)
-  const who = `the certificate of ${certificate.subject.replaceAll('\n', ', ')} in ${path}`
+/** Of a certificate in a file that is read again by itself; for one elsewhere `todo` says what to do. */
+export function expiryOf(
+  { subject, endMs }: Ending,
+  where: string,
+  todo = 'put a new one in its place; it is used without a restart',
+): Expiry {
+  const who = `the certificate of ${subject.replaceAll('\n', ', ')} ${where}`
   const day = new Date(endMs).toISOString().slice(0, 10)
   return {
     endMs,
     warning(nowMs) {
       if (nowMs >= endMs) {
-        return { level: 'error', text: `${who} has expired on ${day}: put a new one in its place` }
+        return { level: 'error', text: `${who} has expired on ${day}: ${todo}` }
       }
       if (endMs - nowMs > WARNING_DAYS * DAY_MS) return undefined
       const days = Math.floor((endMs - nowMs) / DAY_MS)
       const left = days === 0 ? 'within a day' : days === 1 ? 'in 1 day' : `in ${days} days`
       return {
         level: 'warning',
-        text: `${who} expires ${left}, on ${day}: put a new one in its place; it is used without a restart`,
+        text: `${who} expires ${left}, on ${day}: ${todo}`,
       }
     },
   }
