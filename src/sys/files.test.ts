@@ -80,3 +80,13 @@ writeFileAtomically('${join(directory, 'durable')}', 'x')`
   const calls = readFileSync(trace, 'utf8').match(/\b(fsync|rename)(?=(?:at2?)?\()/g)
   expect(calls).toEqual(['fsync', 'rename', 'fsync'])
 })
+
+test('what is no regular file is never replaced', () => {
+  const fifo = join(directory, 'fifo')
+  expect(spawnSync('mkfifo', [fifo]).status).toBe(0)
+  expect(String(thrown(() => writeFileAtomically(fifo, 'mine')))).toContain('is no regular file')
+  expect(statSync(fifo).isFIFO()).toBe(true)
+  expect(String(thrown(() => writeFileAtomically('/dev/null', 'mine')))).toContain('/dev/null')
+  expect(statSync('/dev/null').isCharacterDevice()).toBe(true)
+  expect(readdirSync(directory)).toEqual(['fifo'])
+})

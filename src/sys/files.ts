@@ -4,6 +4,7 @@ import {
   closeSync,
   fchmodSync,
   fsyncSync,
+  lstatSync,
   mkdirSync,
   openSync,
   renameSync,
@@ -14,11 +15,15 @@ import { basename, dirname, join } from 'node:path'
 
 /**
  * Replaces `path` (a symbolic link too) by a file of `text`, durable when this returns; makes missing directories.
- * A reader, and a crash at any moment, finds the old file or the new one. Throws Node's ErrnoException.
+ * A reader, and a crash at any moment, finds the old file or the new one. A device, FIFO, socket or directory is never
+ * replaced. Throws Node's ErrnoException, or an Error that names what is in the way.
  */
 export function writeFileAtomically(path: string, text: string | Uint8Array, mode = 0o644): void {
   const directory = dirname(path)
   mkdirSync(directory, { recursive: true })
+  const there = lstatSync(path, { throwIfNoEntry: false })
+  if (there !== undefined && !there.isFile() && !there.isSymbolicLink())
+    throw new Error(`${path} is no regular file: it stays as it is; name another file`)
   const temporary = join(directory, `.${basename(path)}.${process.pid}-${randomBytes(6).toString('hex')}.tmp`)
   try {
     const fd = openSync(temporary, 'wx', mode)
