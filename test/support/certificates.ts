@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 
 /** Small keys, made in a few milliseconds. */
 const KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
@@ -62,6 +62,7 @@ export class Pki implements Disposable {
       [cert, by.cert],
       [key, by.key],
     ] as const) {
+      if (dirname(to) !== this.folder) throw new Error(`${to} isn't a file of this test`)
       copyFileSync(from, `${to}.new`)
       renameSync(`${to}.new`, to)
     }

@@ -1,69 +1,58 @@
-// `heddle store`: one process that serves etcd's v3 gRPC API from a SQLite file.
+// `heddle store`: one process that serves etcd's v3 gRPC API from a SQLite file, and copies of that file.
 import { log } from '../../sys/log.ts'
-import { sqliteCode } from './file/database.ts'
-import { Engine } from './engine.ts'
-import { parseStoreOptions, STORE_HELP, type StoreOptions } from './command/options.ts'
-import { reachText } from './command/reach.ts'
-import { Server } from './server.ts'
+import { parseCopyCommand } from './command/copy-command.ts'
+import { parseStoreOptions, STORE_HELP } from './command/options.ts'
+import { sqliteCode } from './file/sqlite.ts'
 import { ServeError } from './serve-error.ts'
-import { Listener } from './grpc/listener.ts'
-import { TlsFiles } from './grpc/tls-files.ts'
 
 const logger = log.from('store.ts')
 
-/** Serves until SIGTERM or SIGINT; the exit code: 2 for a wrong command line, 1 for what else prevents serving. */
+/** The exit code: 2 for a wrong command line, 1 for what else prevents what was asked for. */
 export async function storeMain(argv: string[]): Promise<number> {
+  const [name, ...rest] = argv
+  const copies = name === 'backup' || name === 'restore'
+  const say = (text: string): void =>
+    void process.stderr.write(`heddle store${copies ? ` ${name}` : ''}: ${text}\n`)
+  // The log is for who reads what a service said; a person at a terminal gets the sentence alone.
+  const tell = copies
+    ? (text: string) => void process.stderr.write(`heddle store ${name}: ${text}\n`)
+    : logger.error
   try {
-    const options = parseStoreOptions(argv)
-    if (options === undefined) {
-      process.stdout.write(STORE_HELP)
-      return 0
-    }
-    return await serve(options)
+    return await (copies ? runCopy(name, rest) : runServe(argv))
   } catch (error) {
     if (sqliteCode(error) !== undefined) {
-      logger.error(
-        `can't begin to write the database: ${textOf(error)}; check the disk and the file's permissions`,
-      )
+      const text = error instanceof Error ? error.message : String(error)
+      tell(`can't begin to write the database: ${text}; check the disk and the file's permissions`)
       return 1
     }
     if (!(error instanceof ServeError)) throw error
     if (error.code === 'usage') {
-      process.stderr.write(`heddle store: ${error.message}\n`)
+      say(error.message)
       return 2
     }
-    logger.error(error.message)
+    tell(error.message)
     return 1
   }
 }
 
-async function serve(options: StoreOptions): Promise<number> {
-  const ended = Promise.withResolvers<number>()
-  // First of all: who starts a second store by mistake gets no empty database for it.
-  await using listening = new AsyncDisposableStack()
-  const tls = options.tls === undefined ? undefined : listening.use(new TlsFiles(options.tls))
-  const listeners: Listener[] = []
-  for (const address of options.listen) listeners.push(listening.use(await Listener.open(address, tls)))
-  using engine = new Engine({
-    ...options,
-    failed: (error) => {
-      logger.error(
-        `can't write ${engine.database.path}: ${textOf(error)}; what was acknowledged is kept, nothing more can be`,
-      )
-      ended.resolve(1)
-    },
-  })
-  await using server = new Server(engine, listeners, options.progressIntervalMs)
-  const stop = (): void => ended.resolve(0)
-  process.once('SIGTERM', stop)
-  process.once('SIGINT', stop)
-  logger.info(`listening on ${listeners.map(({ address }) => reachText(address, options.tls)).join(', ')}`)
-  logger.info(
-    `serving ${engine.database.path} on ${server.urls.join(', ')} at revision ${engine.revisions.revision}`,
-  )
-  return await ended.promise
+async function runServe(argv: readonly string[]): Promise<number> {
+  const options = parseStoreOptions(argv)
+  if (options === undefined) {
+    process.stdout.write(STORE_HELP)
+    return 0
+  }
+  const { serve } = await import('./command/serve.ts')
+  return serve(options)
 }
 
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+async function runCopy(name: 'backup' | 'restore', argv: readonly string[]): Promise<number> {
+  const options = parseCopyCommand(name, argv)
+  if (options === undefined) return 0
+  const { file, dataDirectory } = options
+  const done =
+    name === 'backup'
+      ? await (await import('./command/backup.ts')).backUp(file, dataDirectory)
+      : (await import('./command/restore.ts')).restore(file, dataDirectory)
+  process.stdout.write(`${done}\n`)
+  return 0
 }

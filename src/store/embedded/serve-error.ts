@@ -10,6 +10,9 @@ export type ServeErrorCode =
   | 'address_in_use'
   | 'listen_failed'
   | 'tls_unusable'
+  | 'database_missing'
+  | 'file_exists'
+  | 'backup_failed'
 
 export class ServeError extends Error {
   override readonly name = 'ServeError'

@@ -1,6 +1,7 @@
 // Users and roles as the file keeps them, with a copy in memory. Changes are made inside the running SQLite
 // transaction, after all that etcd would refuse has been refused (etcd server/auth/store.go).
-import type { Database, Query } from '../file/database.ts'
+import type { Database } from '../file/database.ts'
+import type { Query } from '../file/sqlite.ts'
 import type { Permission_Type as PermissionType } from '../gen/authpb/auth_pb.ts'
 import { refusal } from '../grpc/rpc-error.ts'
 import { Grants, isPermissionRange, type Permission } from './permissions.ts'

@@ -1,9 +1,10 @@
 // The command line of `heddle store`. Flags that etcd has too have etcd's names.
-import { parseArgs, type ParseArgsOptionsConfig } from 'node:util'
+import type { ParseArgsOptionsConfig } from 'node:util'
 import { addressText, isExposed, parseListenAddress, type ListenAddress } from '../grpc/listen-address.ts'
 import type { TlsPaths } from '../grpc/tls-files.ts'
 import type { Retention } from '../keys/auto-compaction.ts'
 import { ServeError } from '../serve-error.ts'
+import { DEFAULT_DATA_DIRECTORY, parseFlags } from './flags.ts'
 import { DEFAULT_MODE, parseRetention } from './retention.ts'
 
 export interface StoreOptions {
@@ -16,6 +17,10 @@ export interface StoreOptions {
 }
 
 export const STORE_HELP = `heddle store: etcd's v3 API from one file, for a network without an etcd of its own
+
+  heddle store [FLAGS]                    serve until SIGTERM
+  heddle store backup FILE                copy the store, running or not; see heddle store backup --help
+  heddle store restore FILE               make a store from such a copy; see heddle store restore --help
 
   --listen ADDR:PORT[,ADDR:PORT…]         where to serve (127.0.0.1:2379): with TLS if there is a certificate; also
                                           http://ADDR:PORT, https://ADDR:PORT, unix:PATH
@@ -37,7 +42,7 @@ export const STORE_HELP = `heddle store: etcd's v3 API from one file, for a netw
 
 const FLAGS = {
   listen: { type: 'string', default: '127.0.0.1:2379' },
-  'data-dir': { type: 'string', default: '/var/lib/heddle/store' },
+  'data-dir': { type: 'string', default: DEFAULT_DATA_DIRECTORY },
   'cert-file': { type: 'string' },
   'key-file': { type: 'string' },
   'trusted-ca-file': { type: 'string' },
@@ -50,11 +55,13 @@ const FLAGS = {
   help: { type: 'boolean', short: 'h', default: false },
 } as const satisfies ParseArgsOptionsConfig
 
-type Flags = ReturnType<typeof parseFlags>
+const parse = (argv: readonly string[]) => parseFlags('heddle store', argv, { options: FLAGS }).values
+
+type Flags = ReturnType<typeof parse>
 
 /** Undefined when help was asked for. Throws ServeError('usage'). */
 export function parseStoreOptions(argv: readonly string[]): StoreOptions | undefined {
-  const flags = parseFlags(argv)
+  const flags = parse(argv)
   if (flags.help) return undefined
   const tls = tlsPaths(flags)
   const listen = flags.listen.split(',').map((text) => parseListenAddress(text, tls !== undefined))
@@ -99,19 +106,4 @@ function tlsPaths(flags: Flags): TlsPaths | undefined {
     'usage',
     `TLS takes --cert-file and --key-file together: ${certFile === undefined ? '--cert-file' : '--key-file'} is missing`,
   )
-}
-
-function parseFlags(argv: readonly string[]) {
-  try {
-    return parseArgs({ args: [...argv], options: FLAGS }).values
-  } catch (error) {
-    const text = error instanceof Error ? error.message : String(error)
-    throw new ServeError('usage', `${problemOf(text)}; see heddle store --help`, { cause: error })
-  }
-}
-
-/** The first of parseArgs' sentences, in our style; the others are for programmers. */
-function problemOf(text: string): string {
-  const [first = ''] = text.split(/\.\s/u)
-  return (first.charAt(0).toLowerCase() + first.slice(1)).replace(/'(?<word>.*)'/u, '$<word>')
 }

@@ -1,59 +1,23 @@
 // The store's one SQLite file: created whole or not at all, checked before anything is written to it,
 // held by one process, and durable: a transaction has returned only after its fsync (WAL, synchronous=FULL).
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readSync, renameSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
-import {
-  APPLICATION_ID,
-  FILE_HEADER_BYTES,
-  parseFileHeader,
-  SCHEMA,
-  SCHEMA_VERSION,
-  UPGRADES,
-} from './schema.ts'
+import { DatabaseSync } from 'node:sqlite'
+import { APPLICATION_ID, SCHEMA, SCHEMA_VERSION, UPGRADES } from './schema.ts'
 import { ServeError } from '../serve-error.ts'
-
-/** Primary result codes (sqlite.org/rescode.html); the low byte of an extended code. */
-export const SQLITE = { busy: 5, corrupt: 11, full: 13, notADatabase: 26 } as const
-
-/** The primary result code of an error thrown by SQLite; undefined for any other error. */
-export function sqliteCode(error: unknown): number | undefined {
-  if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number')
-    return undefined
-  return error.errcode & 0xff
-}
-
-/** A prepared statement whose integers come as bigint and whose rows have the shape `Row`. */
-export class Query<Row> {
-  readonly #statement: StatementSync
-
-  constructor(statement: StatementSync) {
-    statement.setReadBigInts(true)
-    this.#statement = statement
-  }
-
-  all(...parameters: SQLInputValue[]): Row[] {
-    return this.#statement.all(...parameters) as Row[]
-  }
-
-  first(...parameters: SQLInputValue[]): Row | undefined {
-    return this.#statement.get(...parameters) as Row | undefined
-  }
-
-  each(...parameters: SQLInputValue[]): Iterable<Row> {
-    return this.#statement.iterate(...parameters) as Iterable<Row>
-  }
-
-  /** How many rows it changed. */
-  run(...parameters: SQLInputValue[]): bigint {
-    return BigInt(this.#statement.run(...parameters).changes)
-  }
-}
+import { copyDatabase } from './copy.ts'
+import { checkContents, checkHeader, describeOpenError } from './inspect.ts'
+import { Query, SQLITE, sqliteCode } from './sqlite.ts'
 
 const LOCK_WAIT_MS = 1000
 /** What stays of the log, however much one compaction or defragmentation has put in it. */
 const MAX_IDLE_LOG_BYTES = 8 * 1024 * 1024
 const AUTO_VACUUM_INCREMENTAL = 2
+
+/** The file of the store that is kept in that directory. */
+export function storeFile(directory: string): string {
+  return join(directory, 'store.db')
+}
 
 export class Database implements Disposable {
   readonly path: string
@@ -66,7 +30,7 @@ export class Database implements Disposable {
 
   /** Opens the store of a directory, or makes a new one there. Throws ServeError; a file that isn't ours stays as it is. */
   static open(directory: string): Database {
-    const path = join(directory, 'store.db')
+    const path = storeFile(directory)
     try {
       mkdirSync(directory, { recursive: true, mode: 0o700 })
       if (existsSync(path)) {
@@ -139,31 +103,13 @@ export class Database implements Disposable {
     this.#connection.exec('PRAGMA wal_checkpoint(TRUNCATE)')
   }
 
+  /** Writes all of it, as it is at one moment, to a file that isn't there yet. */
+  async copyTo(path: string): Promise<void> {
+    await copyDatabase(this.#connection, path)
+  }
+
   [Symbol.dispose](): void {
     this.#connection.close()
-  }
-}
-
-function checkHeader(path: string): void {
-  const bytes = new Uint8Array(FILE_HEADER_BYTES)
-  const fd = openSync(path, 'r')
-  try {
-    const header = parseFileHeader(bytes.subarray(0, readSync(fd, bytes, 0, FILE_HEADER_BYTES, 0)))
-    if (!header.isSqlite || header.applicationId !== APPLICATION_ID) {
-      throw new ServeError(
-        'database_foreign',
-        `${path} isn't a heddle store${header.isSqlite ? ' but another SQLite database' : ''}; ` +
-          'it was left as it is: give another --data-dir, or move the file away',
-      )
-    }
-    if (header.schemaVersion > SCHEMA_VERSION) {
-      throw new ServeError(
-        'database_newer',
-        `${path} has layout ${header.schemaVersion}, this heddle knows ${SCHEMA_VERSION}: run the heddle that wrote it`,
-      )
-    }
-  } finally {
-    closeSync(fd)
   }
 }
 
@@ -191,24 +137,6 @@ function createFile(directory: string, path: string): void {
   closeSync(fd)
 }
 
-/** Looks at the whole file by a connection that can't write, not even its log into it on closing. */
-function checkContents(path: string): void {
-  const index = `${path}-shm`
-  const isRead = existsSync(index)
-  const connection = new DatabaseSync(path, { readOnly: true })
-  try {
-    const problem = String(connection.prepare('PRAGMA quick_check(1)').get()?.['quick_check'])
-    if (problem !== 'ok') {
-      const oneLine = problem.replace('*** in database main ***', '').replaceAll('\n', ' ').trim()
-      throw new ServeError('database_damaged', `${path} is damaged (${oneLine}): ${RESTORE_ADVICE}`)
-    }
-  } finally {
-    connection.close()
-    // The index of the log, which even a reader makes; a store makes its own in memory.
-    if (!isRead) rmSync(index, { force: true })
-  }
-}
-
 function connect(path: string): DatabaseSync {
   // Another process that is just looking at the file may hold it for a moment.
   const connection = new DatabaseSync(path, { timeout: LOCK_WAIT_MS })
@@ -234,32 +162,5 @@ function upgrade(connection: DatabaseSync): void {
   } catch (error) {
     // The next start tries again.
     if (sqliteCode(error) !== SQLITE.full) throw error
-  }
-}
-
-const RESTORE_ADVICE =
-  'it was left as it is; move the directory away and start anew (hosts put their leases back by themselves, ' +
-  'the network config has to be put again), or restore a copy of it'
-
-function describeOpenError(error: unknown, path: string): ServeError {
-  if (error instanceof ServeError) return error
-  const options = { cause: error }
-  const text = error instanceof Error ? error.message : String(error)
-  switch (sqliteCode(error)) {
-    case SQLITE.busy:
-      return new ServeError(
-        'database_locked',
-        `${path} is in use by another process: only one store may run on it`,
-        options,
-      )
-    case SQLITE.corrupt:
-    case SQLITE.notADatabase:
-      return new ServeError('database_damaged', `${path} is damaged (${text}): ${RESTORE_ADVICE}`, options)
-    default:
-      return new ServeError(
-        'database_unreadable',
-        `can't open ${path}: ${text}; check the path and its permissions`,
-        options,
-      )
   }
 }

@@ -1,7 +1,8 @@
 // Gives pages that compaction has emptied back to the file system, some at a time with pauses between, so that writes
 // hardly wait for it.
 import { log } from '../../../sys/log.ts'
-import { SQLITE, sqliteCode, type Database } from './database.ts'
+import type { Database } from './database.ts'
+import { SQLITE, sqliteCode } from './sqlite.ts'
 
 const logger = log.from('store.ts')
 

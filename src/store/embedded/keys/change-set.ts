@@ -1,5 +1,6 @@
 // The changes of one write request: all of one revision, made inside the running SQLite transaction.
-import type { Database, Query } from '../file/database.ts'
+import type { Database } from '../file/database.ts'
+import type { Query } from '../file/sqlite.ts'
 import { keyRange, type KeyRange } from './key-range.ts'
 import type { KeyVersion, Revisions } from './revisions.ts'
 

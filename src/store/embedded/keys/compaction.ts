@@ -1,5 +1,6 @@
 // Compaction: reads below a revision are refused at once; the rows nobody can ask for go piece by piece after that.
-import { SQLITE, sqliteCode, type Database, type Query } from '../file/database.ts'
+import type { Database } from '../file/database.ts'
+import { SQLITE, sqliteCode, type Query } from '../file/sqlite.ts'
 import type { Revisions } from './revisions.ts'
 import { refusal } from '../grpc/rpc-error.ts'
 import type { WriteQueue } from './write-queue.ts'

@@ -1,5 +1,6 @@
 // The multi-version key space as SQLite keeps it: what a range holds now, held at a revision, and how it changed.
-import type { Database, Query } from '../file/database.ts'
+import type { Database } from '../file/database.ts'
+import type { Query } from '../file/sqlite.ts'
 import type { KeyRange } from './key-range.ts'
 import { refusal } from '../grpc/rpc-error.ts'
 
@@ -108,8 +109,9 @@ export class Revisions {
     const row = this.#database
       .query<{ revision: bigint | null }>('SELECT max(revision) AS revision FROM history')
       .first()
-    this.#revision = row?.revision ?? 1n
     this.#compactRevision = this.#database.meta('compact_revision') ?? -1n
+    // Beyond the newest change in a store that was restored, which begins with a compaction.
+    this.#revision = maximum(row?.revision ?? 1n, this.#compactRevision)
   }
 
   /** The changes of `revision` have been written in the running transaction. */
@@ -158,4 +160,8 @@ export class Revisions {
     if (revision < this.#compactRevision) throw refusal('compacted')
     return revision
   }
+}
+
+export function maximum(a: bigint, b: bigint): bigint {
+  return a > b ? a : b
 }

@@ -1,7 +1,8 @@
 // Group commit: the writes that came in one turn of the event loop share one SQLite transaction and its fsync.
 // Nobody hears of a write, neither its caller nor a watch, before that transaction is on the disk.
 import type { ChangeSet, ChangeWriter } from './change-set.ts'
-import { SQLITE, sqliteCode, type Database } from '../file/database.ts'
+import type { Database } from '../file/database.ts'
+import { SQLITE, sqliteCode } from '../file/sqlite.ts'
 import type { KeyVersion } from './revisions.ts'
 import { refusal, RpcError } from '../grpc/rpc-error.ts'
 

@@ -1,6 +1,7 @@
 // Leases: granted and revoked on the disk, running on the clock, their keys deleted with them in one revision.
 import { randomBytes } from 'node:crypto'
-import type { Database, Query } from '../file/database.ts'
+import type { Database } from '../file/database.ts'
+import type { Query } from '../file/sqlite.ts'
 import { LeaseClock } from './lease-clock.ts'
 import { refusal, RpcError } from '../grpc/rpc-error.ts'
 import type { WriteQueue } from '../keys/write-queue.ts'

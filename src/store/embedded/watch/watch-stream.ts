@@ -12,7 +12,7 @@ import {
 import type { DuplexCall, DuplexHandler } from '../grpc/grpc-server.ts'
 import type { Identity } from '../file/identity.ts'
 import { keyRange, type KeyRange } from '../keys/key-range.ts'
-import type { KeyVersion, Revisions } from '../keys/revisions.ts'
+import { maximum, type KeyVersion, type Revisions } from '../keys/revisions.ts'
 import { EventBatch, type EventWishes } from './watch-events.ts'
 import { RpcError, statusText } from '../grpc/rpc-error.ts'
 import type { HubWatcher, WatchHub } from './watch-hub.ts'
@@ -259,8 +259,4 @@ export class WatchStream implements DuplexHandler<typeof WatchRequestSchema> {
     const header = create(ResponseHeaderSchema, this.#options.identity.header(revision))
     this.#call.send(create(WatchResponseSchema, { ...response, header }))
   }
-}
-
-function maximum(a: bigint, b: bigint): bigint {
-  return a > b ? a : b
 }
