@@ -76,4 +76,22 @@ describe('a host’s lease', () => {
     })
     await world.hears()
   })
+
+  // The last one: it renumbers h2.
+  test('is another host’s when it comes back to the store: it takes a new one, and overwrites nothing', async () => {
+    const { cluster } = world
+    const host = world.host(2)
+    const [key, { subnet }] = [ownKey(host), host]
+    const taken = world.peer().value
+    await cluster.cut(host)
+    cluster.delete(key)
+    cluster.put(key, taken)
+    await cluster.mend(host)
+    await eventually('h2 has another subnet', () => host.subnet !== subnet || undefined, 20)
+    expect(cluster.get(key)).toBe(taken)
+    expect(cluster.leases().size).toBe(3)
+    // As restarting its pods does: they were in what is another host's now.
+    await host.sh('ip link del cni0')
+    await world.agreed()
+  })
 })

@@ -29,6 +29,15 @@ for (const version of ETCD_VERSIONS)
       await world.hears()
     })
 
+    test('a member is stopped and started again, as operators do', async () => {
+      const member = await world.memberOf(1)
+      await world.undisturbed(async () => {
+        await member.stop()
+        await world.cluster.up()
+      })
+      await world.hears()
+    })
+
     test('a member loses its files, and is replaced', async () => {
       const member = await world.memberOf(1)
       await world.undisturbed(() => world.cluster.replace(member))
@@ -46,8 +55,11 @@ for (const version of ETCD_VERSIONS)
             expect(ready).toBe(true)
             return Object.keys(store?.troubles ?? {}).length > 0 || undefined
           })
+        // Without a store it knows nothing: it must leave all as it is.
+        await world.restart(1)
         await pause(1)
         await cluster.up()
+        await world.daemon(1).ready()
       })
       await world.hears()
     })

@@ -6,7 +6,7 @@ import { Changes } from './changes.ts'
 import { EtcdCluster } from './etcd-cluster.ts'
 import { leaseKey } from './etcd-keys.ts'
 import type { EtcdMember, EtcdVersion } from './etcd-member.ts'
-import { Flanneld } from './flanneld.ts'
+import { Flanneld, type StoreAccess } from './flanneld.ts'
 import { eventually } from './process.ts'
 import { Segment, type Host, type Pod } from './segment.ts'
 import { networkConfig, vxlanLease } from './stores.ts'
@@ -83,6 +83,13 @@ export class ClusterWorld implements AsyncDisposable {
     })
   }
 
+  /** Kills host number `number`'s daemon and launches another, which may have to wait for the store. */
+  async restart(number: number): Promise<void> {
+    const { host } = this.daemon(number)
+    await this.daemon(number).end('SIGKILL')
+    this.daemons[number - 1] = Flanneld.launch(host, this.#access(host), { args: this.#args })
+  }
+
   /** One more host with a flanneld and a pod. */
   async addHost(): Promise<Host> {
     const host = await this.segment.addHost(this.segment.hosts.length + 1)
@@ -157,11 +164,14 @@ export class ClusterWorld implements AsyncDisposable {
   }
 
   async #join(host: Host): Promise<void> {
-    const first = this.cluster.member((this.segment.hosts.indexOf(host) % 3) + 1)
-    const access = { endpoint: this.cluster.endpointsFrom(first), flags: this.cluster.flags }
-    const daemon = await Flanneld.start(host, access, { args: this.#args })
+    const daemon = await Flanneld.start(host, this.#access(host), { args: this.#args })
     this.daemons[this.segment.hosts.indexOf(host)] = daemon
     this.pods[this.segment.hosts.indexOf(host)] = await host.pod()
+  }
+
+  #access(host: Host): StoreAccess {
+    const first = this.cluster.member((this.segment.hosts.indexOf(host) % 3) + 1)
+    return { endpoint: this.cluster.endpointsFrom(first), flags: this.cluster.flags }
   }
 
   /** Each pod with the next one. */
