@@ -1,7 +1,8 @@
 // The network config as the store tells it: waits for one that this build can use, then follows it. A bad one is said
 // and changes nothing.
-import { configureBackend, type ConfiguredBackend } from '../backend/list.ts'
+import { configureBackend } from '../backend/list.ts'
 import type { NetworkConfig } from '../model/net-config.ts'
+import type { Network, Usable } from './network.ts'
 import type { ConfigEvent, Store } from '../store/store.ts'
 import { log } from '../sys/log.ts'
 import type { Proposal } from './proposal.ts'
@@ -10,17 +11,21 @@ const logger = log.from('config.ts')
 /** What all these lines tell the state of. */
 const ABOUT = { about: 'network config' }
 
-export interface Usable {
-  readonly config: NetworkConfig
-  readonly backend: ConfiguredBackend
-}
-
 /** The config with its back end; a sentence about why this build can't use it. */
 export function usable(config: NetworkConfig): Usable | string {
   if (config.ipv6 !== undefined) return 'EnableIPv6 is not built yet: set it to false'
   if (config.ipv4 === undefined) return 'EnableIPv4 is false, and IPv6 is not built yet: enable IPv4'
   const backend = configureBackend(config.backendType, config.backend)
   return typeof backend === 'string' ? backend : { config, backend }
+}
+
+export interface ConfigListener {
+  /** Whether the store has a config, good or bad. */
+  present(is: boolean): void
+  /** Of one that this build can use. */
+  change(next: Usable): void
+  /** Of one that it can't: the last one stays. */
+  refused(reason: string): void
 }
 
 export class ConfigFollower implements AsyncDisposable {
@@ -55,29 +60,37 @@ export class ConfigFollower implements AsyncDisposable {
     }
   }
 
-  /** Says what becomes of the config in use. `present` is told whether the store has one: it never ends before the signal. */
-  async follow(inUse: NetworkConfig, present: (is: boolean) => void): Promise<never> {
+  /**
+   * Tells what becomes of the config in force. Never ends before the signal.
+   */
+  async follow(network: Network, listener: ConfigListener): Promise<never> {
     let isOther = false
     for (;;) {
       const event = await this.#next()
-      present(event.kind !== 'missing')
+      const inUse = network.config
+      listener.present(event.kind !== 'missing')
       if (event.kind === 'missing') {
         logger.warning(`the network config is gone from ${event.key}; going on with the last one`, ABOUT)
         // Another network than the one in use would strand the leases that there are.
         if (this.#proposal?.agreesWith(inUse)) await this.#proposal.publish(event.key, this.#signal)
-      } else if (event.kind === 'rejected')
+      } else if (event.kind === 'rejected') {
+        listener.refused(event.reason)
         logger.error(
           `the network config at ${event.key} is refused: ${event.reason}; going on with the last one`,
           ABOUT,
         )
-      else if (JSON.stringify(event.config) !== JSON.stringify(inUse)) {
+      } else if (JSON.stringify(event.config) !== JSON.stringify(inUse)) {
         const found = usable(event.config)
-        if (typeof found === 'string')
+        if (typeof found === 'string') {
+          listener.refused(found)
           logger.error(`the network config can't be used: ${found}; going on with the last one`, ABOUT)
-        else logger.warning('the network config has changed; restart flanneld to use it', ABOUT)
+        } else listener.change(found)
         this.#proposal?.compare(event.config)
-      } else if (isOther) logger.info('the network config is the one in use again', ABOUT)
-      isOther = event.kind !== 'config' || JSON.stringify(event.config) !== JSON.stringify(inUse)
+      } else if (isOther) {
+        logger.info('the network config is the one in use again', ABOUT)
+        listener.change({ config: inUse, backend: network.backend })
+      }
+      isOther = event.kind !== 'config' || JSON.stringify(event.config) !== JSON.stringify(network.config)
     }
   }
 

@@ -1,12 +1,9 @@
 // The life of flanneld from start to shutdown: find the store, the config and the interface, hold a lease, keep the
 // kernel as the leases say. The only place that wires rooms together. Nothing is removed at its end.
-import { readFileSync } from 'node:fs'
 import { openDataplane } from '../dataplane/open.ts'
 import { UnderlayWatch } from '../dataplane/underlay.ts'
-import type { ConfiguredBackend } from '../backend/list.ts'
 import type { Ownership } from '../dataplane/kind.ts'
 import { tableName } from '../firewall/rules.ts'
-import type { NetworkConfig } from '../model/net-config.ts'
 import type { Prefix } from '../model/prefix.ts'
 import { hasNexthops } from '../dataplane/carriers/nexthop-table.ts'
 import { NetlinkSocket } from '../netlink/socket.ts'
@@ -20,6 +17,8 @@ import { ExternalInterface } from './interface/external-interface.ts'
 import { firstInterface, InterfaceFollower, wishOf } from './interface/follow.ts'
 import { vxlanMacs } from './interface/read-host.ts'
 import { LeaseRecords } from './lease-record.ts'
+import { requireNetAdmin } from './net-admin.ts'
+import { Network } from './network.ts'
 import type { Options } from './options.ts'
 import type { ProposedNetwork } from './options/conf/network.ts'
 import { Proposal } from './proposal.ts'
@@ -31,14 +30,14 @@ import { serve } from './serve.ts'
 const logger = log.from('daemon.ts')
 
 /**
- * Runs until the signal; throws what it can't go on with. `report` is filled in on the way; `network` is published where
+ * Runs until the signal; throws what it can't go on with. `report` is filled in on the way; `proposed` is published where
  * the store has none.
  */
 export async function runDaemon(
   options: Options,
   report: Report,
   signal: AbortSignal,
-  network?: ProposedNetwork,
+  proposed?: ProposedNetwork,
 ): Promise<void> {
   await using parts = new AsyncDisposableStack()
   try {
@@ -50,9 +49,10 @@ export async function runDaemon(
     report.store = store
     logger.info(`Created subnet manager: ${store.name}`)
     report.phase = 'waiting for the network config'
-    const proposal = network && new Proposal(network, store)
+    const proposal = proposed && new Proposal(proposed, store)
     const configs = parts.use(new ConfigFollower(store, signal, proposal))
-    const { config, backend } = await configs.first()
+    const network = new Network(await configs.first())
+    const { backend } = network
     logger.info(`Found network config - Backend type: ${backend.type}`)
     const external = parts.use(ExternalInterface.open({ wish: wishOf(options), stack: 'ipv4' }))
     const chosen = await firstInterface(external, report, signal)
@@ -62,21 +62,21 @@ export async function runDaemon(
     const previous = readSubnetFile(options['subnet-file'])
     const { 'state-dir': stateDir, 'etcd-prefix': prefix, 'subnet-file': subnetFile } = options
     const records = new LeaseRecords({ stateDir, prefix, subnetFile })
-    const landlord = { options, report, store, config, backend, identity, records }
-    const follower = new InterfaceFollower({ external, identity, backend, report, store })
+    const landlord = { options, report, store, network, identity, records }
+    const follower = new InterfaceFollower({ external, identity, network, report, store })
     const followed = follower.follow(signal)
     const began = await Promise.race([Tenancy.begin(landlord, previous.subnets, signal), followed])
     const tenancy = parts.use(began)
     report.phase = 'programming'
     const underlay = parts.use(UnderlayWatch.open())
-    const scope = scopeOf(config, backend, identity, previous.networks)
+    const scope = scopeOf(network, identity, previous.networks)
     const onRound = (tookMs: number) => {
       report.roundEnded(tookMs)
       if (logger.isVerbose(2)) logger.debug(2, `a round of programming took ${tookMs.toFixed(1)} ms`)
     }
     const reconciler = parts.use(openDataplane(scope, { onRound }))
     await Promise.race([
-      serve({ ...landlord, configs, tenancy, reconciler, underlay, follower }, signal),
+      serve({ ...landlord, configs, tenancy, reconciler, underlay, follower, links: scope.links }, signal),
       followed,
     ])
   } catch (error) {
@@ -101,22 +101,12 @@ function openStore(options: Options, report: Report, signal: AbortSignal): EtcdS
   })
 }
 
-/** CAP_NET_ADMIN of linux/capability.h. */
-const CAP_NET_ADMIN = 12n
-
-function requireNetAdmin(): void {
-  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0'
-  if (((BigInt(`0x${effective}`) >> CAP_NET_ADMIN) & 1n) === 0n)
-    throw new Error('flanneld needs root or CAP_NET_ADMIN to program the kernel: run it as root')
-}
-
 /** What is ours in the kernel: the back end's devices, our tables, routes into the cluster's networks, former ones too. */
 function scopeOf(
-  config: NetworkConfig,
-  backend: ConfiguredBackend,
+  { config, backend }: Network,
   identity: Identity,
   former: readonly Prefix[],
-): Ownership {
+): Ownership & { readonly links: Set<string> } {
   const devices = backend.devices(identity.self([])).filter((object) => object.kind === 'link')
   return {
     links: new Set(devices.map((device) => device.name)),

@@ -1,13 +1,12 @@
 // From leases to wishes: every peer's lease becomes the kernel objects that reach it, our own the devices, their
 // addresses and the firewall. The reconciler does the rest.
 import type { Self, Underlay } from '../backend/backend.ts'
-import type { ConfiguredBackend } from '../backend/list.ts'
 import type { Reconciler } from '../dataplane/reconciler.ts'
 import { firewallTables, type FirewallOptions } from '../firewall/rules.ts'
 import { subnetsOf, type Lease, type SubnetKey } from '../model/lease.ts'
-import type { NetworkConfig } from '../model/net-config.ts'
 import type { LeaseChange, LeaseTable } from '../store/lease-table.ts'
 import { log } from '../sys/log.ts'
+import type { Network } from './network.ts'
 
 const logger = log.from('fabric.ts')
 /** Refusals that are named one by one. */
@@ -15,10 +14,9 @@ const MOST_TOLD = 10
 
 export interface FabricParts {
   readonly reconciler: Reconciler
-  readonly backend: ConfiguredBackend
   readonly underlay: Underlay
   readonly table: LeaseTable
-  readonly config: NetworkConfig
+  readonly network: Network
   readonly firewall: FirewallOptions
 }
 
@@ -62,13 +60,21 @@ export class Fabric {
   move(lease: Lease): void {
     this.#self = { ...this.#self, subnets: subnetsOf(lease) }
     this.#wantOwn()
-    this.apply(this.#parts.table.reconfigure(this.#parts.config, lease))
+    this.apply(this.#parts.table.reconfigure(this.#parts.network.config, lease))
   }
 
   /** This host's interface is another, or has another address or MTU: other devices, and other ways to peers. */
   relocate(self: Self): void {
     this.#self = self
     this.#wantOwn()
+    this.replan()
+  }
+
+  /** The network config is another: other devices perhaps, and other ways to peers. */
+  reconfigure(self: Self, own: Lease): void {
+    this.#self = self
+    this.#wantOwn()
+    this.apply(this.#parts.table.reconfigure(this.#parts.network.config, own))
     this.replan()
   }
 
@@ -79,7 +85,8 @@ export class Fabric {
   }
 
   #wantOwn(): void {
-    const { reconciler, backend, config, firewall } = this.#parts
+    const { reconciler, network, firewall } = this.#parts
+    const { backend, config } = network
     reconciler.want('devices', backend.devices(this.#self))
     const networks = [config.ipv4, config.ipv6].flatMap((range) =>
       range === undefined
@@ -92,7 +99,7 @@ export class Fabric {
   }
 
   #want(lease: Lease): void {
-    const reach = this.#parts.backend.reach(lease, this.#self, this.#parts.underlay)
+    const reach = this.#parts.network.backend.reach(lease, this.#self, this.#parts.underlay)
     if (reach.kind === 'unreachable') {
       this.#parts.reconciler.forget(sourceOf(lease.key))
       this.#unreachable.set(lease.key, reach.reason)

@@ -23,6 +23,8 @@ export class Report {
   external: Chosen | undefined
   /** Why there is none now. */
   interfaceLack: string | undefined
+  /** Why the store's network config isn't the one in force. */
+  configRefusal: string | undefined
   fabric: Fabric | undefined
   reconciler: Reconciler | undefined
   /** What subnet.env tells pods. */
@@ -111,6 +113,7 @@ export class Report {
         troubles: Object.fromEntries([...store.troubles].map(([who, e]) => [who, e.message])),
       },
       interface: external && { ...external, lack: interfaceLack },
+      networkConfig: this.configRefusal && { refused: this.configRefusal },
       lease: own && describe(own),
       peers: fabric?.peers().map(describe),
       refused: fabric && Object.fromEntries(fabric.refused()),

@@ -11,6 +11,7 @@ import type { ConfigFollower } from './config.ts'
 import { Fabric } from './fabric.ts'
 import { missingOfOwn } from './health.ts'
 import type { InterfaceFollower } from './interface/follow.ts'
+import { NetworkChange } from './network-change.ts'
 import { Peers } from './peers.ts'
 import type { Landlord, Tenancy } from './tenancy.ts'
 
@@ -22,41 +23,36 @@ export interface Work extends Landlord {
   readonly reconciler: Reconciler
   readonly underlay: UnderlayWatch
   readonly follower: InterfaceFollower
+  /** Names of this host's links: the reconciler's scope, which grows with a new VNI. */
+  readonly links: Set<string>
 }
 
 /** Never returns: rejects with the signal's reason, or with what can't be gone on with. */
 export async function serve(work: Work, signal: AbortSignal): Promise<never> {
-  const {
-    options,
-    report,
-    config,
-    backend,
-    identity,
-    store,
-    configs,
-    tenancy,
-    reconciler,
-    underlay,
-    follower,
-  } = work
-  const table = new LeaseTable(config, tenancy.lease, gracesOf(options['store-reset-grace'] * 1000))
+  const { options, report, network, identity, store, configs, tenancy, reconciler, underlay, follower } = work
+  const table = new LeaseTable(network.config, tenancy.lease, gracesOf(options['store-reset-grace'] * 1000))
   const firewall = {
     masquerade: options['ip-masq'],
     forward: options['iptables-forward-rules'],
     fullyRandom: !options['ip-masq-fully-random-disable'],
   }
   const self = identity.self(subnetsOf(tenancy.lease))
-  const fabric = new Fabric({ reconciler, backend, underlay, table, config, firewall }, self)
+  const fabric = new Fabric({ reconciler, network, underlay, table, firewall }, self)
   follower.moved = () => {
     fabric.relocate(identity.self(subnetsOf(tenancy.lease)))
     tenancy.relocated()
   }
+  const changes = new NetworkChange({ ...work, fabric })
   report.fabric = fabric
   report.reconciler = reconciler
   using peers = new Peers(table, fabric, report.leaseEvents)
   const failed = Promise.race([
     peers.follow(store, signal),
-    configs.follow(config, (present) => peers.configIs(present)),
+    configs.follow(network, {
+      present: (is) => peers.configIs(is),
+      change: (next) => changes.take(next),
+      refused: (reason) => (report.configRefusal = reason),
+    }),
     followUnderlay(underlay, fabric, signal),
     tenancy.follow((lease) => fabric.move(lease), signal),
     tenancy.publishing(signal),

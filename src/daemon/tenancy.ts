@@ -1,15 +1,15 @@
 // This host's lease: taken, followed, taken anew when another host holds it; and told to the host in subnet.env, once
 // there is something to tell.
 import { setTimeout as delay } from 'node:timers/promises'
-import type { ConfiguredBackend } from '../backend/list.ts'
+import { isDeepStrictEqual } from 'node:util'
 import { Bell } from '../dataplane/bell.ts'
 import { subnetsOf, type Lease, type LeaseAttributes } from '../model/lease.ts'
-import type { NetworkConfig } from '../model/net-config.ts'
 import { isV4Prefix, type Prefix } from '../model/prefix.ts'
 import { StoreError, type LeaseWish, type OwnLease, type Store } from '../store/store.ts'
 import { log } from '../sys/log.ts'
 import type { Identity } from './identity.ts'
 import type { LeaseRecords } from './lease-record.ts'
+import type { Network } from './network.ts'
 import type { Options } from './options.ts'
 import type { Report } from './report.ts'
 import { writeSubnetFile } from './subnet-file.ts'
@@ -24,8 +24,7 @@ export interface Landlord {
   readonly options: Options
   readonly report: Report
   readonly store: Store
-  readonly config: NetworkConfig
-  readonly backend: ConfiguredBackend
+  readonly network: Network
   readonly identity: Identity
   readonly records: LeaseRecords
 }
@@ -85,18 +84,19 @@ export class Tenancy implements AsyncDisposable {
     records.keep(this.#own, identity.publicIp)
   }
 
-  /** This host's address or MTU may be another. */
+  /** This host's address or MTU may be another, or what its back end publishes. */
   relocated(): void {
     this.#publish.ring()
     this.#retell.ring()
   }
 
-  /** Publishes this host's address whenever it isn't what the lease tells. */
+  /** Publishes what other hosts need of this one whenever it isn't what the lease tells. */
   async publishing(signal: AbortSignal): Promise<never> {
-    const { backend, identity } = this.#from
+    const { network, identity } = this.#from
     for (;;) {
-      if (this.lease.ipv4?.publicIp === identity.publicIp) await this.#publish.wait(Infinity, signal)
-      else await this.#update(identity.attributes(backend, undefined), signal)
+      const attributes = identity.attributes(network.backend, undefined)
+      if (tells(this.lease, attributes)) await this.#publish.wait(Infinity, signal)
+      else await this.#update(attributes, signal)
       signal.throwIfAborted()
     }
   }
@@ -105,7 +105,13 @@ export class Tenancy implements AsyncDisposable {
     this.#record()
     try {
       await this.#own.update(attributes, signal)
-      logger.info(`The lease ${this.lease.key} tells other hosts of ${attributes.publicIp} now`)
+      const { publicIp, backendData } = attributes
+      logger.info(
+        `The lease ${this.lease.key} tells other hosts of ${publicIp} ${JSON.stringify(backendData)} now`,
+        {
+          about: 'published',
+        },
+      )
     } catch (error) {
       if (!(error instanceof StoreError && error.code === 'lost')) throw error
       // `follow` takes another one, with this address.
@@ -153,16 +159,17 @@ export class Tenancy implements AsyncDisposable {
   }
 
   get #podMtuBytes(): number {
-    const { backend, identity } = this.#from
-    return backend.podMtuBytes(identity.self(subnetsOf(this.lease)), 'ipv4')
+    const { network, identity } = this.#from
+    return network.backend.podMtuBytes(identity.self(subnetsOf(this.lease)), 'ipv4')
   }
 
   #write(path: string): void {
-    const { options, report, config } = this.#from
+    const { options, report, network } = this.#from
+    const { ipv4 } = network.config
     const subnet = subnetsOf(this.lease).find(isV4Prefix)
     const mtuBytes = this.#podMtuBytes
     writeSubnetFile(path, {
-      ipv4: config.ipv4 && subnet && { network: config.ipv4.network, subnet },
+      ipv4: ipv4 && subnet && { network: ipv4.network, subnet },
       ipv6: undefined,
       mtuBytes,
       ipMasq: options['ip-masq'],
@@ -175,13 +182,21 @@ export class Tenancy implements AsyncDisposable {
   }
 }
 
+/** Whether a lease tells all that this host publishes. */
+const tells = (lease: Lease, wanted: LeaseAttributes): boolean =>
+  lease.backendType === wanted.backendType &&
+  lease.ipv4?.publicIp === wanted.publicIp &&
+  isDeepStrictEqual(lease.ipv4?.backendData, wanted.backendData)
+
 /** A lease as soon as the store has one for us: where all subnets are taken, once one becomes free. */
 async function acquire(from: Landlord, previous: readonly Prefix[], signal: AbortSignal): Promise<OwnLease> {
-  const { store, config, backend, identity, records, report } = from
-  const attributes = (existing: Lease | undefined) => identity.attributes(backend, existing)
+  const { store, network, identity, records, report } = from
+  const attributes = (existing: Lease | undefined) => identity.attributes(network.backend, existing)
   const owns = (lease: Lease, cluster: string) => identity.owns(lease) || records.owns(lease, cluster)
   const wish: LeaseWish = {
-    config,
+    get config() {
+      return network.config
+    },
     attributes,
     get publicIp() {
       return identity.publicIp

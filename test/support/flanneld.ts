@@ -26,6 +26,7 @@ export interface StoreAccess {
 export interface StatusReport {
   readonly ready: boolean
   readonly phase: string
+  readonly networkConfig?: { readonly refused: string }
   readonly lease?: { readonly subnet: string }
   readonly store?: { readonly troubles: Readonly<Record<string, string>> }
   readonly peers?: readonly { readonly subnet: string }[]

@@ -1,8 +1,8 @@
 // Waits for the interface between hosts, then follows it: what changes is put in force at once. While there is none the
 // data plane stays as it is.
-import type { ConfiguredBackend } from '../../backend/list.ts'
 import { log } from '../../sys/log.ts'
 import type { Identity } from '../identity.ts'
+import type { Network } from '../network.ts'
 import type { Options } from '../options.ts'
 import type { Report } from '../report.ts'
 import type { Chosen, InterfaceWish } from './choose.ts'
@@ -47,7 +47,7 @@ export async function firstInterface(
 export interface Moving {
   readonly external: ExternalInterface
   readonly identity: Identity
-  readonly backend: ConfiguredBackend
+  readonly network: Network
   readonly report: Report
   readonly store: { addressesAre(addresses: ReadonlySet<string>): void }
 }
@@ -71,7 +71,8 @@ export class InterfaceFollower {
   }
 
   #look(): void {
-    const { external, identity, backend, report, store } = this.#parts
+    const { external, identity, network, report, store } = this.#parts
+    const { backend } = network
     const found = external.look()
     store.addressesAre(external.addresses)
     if (typeof found === 'string') return this.#lack(found)
