@@ -14,9 +14,10 @@ import { configRoutes } from './config/routes.ts'
 import { context } from './context.ts'
 import { labRoutes } from './lab/routes.ts'
 import { storeCommand } from './store.ts'
+import { uninstallCommand } from './uninstall.ts'
 
 const ROOT = buildRouteMap({
-  routes: { lab: labRoutes, config: configRoutes, store: storeCommand },
+  routes: { lab: labRoutes, config: configRoutes, store: storeCommand, uninstall: uninstallCommand },
   docs: { brief: 'A flat container network for Linux hosts' },
 })
 

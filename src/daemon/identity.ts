@@ -104,7 +104,8 @@ function ipv4Of(ip: IPv4 | undefined): IPv4 {
   return ip
 }
 
-function vtepMacIn(data: Json | undefined): Mac | undefined {
+/** The MAC of a lease's VXLAN data. */
+export function vtepMacIn(data: Json | undefined): Mac | undefined {
   const text = typeof data === 'object' && data !== null && 'VtepMAC' in data ? data.VtepMAC : undefined
   return typeof text === 'string' ? parseMac(text) : undefined
 }

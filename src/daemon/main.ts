@@ -1,5 +1,5 @@
 // flanneld from its command line to its exit code (docs/running.md): 0 after a signal, --help or --version; 1 where it
-// can't go on; 2 for options it doesn't understand.
+// can't go on; 2 for options it doesn't understand. --cleanup has its own (uninstall/main.ts).
 import { writeSync } from 'node:fs'
 import { VERSION } from '../model/version.ts'
 import { log } from '../sys/log.ts'
@@ -27,7 +27,24 @@ export async function flanneldMain(args: readonly string[]): Promise<number> {
     case 'options':
       break
   }
+  const { cleanup, 'dry-run': isDryRun, force: isForced } = parsed.options
+  if (cleanup) return await cleanUp(args, { isDryRun, isForced })
+  if (isDryRun || isForced) {
+    writeSync(2, 'flanneld: --dry-run and --force go together with --cleanup\n')
+    return 2
+  }
   return await run(parsed, args)
+}
+
+async function cleanUp(
+  args: readonly string[],
+  how: { readonly isDryRun: boolean; readonly isForced: boolean },
+): Promise<number> {
+  const { uninstallMain } = await import('./uninstall/main.ts')
+  return await uninstallMain(args, how, {
+    out: (text) => writeSync(1, text),
+    err: (text) => writeSync(2, `flanneld: ${text}`),
+  })
 }
 
 async function run(given: Given, args: readonly string[]): Promise<number> {

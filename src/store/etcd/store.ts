@@ -10,6 +10,7 @@ import { History } from './history.ts'
 import { Keys } from './keys.ts'
 import { oneKey, put, transact, unchanged, type KeyRange, type KeyValue } from './kv.ts'
 import { EtcdOwnLease } from './own-lease.ts'
+import { releasable, type Releasable } from './release.ts'
 import type { KeyEvent } from './watch.ts'
 
 export interface EtcdStoreOptions extends ChannelOptions {
@@ -91,6 +92,14 @@ export class EtcdStore implements Store {
     )
     const renewMarginSeconds = this.#options.renewMarginMinutes * 60
     return new EtcdOwnLease(this.#client, wish, held, { ttlSeconds, renewMarginSeconds }, this.#life.signal)
+  }
+
+  /** The leases that `owns` knows for this host's, to be given back. Asks once. Throws StoreError. */
+  releasable(
+    owns: (lease: Lease, cluster: string) => boolean,
+    signal: AbortSignal,
+  ): Promise<readonly Releasable[]> {
+    return releasable(this.#client, owns, signal)
   }
 
   /** All addresses of this host, after a change: what was under way from one that is gone begins anew. */
