@@ -253,6 +253,28 @@ describe('connecting', () => {
     expect(good.connections).toBe(1)
   })
 
+  test('waits for none that says nothing: the next is asked meanwhile, and the silent ones are let go', async () => {
+    const hungUp: Promise<void>[] = []
+    const silent = () =>
+      serveRaw((socket) => {
+        hungUp.push(new Promise((resolve) => socket.once('close', () => resolve()).resume()))
+      })
+    const good = await serve((stream) => respond(stream, [answer]))
+    const c = channel([await silent(), await nobodyListens(), await silent(), good.endpoint], {
+      deadlineMs: 60_000,
+    })
+    // Well before the 5 s that a dial may take.
+    const late = Promise.withResolvers<'late'>()
+    const timer = setTimeout(() => late.resolve('late'), 4_000)
+    expect(await Promise.race([ask(c), late.promise])).not.toBe('late')
+    clearTimeout(timer)
+    expect(c.endpoint).toBe(good.endpoint)
+    expect(hungUp.length).toBe(2)
+    await Promise.all(hungUp)
+    await ask(c)
+    expect(good.connections).toBe(1)
+  })
+
   test('names every endpoint when none answers, and what each said', async () => {
     const [a, b] = [await nobodyListens(), await nobodyListens()]
     const { message } = await failure(ask(channel([a, b])))

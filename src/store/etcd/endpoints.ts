@@ -1,7 +1,10 @@
-// The endpoints of etcd, tried in turn: the one that answered last comes first, the next when it fails.
+// The endpoints of etcd, tried in turn: the one that answered last comes first, the next when it fails or says nothing.
 import { StoreError } from '../store.ts'
 import { EtcdError, Status } from './error.ts'
 import { Session, type DialOptions } from './session.ts'
+
+/** How long one endpoint may say nothing before the next is asked as well (RFC 8305 §5, and a TLS handshake). */
+const HEAD_START_MS = 500
 
 export class Endpoints {
   readonly #all: readonly string[]
@@ -25,28 +28,58 @@ export class Endpoints {
     this.#next = (this.#next + 1) % this.#all.length
   }
 
-  /** A connection to the first that takes one. Throws what each of them said, as one EtcdError. */
+  /**
+   * A connection to the first that takes one; whoever says nothing is not waited for, the next one is asked meanwhile.
+   * Throws what each of them said, as one EtcdError.
+   */
   async connect(options: DialOptions, signal: AbortSignal): Promise<Session> {
-    const failures: EtcdError[] = []
-    for (const _ of this.#all) {
-      try {
-        return await Session.dial(this.first, options, signal)
-      } catch (error) {
-        if (!(error instanceof EtcdError)) throw error
-        failures.push(error)
-        this.advance()
-      }
+    const { promise, resolve, reject } = Promise.withResolvers<Session>()
+    const over = new AbortController()
+    const either = AbortSignal.any([signal, over.signal])
+    const count = this.#all.length
+    const first = this.#next
+    const failures = new Map<number, EtcdError>()
+    let begun = 0
+    let timer: NodeJS.Timeout | undefined
+    const begin = () => {
+      clearTimeout(timer)
+      if (begun === count) return
+      const index = (first + begun++) % count
+      timer = setTimeout(begin, HEAD_START_MS)
+      Session.dial(this.#at(index), options, either).then(
+        (session) => {
+          if (over.signal.aborted) return session[Symbol.dispose]()
+          this.#next = index
+          over.abort()
+          resolve(session)
+        },
+        (error: unknown) => {
+          if (!(error instanceof EtcdError)) return reject(error)
+          failures.set(index, error)
+          if (failures.size === count) reject(this.#nobody(failures))
+          else begin()
+        },
+      )
     }
-    if (failures.length === 1 && failures[0] !== undefined) throw failures[0]
-    const details = failures.map((failure, i) => `${this.#at(this.#next + i)} (${failure.detail})`).join(', ')
-    throw new EtcdError(
+    begin()
+    try {
+      return await promise
+    } finally {
+      clearTimeout(timer)
+      over.abort()
+    }
+  }
+
+  #nobody(failures: ReadonlyMap<number, EtcdError>): EtcdError {
+    const [only] = failures.size === 1 ? failures.values() : []
+    if (only !== undefined) return only
+    const details = [...failures].map(([index, { detail }]) => `${this.#at(index)} (${detail})`).join(', ')
+    return new EtcdError(
       Status.unavailable,
       this.#all.join(','),
       'connecting',
       `no endpoint answers: ${details}`,
-      {
-        cause: new AggregateError(failures),
-      },
+      { cause: new AggregateError(failures.values()) },
     )
   }
 
