@@ -16,7 +16,7 @@ export interface EtcdServerOptions {
   readonly namespace?: Namespace
   /** Keeps its files in memory: quick, and no test of durability. */
   readonly inMemory?: boolean
-  /** Another etcd than the one in PATH. */
+  /** Another etcd than the one in PATH; of the embedded store, a compiled heddle instead of its sources. */
   readonly program?: string
   /** More flags of `heddle store` or etcd. */
   readonly flags?: readonly string[]
@@ -121,11 +121,9 @@ export class EtcdServer implements AsyncDisposable {
 
   #command(): [string, string[]] {
     if (this.kind === 'embedded') {
-      const address = `${this.host}:${this.port}`
-      return [
-        process.execPath,
-        [RUNNER, '--listen', address, '--allow-plaintext', '--data-dir', this.#folder],
-      ]
+      const { program } = this.#options
+      const flags = ['--listen', `${this.host}:${this.port}`, '--allow-plaintext', '--data-dir', this.#folder]
+      return program === undefined ? [process.execPath, [RUNNER, ...flags]] : [program, ['store', ...flags]]
     }
     const client = ['--listen-client-urls', this.endpoint, '--advertise-client-urls', this.endpoint]
     const peer = `http://127.0.0.1:${this.#peerPort}`

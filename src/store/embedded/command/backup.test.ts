@@ -1,6 +1,7 @@
 // Backup of a store that runs or doesn't, and restore: what is kept, what is refused, and how clients take it.
 import { describe, expect, test } from 'bun:test'
 import {
+  chownSync,
   closeSync,
   copyFileSync,
   existsSync,
@@ -152,6 +153,18 @@ test('keys, leases and users come back, with revisions beyond all that were', as
     (before.header?.revision ?? 0n) + LEAP + 1n,
   )
 }, 40_000)
+
+test('root restores for whoever owns the directory', async () => {
+  using folder = new Folder()
+  await using server = await EtcdServer.start('embedded')
+  await run('backup', folder.file('backup.db'), '--data-dir', server.folder)
+  const directory = folder.file('data')
+  mkdirSync(directory)
+  chownSync(directory, 65_534, 65_533)
+  await run('restore', folder.file('backup.db'), '--data-dir', directory)
+  const { uid, gid } = statSync(join(directory, 'store.db'))
+  expect([uid, gid]).toEqual([65_534, 65_533])
+})
 
 test('a watch from before the restore is told that its revision is compacted, however far the lost store had come', async () => {
   using folder = new Folder()

@@ -1,5 +1,14 @@
 // `heddle store restore FILE`: a new store from a backup, in a directory that has none.
-import { chmodSync, copyFileSync, existsSync, linkSync, mkdirSync, rmSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
 import { join, resolve } from 'node:path'
 import { syncFile } from '../file/copy.ts'
 import { storeFile } from '../file/database.ts'
@@ -28,6 +37,9 @@ export function restore(file: string, dataDirectory: string): string {
     rmSync(draft, { force: true })
     copyFileSync(from, draft)
     chmodSync(draft, OWNER_ONLY)
+    // Root restores what a service of its own user will open.
+    const { uid, gid } = statSync(dataDirectory)
+    if (process.getuid?.() === 0) chownSync(draft, uid, gid)
     beginNewLife(draft)
     syncFile(draft)
     // Never in place of a file that came there meanwhile.

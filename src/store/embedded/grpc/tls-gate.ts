@@ -31,7 +31,10 @@ export class TlsGate {
         admitted(socket, oneName(shown?.CN))
       }
     })
-    this.#server.on('tlsClientError', (error) => refused(reasonOf(error)))
+    this.#server.on('tlsClientError', (error, socket) => {
+      refused(reasonOf(error))
+      socket.destroy()
+    })
   }
 
   /** What fails on the way is told to `refused`, and the socket is closed. */

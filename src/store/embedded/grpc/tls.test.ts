@@ -115,6 +115,25 @@ describe('a store with a client CA', () => {
   })
 })
 
+test('who says nothing, or does not go on, is cut off after ten seconds', async () => {
+  await using plain = await EtcdServer.start('embedded', { inMemory: true })
+  await using secure = await EtcdServer.start('embedded', {
+    inMemory: true,
+    tls: { ...server, clientCa: ca },
+  })
+  const cutOff = [plain, secure].flatMap(({ port }) =>
+    ['', 'P', '\x16\x03\x01\x02\x00\x01'].map(async (words) => {
+      const socket = connect(port, '127.0.0.1', () => socket.write(words))
+      socket.on('error', () => undefined)
+      socket.resume()
+      await once(socket, 'close')
+    }),
+  )
+  await Promise.all(cutOff)
+  await secure.process.line(/refused a connection to \S+: TLS handshake timeout/)
+  expect(await put(secure.endpoint, client)).toBe('done')
+}, 30_000)
+
 describe('files replaced while it runs', () => {
   test('are used by the next connection, and the old connection goes on', async () => {
     const [used, next] = [pki.issue('used', { by: 'ca' }), pki.issue('next', { by: 'other-ca' })]

@@ -12,14 +12,12 @@ import {
 import type { DuplexCall, DuplexHandler } from '../grpc/grpc-server.ts'
 import type { Identity } from '../file/identity.ts'
 import { keyRange, type KeyRange } from '../keys/key-range.ts'
-import { maximum, type KeyVersion, type Revisions } from '../keys/revisions.ts'
+import { maximum, type Revisions } from '../keys/revisions.ts'
+import { readStep } from './history-step.ts'
 import { EventBatch, type EventWishes } from './watch-events.ts'
 import { RpcError, statusText } from '../grpc/rpc-error.ts'
 import type { HubWatcher, WatchHub } from './watch-hub.ts'
 
-/** What one step of catching up reads at most: whole revisions, by either measure. */
-const STEP_REVISIONS = 1000n
-const STEP_BYTES = 1024 * 1024
 /** The watch id of answers that belong to no watch. */
 const NO_WATCH = -1n
 
@@ -197,7 +195,7 @@ export class WatchStream implements DuplexHandler<typeof WatchRequestSchema> {
       this.#remove(watcher)
       this.#send(0n, { watchId: watcher.id, canceled: true, compactRevision: revisions.compactRevision })
     } else {
-      const { changes, nextRevision } = this.#read(watcher)
+      const { changes, nextRevision } = readStep(revisions, watcher)
       if (changes.length > 0)
         this.#sendEvents(watcher, new EventBatch(changes, revisions), revisions.revision)
       watcher.nextRevision = nextRevision
@@ -205,22 +203,6 @@ export class WatchStream implements DuplexHandler<typeof WatchRequestSchema> {
       else this.#behind.add(watcher)
     }
     this.#answerProgress()
-  }
-
-  #read(watcher: Watcher): { changes: KeyVersion[]; nextRevision: bigint } {
-    const { revisions } = this.#options
-    const stepEnd = watcher.nextRevision + STEP_REVISIONS - 1n
-    const lastRevision = stepEnd < revisions.revision ? stepEnd : revisions.revision
-    const changes: KeyVersion[] = []
-    let bytes = 0
-    for (const change of revisions.changes(watcher.range, watcher.nextRevision, lastRevision)) {
-      if (bytes > STEP_BYTES && change.mod_revision !== changes.at(-1)?.mod_revision) {
-        return { changes, nextRevision: change.mod_revision }
-      }
-      changes.push(change)
-      bytes += change.key.byteLength + change.value.byteLength
-    }
-    return { changes, nextRevision: lastRevision + 1n }
   }
 
   #sendEvents(watcher: Watcher, batch: EventBatch, revision: bigint): void {
