@@ -184,6 +184,9 @@ test('what isn’t flannel’s stays, and what might be is named', async () => {
     ip link add br7 type bridge; ip link add cni1 type bridge
     nft add table ip mine; nft add table inet flannel-ipv4
     iptables-nft -t nat -N FLANNEL-POSTRTG; iptables-nft -N FLANNEL-FWD`)
+  await eventually('addresses are settled', async () =>
+    (await host.sh('ip addr show tentative')).includes('inet6') ? undefined : true,
+  )
   const foreign = await hostState(host)
   const flanneld = await Flanneld.start(host, store)
   await flanneld.end('SIGKILL')

@@ -1,8 +1,8 @@
 // What a host's kernel tables hold, as text to compare: flannel's part, and everybody else's.
 import type { TestHost } from './kernel.ts'
 
-/** Numbers that the kernel or the carrier gives anew each time: ifindex, nexthop ids, rule handles; and counters. */
-const PASSING = [/^\d+: /gm, / nhid \d+/g, /\bid \d+ (?=via)/g, / # handle \d+/g, /@\S+/g]
+/** Numbers that the kernel or the carrier gives anew each time: ifindex, nexthop ids, rule handles; and what an address is for a moment. */
+const PASSING = [/^\d+: /gm, / nhid \d+/g, /\bid \d+ (?=via)/g, / # handle \d+/g, /@\S+/g, / tentative/g]
 
 function settle(text: string): string {
   const lines = PASSING.reduce((rest, pattern) => rest.replace(pattern, ''), text).split('\n')

@@ -6,7 +6,7 @@ import type { Host } from './segment.ts'
 
 export async function hostState(host: Host): Promise<string> {
   const kernel = await host.sh(`
-    ip -d link; ip -d addr | sed -e 's/ valid_lft .*//' | grep -v preferred_lft
+    ip -d link; ip -d addr | sed -e 's/ tentative//' | grep -v preferred_lft
     ip route show table all; ip -6 route show table all | sed -e 's/ expires [^ ]*//'
     ip rule; ip neigh show nud permanent; ip nexthop; nft list ruleset
     bridge fdb | grep -v ' dev cni0' | sort`)
