@@ -1,5 +1,6 @@
 // Waits for the interface between hosts, then follows it: what changes is put in force at once. While there is none the
 // data plane stays as it is.
+import { persist } from '../../dataplane/pause.ts'
 import { log } from '../../sys/log.ts'
 import type { Identity } from '../identity.ts'
 import type { Network } from '../network.ts'
@@ -62,12 +63,22 @@ export class InterfaceFollower {
     this.#parts = parts
   }
 
+  /** Never returns: rejects with the signal's reason. A host that can't be read now is read again. */
   async follow(signal: AbortSignal): Promise<never> {
     const { external } = this.#parts
-    for (;;) {
-      this.#look()
-      if (!(await external.stirred(signal))) throw signal.reason as Error
+    const act = async () => {
+      do this.#look()
+      while (await external.stirred(signal))
     }
+    await persist(act, signal, (error, pauseMs) =>
+      logger.error(
+        `the interface between hosts can't be looked at (${String(error)}): again in ${pauseMs} ms`,
+        {
+          about: 'look',
+        },
+      ),
+    )
+    throw signal.reason as Error
   }
 
   #look(): void {
