@@ -27,16 +27,26 @@ test('a user goes along with its password', async () =>
     user: { name: 'u', password: 'p' },
   }))
 
-test('certificates are read anew each time, a CA alone is enough', async () => {
+test('certificates are read anew each time, their changes are told, a CA alone is enough', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'heddle-access-'))
   try {
     const file = (name: string, text: string) => (writeFileSync(join(folder, name), text), join(folder, name))
     const caOnly = await access(`--etcd-cafile=${file('ca', 'one')}`)
-    expect(await caOnly.tls?.()).toEqual({ ca: Buffer.from('one') })
+    const names = { ca: join(folder, 'ca') }
+    expect(await caOnly.tls?.()).toEqual({ ca: Buffer.from('one'), names })
+    const changes = caOnly.tlsChanges?.(new AbortController().signal)[Symbol.asyncIterator]()
+    await changes?.next()
+    const changed = changes?.next()
     file('ca', 'two')
-    expect(await caOnly.tls?.()).toEqual({ ca: Buffer.from('two') })
+    await changed
+    await changes?.return?.()
+    expect(await caOnly.tls?.()).toEqual({ ca: Buffer.from('two'), names })
     const mutual = await access(`--etcd-keyfile=${file('key', 'k')}`, `--etcd-certfile=${file('cert', 'c')}`)
-    expect(await mutual.tls?.()).toEqual({ key: Buffer.from('k'), cert: Buffer.from('c') })
+    expect(await mutual.tls?.()).toEqual({
+      key: Buffer.from('k'),
+      cert: Buffer.from('c'),
+      names: { key: join(folder, 'key'), cert: join(folder, 'cert') },
+    })
     rmSync(join(folder, 'cert'))
     expect(await mutual.tls?.().catch((error: unknown) => String(error))).toBe(
       `Error: ${join(folder, 'cert')} (--etcd-certfile): ENOENT: no such file or directory`,

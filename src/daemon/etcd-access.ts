@@ -1,10 +1,13 @@
-// How the options say etcd is reached: endpoints, certificates, user. Files are read anew for each connection.
+// How the options say etcd is reached: endpoints, certificates, user. Files are read anew for each connection, and
+// watched: renewed ones come into use without a restart.
 import { readFile } from 'node:fs/promises'
-import type { ChannelOptions } from '../store/etcd/channel.ts'
+import type { EtcdStoreOptions } from '../store/etcd/store.ts'
 import type { Options } from './options.ts'
 
 /** TLS is what an https:// endpoint speaks; a CA alone verifies the server, without a client certificate. */
-export function etcdAccess(options: Options): ChannelOptions {
+export function etcdAccess(
+  options: Options,
+): Pick<EtcdStoreOptions, 'endpoints' | 'user' | 'tls' | 'tlsChanges'> {
   const endpoints = options['etcd-endpoints']
     .split(',')
     // What stands before an @ is no part of the address, as upstream has it, and may be a secret.
@@ -18,15 +21,23 @@ export function etcdAccess(options: Options): ChannelOptions {
       ['cert', 'etcd-certfile'],
       ['key', 'etcd-keyfile'],
     ] as const
-  ).filter(([, flag]) => options[flag] !== '')
+  )
+    .map(([part, flag]) => ({ part, flag, path: options[flag] }))
+    .filter(({ path }) => path !== '')
   if (files.length === 0) return { endpoints, ...user }
-  const tls = async () =>
-    Object.fromEntries(
-      await Promise.all(
-        files.map(async ([part, flag]) => [part, await fileOf(flag, options[flag])] as const),
-      ),
-    )
-  return { endpoints, ...user, tls }
+  const names = Object.fromEntries(files.map(({ part, path }) => [part, path]))
+  const tls = async () => {
+    const read = files.map(async ({ part, flag, path }) => [part, await fileOf(flag, path)] as const)
+    return { ...Object.fromEntries(await Promise.all(read)), names }
+  }
+  const paths = files.map(({ path }) => path)
+  const tlsChanges = (signal: AbortSignal) => changesOf(paths, signal)
+  return { endpoints, ...user, tls, tlsChanges }
+}
+
+async function* changesOf(paths: readonly string[], signal: AbortSignal): AsyncGenerator<void> {
+  const { pathChanges } = await import('../sys/path-watch.ts')
+  yield* pathChanges(paths, signal)
 }
 
 async function fileOf(flag: string, path: string): Promise<Buffer> {

@@ -49,15 +49,20 @@ export class EtcdServer implements AsyncDisposable {
 
   /** Up and serving. */
   static async start(kind: EtcdKind, options: EtcdServerOptions = {}): Promise<EtcdServer> {
-    const [port, peerPort] = await freePorts()
-    const server = new EtcdServer(kind, port, peerPort, options)
-    try {
-      await server.up()
-    } catch (error) {
-      await server[Symbol.asyncDispose]()
-      throw error
+    for (let attempts = 1; ; attempts++) {
+      const [port, peerPort] = await freePorts()
+      const server = new EtcdServer(kind, port, peerPort, options)
+      try {
+        await server.up()
+        return server
+      } catch (error) {
+        const isTaken =
+          server.#process?.lines.some((line) => line.includes('address already in use')) === true
+        await server[Symbol.asyncDispose]()
+        // Somebody was faster: ports that were free may be taken by any connection of this host.
+        if (!isTaken || attempts === 3) throw error
+      }
     }
-    return server
   }
 
   /** Where it keeps its files; another one after `wipe`. */

@@ -25,6 +25,11 @@ export class Line implements AsyncDisposable {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
   }
 
+  /** How many connections there are now. */
+  get connections(): number {
+    return Math.ceil(this.#sockets.size / 2)
+  }
+
   /** Ends every connection, and each new one at once, until `mend`. */
   cut(): void {
     this.#cut = true

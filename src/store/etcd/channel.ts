@@ -91,8 +91,9 @@ export class Channel implements Disposable {
     signal: AbortSignal,
   ): Promise<'renewed' | 'same' | 'idle'> {
     const old = this.#session
+    if (old?.usable !== true) return 'idle'
     const tls = await this.#readTls()
-    if (old?.usable !== true || tls === undefined) return 'idle'
+    if (tls === undefined) return 'idle'
     if (old.tls !== undefined && (await import('./certificates.ts')).isSameMaterial(old.tls, tls))
       return 'same'
     const life = AbortSignal.any([signal, this.#life.signal])

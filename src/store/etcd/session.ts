@@ -6,6 +6,7 @@ import {
   type ClientHttp2Stream,
   type OutgoingHttpHeaders,
 } from 'node:http2'
+import type { TLSSocket } from 'node:tls'
 import type { TlsMaterial } from './certificates.ts'
 import { badCertificates, unavailable, type EtcdError } from './error.ts'
 
@@ -110,10 +111,8 @@ export class Session implements Disposable {
 
   /** The server's own certificate, which leads to those above it; undefined without TLS, or once it has ended. */
   get serverCertificate(): X509Certificate | undefined {
-    const socket = this.#http.destroyed ? undefined : this.#http.socket
-    return socket !== undefined && 'getPeerX509Certificate' in socket
-      ? socket.getPeerX509Certificate()
-      : undefined
+    if (this.#http.destroyed || this.tls === undefined) return undefined
+    return (this.#http.socket as TLSSocket).getPeerX509Certificate()
   }
 
   /** Aborted, by a Superseded, once another connection has taken this one's place. */

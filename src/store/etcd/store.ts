@@ -3,14 +3,17 @@ import { parseNetworkConfig, NetworkConfigError } from '../../model/net-config.t
 import { parseLease, type Lease } from '../../model/lease.ts'
 import type { ConfigEvent, LeaseEvent, LeaseWish, OwnLease, Rejected, Store, StoreError } from '../store.ts'
 import { acquire } from './acquire.ts'
+import type { CertificateInUse } from './certificates.ts'
 import { Channel, type ChannelOptions } from './channel.ts'
 import { persist, type Client } from './client.ts'
 import { follow, type Followed } from './follow.ts'
 import { History } from './history.ts'
 import { Keys } from './keys.ts'
 import { oneKey, put, transact, unchanged, type KeyRange, type KeyValue } from './kv.ts'
+import { kvRange } from './methods.ts'
 import { EtcdOwnLease } from './own-lease.ts'
 import { releasable, type Releasable } from './release.ts'
+import type { Note } from './renewal.ts'
 import type { KeyEvent } from './watch.ts'
 
 export interface EtcdStoreOptions extends ChannelOptions {
@@ -21,11 +24,17 @@ export interface EtcdStoreOptions extends ChannelOptions {
   readonly ttlSeconds?: number
   /** Told once that the store fails, and why; once when that changes to another kind of failure; once when all is well. */
   readonly report?: (error: StoreError | undefined) => void
+  /** Yields when what `tls` gives may be something else: a connection with that takes over then, once it works. */
+  readonly tlsChanges?: (signal: AbortSignal) => AsyncIterable<unknown>
+  /** Told what becomes of changed TLS files. */
+  readonly note?: (note: Note) => void
   /** Told of each failure, and each time that what failed, or is followed, is heard of; `who` as in `troubles`. */
   readonly heard?: (who: string, error: StoreError | undefined) => void
 }
 
 const DAY_SECONDS = 24 * 3600
+/** Who is in trouble while changed TLS files don't work: the store answers all the same. */
+const CERTIFICATES = 'certificates'
 
 export class EtcdStore implements Store {
   readonly name: string
@@ -44,9 +53,11 @@ export class EtcdStore implements Store {
       keys: new Keys(options.prefix),
       trouble: (who) => (error) => this.#trouble(who, error),
     }
+    const { tlsChanges } = options
+    if (tlsChanges !== undefined) void this.#keepRenewed(tlsChanges)
   }
 
-  /** What can't go on now, by what it's for ("leases", "config", "config proposal", "own lease", "renewal", "acquire"). */
+  /** What can't go on now, by what it's for ("leases", "config", "config proposal", "own lease", "renewal", "acquire", "certificates"). */
   get troubles(): ReadonlyMap<string, StoreError> {
     return this.#troubles
   }
@@ -94,6 +105,19 @@ export class EtcdStore implements Store {
     return new EtcdOwnLease(this.#client, wish, held, { ttlSeconds, renewMarginSeconds }, this.#life.signal)
   }
 
+  /** Goes over to the TLS files as they are now, once a connection with them works. Throws StoreError if it doesn't. */
+  renewCertificates(signal: AbortSignal): Promise<'renewed' | 'same' | 'idle'> {
+    const { channel, keys } = this.#client
+    // What all of us may read, so that missing rights of another certificate's name show.
+    const { key, end } = oneKey(keys.config)
+    return channel.renew(kvRange, { key, rangeEnd: end, revision: 0n }, signal)
+  }
+
+  /** Those of the connection in use: ours, and the server's as it presents them. */
+  certificates(): Promise<readonly CertificateInUse[]> {
+    return this.#client.channel.certificates()
+  }
+
   /** The leases that `owns` knows for this host's, to be given back. Asks once. Throws StoreError. */
   releasable(
     owns: (lease: Lease, cluster: string) => boolean,
@@ -112,6 +136,19 @@ export class EtcdStore implements Store {
     this.#life.abort(new DOMException('the store was closed', 'AbortError'))
     this.#client.channel[Symbol.dispose]()
     return Promise.resolve()
+  }
+
+  async #keepRenewed(changes: NonNullable<EtcdStoreOptions['tlsChanges']>): Promise<void> {
+    const { keepRenewed } = await import('./renewal.ts')
+    await keepRenewed(
+      {
+        changes,
+        renew: (signal) => this.renewCertificates(signal),
+        note: (note) => this.#options.note?.(note),
+        trouble: this.#client.trouble(CERTIFICATES),
+      },
+      this.#life.signal,
+    )
   }
 
   #follow(who: string, range: KeyRange, signal: AbortSignal): AsyncGenerator<Followed, never, undefined> {
@@ -153,7 +190,7 @@ export class EtcdStore implements Store {
     this.#options.heard?.(who, error)
     if (error === undefined) this.#troubles.delete(who)
     else this.#troubles.set(who, error)
-    const [first] = this.#troubles.values()
+    const first = [...this.#troubles].find(([about]) => about !== CERTIFICATES)?.[1]
     if (first?.code === this.#reported) return
     this.#reported = first?.code
     this.#options.report?.(first)
