@@ -68,7 +68,7 @@ Architecture: ${architecture}
 Maintainer: ${MAINTAINER}
 Installed-Size: ${size}
 Depends: libc6 (>= 2.17), systemd | systemd-standalone-sysusers | systemd-sysusers
-Recommends: iproute2, nftables
+Recommends: iproute2
 Suggests: containernetworking-plugins, etcd-server
 Conflicts: flannel
 Replaces: flannel

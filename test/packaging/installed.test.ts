@@ -90,17 +90,21 @@ test('installed, upgraded, removed, installed again, purged', async () => {
 
   root.sh('dpkg --remove heddle')
   expect(root.try('test -e /usr/bin/heddle -o -e /opt/cni').status).toBe(1)
+  expect(root.sh('stat -c "%U %a" /var/lib/heddle/for-purge')).toBe('root 700\n')
   expect(root.sh('test -e /etc/flannel/flanneld.conf; cat /run/flannel/subnet.env')).toBe(subnet)
   expect(await flannelPart(host)).toBe(whole)
 
   install(root, NEW)
+  expect(root.try('test -e /var/lib/heddle/for-purge').status).toBe(1)
   expect(root.try('systemctl is-enabled flanneld').text).toBe('enabled\n')
   root.sh('systemctl start flanneld')
   expect(root.sh('cat /run/flannel/subnet.env')).toBe(subnet)
   expect(await flannelPart(host)).toBe(whole)
 
+  const leases = here.store.leases().size
   root.sh('dpkg --purge heddle')
   expect(await flannelPart(host)).toBe('')
+  expect(here.store.leases().size).toBe(leases - 1)
   expect(root.try('getent passwd heddle').text).toBe('')
   expect(added(root).filter((path) => !before.includes(path))).toEqual([])
 })
@@ -114,9 +118,14 @@ test('what is not heddle’s stays: another plugin, a network that another flann
   const whole = await flannelPart(segment.host(1))
   // By its name alone it is one.
   root.sh('cp /bin/sleep /tmp/flanneld; setsid /tmp/flanneld 600 >&- 2>&- &')
-  expect(root.sh('dpkg --purge heddle')).toContain('a flanneld runs on this host')
+  expect(root.sh('dpkg --purge heddle')).toMatch(/refused: flanneld runs here .*\n.*the network stays/)
   expect(await flannelPart(segment.host(1))).toBe(whole)
   root.sh('cmp /bin/true /opt/cni/bin/flannel; test -e /run/flannel/subnet.env; ! test -e /run/heddle')
+
+  // Nor has one to do with it that never ran.
+  install(root, OLD)
+  root.sh('dpkg --purge heddle; test -e /run/flannel/subnet.env')
+  expect(await flannelPart(segment.host(1))).toBe(whole)
 })
 
 test('where systemd doesn’t run it is installed and purged all the same', async () => {
