@@ -231,6 +231,11 @@ describe('the interface between hosts', () => {
   ] as const)('%j in a network of %s is refused with a sentence', (wish, stack, words) =>
     expect(choose(wish, stack)).toContain(words),
   )
+  test('tells what was asked for before it', () =>
+    expect(choose({ iface: ['wlan0', 'eth3', 'eth1'] })).toMatchObject({
+      link: 'eth1',
+      passedOver: [expect.stringContaining('wlan0'), expect.stringContaining('eth3 has MTU 0')],
+    }))
   test('no default route, one of many ways, and two that differ are said', () => {
     expect(choose({}, 'ipv4', { ...view, defaultRoute: () => undefined })).toContain('no IPv4 default route')
     const many = { ...view, defaultRoute: () => ({ linkIndex: undefined, source: undefined }) }

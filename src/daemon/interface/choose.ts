@@ -34,6 +34,8 @@ export interface Chosen {
   /** What other hosts use; `ipv4` unless --public-ip says otherwise. */
   readonly publicIp: IPv4 | undefined
   readonly publicIpv6: IPv6 | undefined
+  /** Why what was asked for before it doesn't serve, if anything was. */
+  readonly passedOver?: readonly string[]
 }
 
 /** An interface, and addresses of it where these themselves were asked for. */
@@ -50,7 +52,7 @@ export function chooseInterface(view: HostView, wish: InterfaceWish, stack: Stac
   for (const find of waysOf(view, wish, stack)) {
     const found = find()
     const chosen = typeof found === 'string' ? found : complete(found, wish, stack)
-    if (typeof chosen !== 'string') return chosen
+    if (typeof chosen !== 'string') return reasons.length === 0 ? chosen : { ...chosen, passedOver: reasons }
     reasons.push(chosen)
   }
   return reasons.join('; ')

@@ -112,7 +112,8 @@ export class InterfaceFollower {
   }
 }
 
-function announce({ link, ipv4, ipv6, publicIp, publicIpv6 }: Chosen): void {
+function announce({ link, ipv4, ipv6, publicIp, publicIpv6, passedOver = [] }: Chosen): void {
+  for (const reason of passedOver) logger.info(`Could not find valid interface: ${reason}`)
   if (ipv4 !== undefined) logger.info(`Using interface with name ${link} and address ${ipv4}`)
   if (ipv6 !== undefined) logger.info(`Using interface with name ${link} and v6 address ${ipv6}`)
   for (const [name, own, external] of [
