@@ -36,11 +36,11 @@ describe('a conf file', () => {
   for (const form of ['environment', 'JSON'] as const)
     test(`in the form of ${form} says where the store is, and all else`, async () => {
       await using store = await TestStore.start('etcd', segment, networkConfig({ Type: 'vxlan' }))
-      const { subnetFile, statusSocket } = host
+      const { subnetFile, statusSocket, stateDir } = host
       const file = conf(
         form === 'JSON'
-          ? { etcd: { endpoints: [store.endpoint] }, subnetFile, statusSocket, 'ip-masq': true }
-          : `FLANNEL_ETCD_ENDPOINTS="${store.endpoint}"\nFLANNEL_OPTIONS="--subnet-file ${subnetFile} --ip-masq"\nFLANNELD_STATUS_SOCKET='${statusSocket}'\n`,
+          ? { etcd: { endpoints: [store.endpoint] }, subnetFile, statusSocket, stateDir, 'ip-masq': true }
+          : `FLANNEL_ETCD_ENDPOINTS="${store.endpoint}"\nFLANNEL_OPTIONS="--subnet-file ${subnetFile} --state-dir ${stateDir} --ip-masq"\nFLANNELD_STATUS_SOCKET='${statusSocket}'\n`,
       )
       await using flanneld = start(`--config-file=${file}`)
       await flanneld.line(/flannel is ready/)

@@ -125,7 +125,12 @@ describe('--log-dir', () => {
     // A mount namespace of the daemon's own, which ends with it.
     const script = `mount -t tmpfs -o size=64k none ${directory}; exec "$@"`
     const words = [`--etcd-endpoints=${store.endpoint}`, `--subnet-file=${host.subnetFile}`]
-    const own = [`--status-socket=${host.statusSocket}`, '--config-file=', `--log-dir=${directory}`]
+    const own = [
+      `--status-socket=${host.statusSocket}`,
+      `--state-dir=${host.stateDir}`,
+      '--config-file=',
+      `--log-dir=${directory}`,
+    ]
     await using flanneld = Running.start(
       'unshare',
       ['--mount', 'sh', '-ec', script, 'sh', FLANNELD, ...words, ...own],
