@@ -26,6 +26,10 @@ export const peers = (count: number): readonly Peer[] =>
     }
   })
 
+/** The VTEP MAC that a lease tells after its host's `change`-th change, counted over all hosts. */
+export const macAfter = (change: number): string =>
+  `02:43:${[24, 16, 8, 0].map((bits) => ((change >>> bits) & 255).toString(16).padStart(2, '0')).join(':')}`
+
 /** etcd takes at most 128 operations in one transaction. */
 const AT_ONCE = 128
 
