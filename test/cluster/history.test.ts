@@ -11,13 +11,12 @@ setDefaultTimeout(60_000)
 const RESET_GRACE_SECONDS = 3
 const pause = (seconds: number) => new Promise((resolve) => setTimeout(resolve, seconds * 1000))
 
+const started = () => ClusterWorld.start({ hosts: 2, args: [`--store-reset-grace=${RESET_GRACE_SECONDS}s`] })
+
 describe('a cluster’s past:', () => {
   let world: ClusterWorld
   beforeAll(async () => {
-    world = await ClusterWorld.start({
-      hosts: 2,
-      args: [`--store-reset-grace=${RESET_GRACE_SECONDS}s`],
-    })
+    world = await started()
   })
   afterAll(() => world[Symbol.asyncDispose]())
 
@@ -64,12 +63,16 @@ describe('a cluster’s past:', () => {
     })
     await world.hears()
   })
+})
 
+// Mostly waiting, so all at once.
+describe.concurrent('a cluster', () => {
   test.each([
     ['as the same cluster, its revision gone back', {}],
     ['as a new cluster', { isNew: true }],
     ['as the same cluster, its revision bumped', { bumpRevision: 1_000_000 }],
   ] as const)('restored from a snapshot %s', async (_, how) => {
+    await using world = await started()
     const { cluster } = world
     const [kept, late] = [world.peer(), world.peer()]
     cluster.put(kept.key, kept.value)

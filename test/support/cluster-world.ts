@@ -90,14 +90,6 @@ export class ClusterWorld implements AsyncDisposable {
     this.daemons[number - 1] = Flanneld.launch(host, this.#access(host), { args: this.#args })
   }
 
-  /** One more host with a flanneld and a pod. */
-  async addHost(): Promise<Host> {
-    const host = await this.segment.addHost(this.segment.hosts.length + 1)
-    await this.#join(host)
-    await this.settled()
-    return host
-  }
-
   /**
    * No packet between pods is lost during `act` and until all agree with the store again; no subnet changes, and no
    * daemon ends.
