@@ -88,6 +88,17 @@ test('the store runs as heddle, without a capability, its files its own', () => 
   for (const set of ['CapPrm', 'CapBnd']) expect(processStatus('heddle-store', set)).toBe('0000000000000000')
 })
 
+test('root backs the store up while it runs, and what root restores is the store’s own again', () => {
+  root.sh(`
+    heddle store backup /root/copy; systemctl stop heddle-store; rm -r /var/lib/heddle/store
+    heddle store restore /root/copy; systemctl start heddle-store; systemctl start flanneld
+  `)
+  expect(root.sh('stat -c "%U %a" /var/lib/heddle/store /var/lib/heddle/store/store.db')).toBe(
+    'heddle 700\nheddle 600\n',
+  )
+  expect(root.sh('systemctl is-active heddle-store flanneld')).toBe('active\nactive\n')
+})
+
 test('a restart of either, and of both at once, leaves subnet.env and the lease', () => {
   const subnet = root.sh('cat /run/flannel/subnet.env')
   for (const units of ['flanneld', 'heddle-store', 'heddle-store flanneld']) {
