@@ -2,8 +2,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
+import { connect as connectTls, type ConnectionOptions } from 'node:tls'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Pki, type Certificate } from '../../../../test/support/certificates.ts'
@@ -34,6 +35,23 @@ async function put(endpoint: string, own?: Certificate, serverCa = ca): Promise<
     () => 'done',
     (error: unknown) => String(error),
   )
+}
+
+/** The session ticket of a TLS connection that HTTP/2 answers on; undefined where none does. */
+async function ticketOf(port: number, options: ConnectionOptions): Promise<Buffer | undefined> {
+  const socket = connectTls({ ...options, port, host: '127.0.0.1', ALPNProtocols: ['h2'] })
+  let ticket: Buffer | undefined
+  let answered = false
+  socket.on('session', (session: Buffer) => (ticket = session))
+  socket.on('secureConnect', () => socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0'))
+  socket.on('error', () => undefined)
+  socket.once('data', () => {
+    answered = true
+    socket.end()
+  })
+  socket.resume()
+  await once(socket, 'close')
+  return answered ? ticket : undefined
 }
 
 for (const kind of ETCD_KINDS) {
@@ -151,12 +169,17 @@ describe('files replaced while it runs', () => {
   test('change who may come, when it is the CA of the clients', async () => {
     const clientCa = pki.authority('client-ca')
     const [ours, theirs] = [pki.issue('ours', { by: 'client-ca' }), stranger]
+    const resumable = { ca: readFileSync(ca), cert: readFileSync(ours.cert), key: readFileSync(ours.key) }
     await using store = await EtcdServer.start('embedded', { inMemory: true, tls: { ...server, clientCa } })
     expect(await put(store.endpoint, ours)).toBe('done')
     expect(await put(store.endpoint, theirs)).not.toBe('done')
+    const session = await ticketOf(store.port, resumable)
+    expect(await ticketOf(store.port, { ...resumable, session })).toBeDefined()
     pki.replace(pki.of('client-ca'), pki.of('other-ca'))
     expect(await put(store.endpoint, ours)).not.toBe('done')
     expect(await put(store.endpoint, theirs)).toBe('done')
+    // Nor by a session of before.
+    expect(await ticketOf(store.port, { ...resumable, session })).toBeUndefined()
   })
 
   test('that can not be used are told once, and what was read before stays until they can', async () => {

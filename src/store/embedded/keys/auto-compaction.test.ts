@@ -45,15 +45,18 @@ test('what was superseded longer ago than the retention goes, and the file with 
   const status = () => channel.unary(Maintenance.status, {}, soon())
   const full = (await status()).dbSizeInUse
   expect(full).toBeGreaterThan(2000n * BigInt(VALUE_BYTES))
-  await eventually('the rows are gone', async () =>
-    (await status()).dbSizeInUse < full / 10n ? true : undefined,
+  await eventually('all but the newest is forgotten', async () =>
+    (await historyAt(channel, revision - 1n)) === COMPACTED ? true : undefined,
   )
-  expect(await historyAt(channel, revision - 1n)).toBe(COMPACTED)
   expect(await historyAt(channel, revision)).toBe('there')
+  await eventually('the file is small', async () => {
+    const { dbSize, dbSizeInUse } = await status()
+    return dbSizeInUse < full / 10n && dbSize < full / 4n && statSync(path).size < Number(full) / 4
+      ? true
+      : undefined
+  })
   await server.process.line(/the database takes \d+ KiB, after it gave empty pages back/)
-  expect((await status()).dbSize).toBeLessThan(full / 4n)
-  expect(statSync(path).size).toBeLessThan(Number(full) / 4)
-  expect(statSync(`${path}-wal`).size).toBe(0)
+  expect(statSync(`${path}-wal`).size).toBeLessThan(Number(full) / 4)
   const { kvs } = await channel.unary(KV.range, { key: bytes('key/'), rangeEnd: bytes('key0') }, soon())
   expect(kvs.map(({ version }) => version)).toEqual([400n, 400n, 400n, 400n, 400n])
 }, 30_000)
@@ -113,5 +116,7 @@ test('writes and watches go on while it compacts and gives pages back', async ()
     for (const { kv } of (await watch.next())?.events ?? []) expect(kv?.modRevision).toBe(next++)
   }
   await writing
-  expect(await historyAt(channel, 100n)).toBe(COMPACTED)
+  await eventually('it has compacted meanwhile', async () =>
+    (await historyAt(channel, 100n)) === COMPACTED ? true : undefined,
+  )
 }, 60_000)
