@@ -71,8 +71,9 @@ export class LeaseTable {
 
   /** When `expire` is due: peers that the store hasn't got back by then go. */
   get deadlineMs(): number | undefined {
-    const all = [this.#resetDeadlineMs, ...this.#going.values()].filter((at) => at !== undefined)
-    return all.length === 0 ? undefined : Math.min(...all)
+    let first = this.#resetDeadlineMs ?? Infinity
+    for (const at of this.#going.values()) first = Math.min(first, at)
+    return first === Infinity ? undefined : first
   }
 
   /** How many peers of an ended history are waited for. */

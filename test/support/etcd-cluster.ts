@@ -4,6 +4,7 @@
 import { rmSync } from 'node:fs'
 import { ClusterCertificates } from './cluster-certificates.ts'
 import { CONFIG_KEY, EtcdKeys } from './etcd-keys.ts'
+import { leaderOf } from './etcd-leader.ts'
 import { EtcdMember, type EtcdVersion, type Launch } from './etcd-member.ts'
 import type { TestHost } from './kernel.ts'
 import { eventually } from './process.ts'
@@ -85,7 +86,11 @@ export class EtcdCluster extends EtcdKeys implements AsyncDisposable {
 
   /** Who leads now, waiting out an election. */
   async leader(): Promise<EtcdMember> {
-    return eventually('the cluster has a leader that all know', () => this.#leader(), 20)
+    const ask = () => {
+      const answering = this.members.filter(({ answers }) => answers)
+      return leaderOf(answering, this.#console, (member) => this.#flagsFor([member]))
+    }
+    return eventually('the cluster has a leader that all know', ask, 20)
   }
 
   async followers(): Promise<readonly EtcdMember[]> {
@@ -228,25 +233,6 @@ export class EtcdCluster extends EtcdKeys implements AsyncDisposable {
     return { cluster, token: `life-${this.#life}`, state }
   }
 
-  async #leader(): Promise<EtcdMember | undefined> {
-    const answering = this.members.filter(({ answers }) => answers)
-    const told = await Promise.all(
-      answering.map(async (member) => ({ member, ...(await this.#status(member)) })),
-    )
-    const leads = told.find(({ id, leader }) => id !== undefined && id === leader)
-    return leads !== undefined && told.every(({ leader }) => leader === leads.id) ? leads.member : undefined
-  }
-
-  /** Ids are greater than a double holds exactly, and yet no two round to one. */
-  async #status(member: EtcdMember): Promise<{ id?: number; leader?: number }> {
-    const flags = this.#flagsFor([member]).join(' ')
-    const out = await this.#console
-      .sh(`ETCDCTL_API=3 etcdctl ${flags} --command-timeout=2s endpoint status --write-out=json`)
-      .catch(() => '[]')
-    const [status] = JSON.parse(out) as EndpointStatus[]
-    return status === undefined ? {} : { id: status.Status.header.member_id, leader: status.Status.leader }
-  }
-
   async #untilDone(act: () => void): Promise<void> {
     let last: unknown
     const attempt = () => {
@@ -262,8 +248,4 @@ export class EtcdCluster extends EtcdKeys implements AsyncDisposable {
       throw new Error(String(error), { cause: last })
     })
   }
-}
-
-interface EndpointStatus {
-  readonly Status: { readonly header: { readonly member_id: number }; readonly leader: number }
 }
