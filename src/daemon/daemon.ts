@@ -10,6 +10,7 @@ import { NetlinkSocket } from '../netlink/socket.ts'
 import { EtcdStore } from '../store/etcd/store.ts'
 import { log } from '../sys/log.ts'
 import { ConfigFollower } from './config.ts'
+import { Certificates } from './certificates.ts'
 import { etcdAccess } from './etcd-access.ts'
 import { identify, type Identity } from './identity.ts'
 import { claimInstance } from './instance-lock.ts'
@@ -45,7 +46,8 @@ export async function runDaemon(
     // Before anything is written anywhere: a host that can't be programmed takes no lease.
     requireNetAdmin()
     parts.use(claimInstance(options['subnet-file']))
-    const store = parts.use(openStore(options, report, signal))
+    const certificates = parts.use(new Certificates(report.certificateExpiry, () => report.store))
+    const store = parts.use(openStore(options, report, certificates, signal))
     report.store = store
     logger.info(`Created subnet manager: ${store.name}`)
     report.phase = 'waiting for the network config'
@@ -85,7 +87,12 @@ export async function runDaemon(
   logger.info('Waiting for all goroutines to exit')
 }
 
-function openStore(options: Options, report: Report, signal: AbortSignal): EtcdStore {
+function openStore(
+  options: Options,
+  report: Report,
+  certificates: Certificates,
+  signal: AbortSignal,
+): EtcdStore {
   return new EtcdStore({
     ...etcdAccess(options),
     prefix: options['etcd-prefix'],
@@ -98,6 +105,13 @@ function openStore(options: Options, report: Report, signal: AbortSignal): EtcdS
     heard: (who, error) => {
       if (!signal.aborted) report.heard(who, error)
     },
+    // Each renewal is news, however soon after another.
+    note: ({ level, text }) =>
+      logger[level](text, {
+        about: 'certificates',
+        ...(level === 'info' && { key: `${performance.now()}` }),
+      }),
+    connected: () => void certificates.look(),
   })
 }
 

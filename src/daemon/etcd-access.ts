@@ -15,15 +15,7 @@ export function etcdAccess(
     .filter((endpoint) => endpoint !== '')
   const name = options['etcd-username']
   const user = name === '' ? {} : { user: { name, password: options['etcd-password'] } }
-  const files = (
-    [
-      ['ca', 'etcd-cafile'],
-      ['cert', 'etcd-certfile'],
-      ['key', 'etcd-keyfile'],
-    ] as const
-  )
-    .map(([part, flag]) => ({ part, flag, path: options[flag] }))
-    .filter(({ path }) => path !== '')
+  const files = tlsFilesOf(options)
   if (files.length === 0) return { endpoints, ...user }
   const names = Object.fromEntries(files.map(({ part, path }) => [part, path]))
   const tls = async () => {
@@ -34,6 +26,18 @@ export function etcdAccess(
   const tlsChanges = (signal: AbortSignal) => changesOf(paths, signal)
   return { endpoints, ...user, tls, tlsChanges }
 }
+
+/** Those that the options name. */
+export const tlsFilesOf = (options: Options) =>
+  (
+    [
+      ['ca', 'etcd-cafile'],
+      ['cert', 'etcd-certfile'],
+      ['key', 'etcd-keyfile'],
+    ] as const
+  )
+    .map(([part, flag]) => ({ part, flag, path: options[flag] }))
+    .filter(({ path }) => path !== '')
 
 async function* changesOf(paths: readonly string[], signal: AbortSignal): AsyncGenerator<void> {
   const { pathChanges } = await import('../sys/path-watch.ts')

@@ -3,9 +3,11 @@
 import { writeSync } from 'node:fs'
 import { VERSION } from '../model/version.ts'
 import { log } from '../sys/log.ts'
+import { tlsFilesOf } from './etcd-access.ts'
 import { configureLog } from './log-options.ts'
 import { describeOptions, readOptions, type Given } from './options.ts'
 import { Reload } from './reload.ts'
+import { rereadCertificates } from './reread-certificates.ts'
 import { OptionsReread } from './reread-options.ts'
 import { handleSignals } from './signals.ts'
 import { Status } from './status.ts'
@@ -56,6 +58,7 @@ async function run(given: Given, args: readonly string[]): Promise<number> {
   const rereading = new OptionsReread(args, process.env, given)
   reload.add('options', () => rereading.run())
   using status = new Status(options)
+  if (tlsFilesOf(options).length > 0) reload.add('certificates', () => rereadCertificates(status.report))
   const stop = handleSignals({
     onStop: (signal) => status.stopping(`${signal}: shutting down`),
     onReload: () => void reloaded(reload, status),

@@ -60,11 +60,11 @@ export class Report {
     'How long a round of comparing the kernel with what is wanted, and applying the difference, took.',
     ROUND_BOUNDS,
   )
-  /** For whoever reads certificates: `file` as the options name it, `subject` and `serial` of each one in it. */
+  /** `from`: a file as the options name it, or the endpoint that presents it. */
   readonly certificateExpiry = this.counters.gauge(
     'heddle_certificate_expiry_timestamp_seconds',
-    'When a certificate in use ends, in seconds since 1970.',
-    ['file', 'subject', 'serial'],
+    'When a certificate in use ends, in seconds since 1970: of a file, or as the endpoint of the store presents it.',
+    ['from', 'subject', 'serial'],
   )
 
   constructor(storeWatch: StoreWatch) {

@@ -17,6 +17,7 @@ export interface TlsMaterial {
 
 /** One that is in use now. */
 export interface CertificateInUse {
+  readonly whose: 'ours' | "the server's"
   /** The file it is in, or the endpoint that presented it. */
   readonly from: string
   /** `CN=etcd, O=example` */
@@ -62,7 +63,7 @@ export const certificatesOf = (material: TlsMaterial): CertificateInUse[] =>
   (['ca', 'cert'] as const).flatMap((part) => {
     const name = nameOf(material, part)
     const pem = material[part]
-    return pem === undefined ? [] : parse(pem, name).map((one) => inUse(one, name))
+    return pem === undefined ? [] : parse(pem, name).map((one) => inUse(one, 'ours', name))
   })
 
 /** What a server has presented, its own certificate first; not the authority that we have in a file ourselves. */
@@ -76,7 +77,7 @@ export function presented(
   for (let one = leaf; one !== undefined; one = one.issuerCertificate) {
     if (one !== leaf && known.has(one.fingerprint256)) break
     known.add(one.fingerprint256)
-    found.push(inUse(one, endpoint))
+    found.push(inUse(one, "the server's", endpoint))
   }
   return found
 }
@@ -87,7 +88,8 @@ export const isSameMaterial = (a: TlsMaterial, b: TlsMaterial): boolean =>
 
 const nameOf = ({ names }: TlsMaterial, part: Part): string => names?.[part] ?? NAMES[part]
 
-const inUse = (one: X509Certificate, from: string): CertificateInUse => ({
+const inUse = (one: X509Certificate, whose: CertificateInUse['whose'], from: string): CertificateInUse => ({
+  whose,
   from,
   subject: one.subject.replaceAll('\n', ', '),
   serial: one.serialNumber,
