@@ -19,6 +19,19 @@ async function both(): Promise<[EtcdServer, EtcdServer]> {
   ])
 }
 
+/** Asks both, and keeps a line of each answer. */
+function talk(pair: AuthPair): { said: string[]; ask: (as: As, request: Request) => Promise<void> } {
+  const said: string[] = []
+  return {
+    said,
+    ask: async (as, request) => {
+      const answer = await pair.ask({ as, request })
+      const detail = answer instanceof Object && 'detail' in answer ? String(answer.detail) : 'done'
+      said.push(`${as} ${request.kind}: ${detail.replace('etcdserver: ', '')}`)
+    },
+  }
+}
+
 test('the same requests of the same users get the same answers as from etcd, refusals included', async () => {
   const [etcd, embedded] = await both()
   await using _etcd = etcd
@@ -26,17 +39,51 @@ test('the same requests of the same users get the same answers as from etcd, ref
   await compareUsersWithEtcd(etcd, embedded, RUNS)
 }, 60_000)
 
+test('a lease is only for those who may write all of its keys, as in etcd', async () => {
+  const [etcd, embedded] = await both()
+  await using _etcd = etcd
+  await using _embedded = embedded
+  using pair = new AuthPair(etcd, embedded)
+  const { said, ask } = talk(pair)
+  const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text))
+  const put = (key: string, lease: bigint): Request => ({
+    kind: 'put',
+    request: { key: bytes(key), value: bytes('x'), lease },
+  })
+  const inTxn = (key: string, lease: bigint): Request => ({
+    kind: 'txn',
+    request: { success: [{ request: { case: 'requestPut', value: { key: bytes(key), lease } } }] },
+  })
+  await pair.addUsers()
+  await ask('root', { kind: 'roleAdd', name: 'r1' })
+  await ask('root', { kind: 'permit', role: 'r1', key: bytes('a'), rangeEnd: bytes('b'), permType: 2 })
+  await ask('root', { kind: 'userGrant', user: 'ann', role: 'r1' })
+  await pair.enable()
+  said.length = 0
+  for (const id of [11n, 12n]) await ask('ann', { kind: 'grant', id })
+  await ask('root', put('b', 11n))
+  await ask('ann', put('a', 12n))
+  for (const id of [11n, 12n]) {
+    await ask('ann', put('a', id))
+    await ask('ann', inTxn('a', id))
+    await ask('ann', { kind: 'renew', id })
+    await ask('ann', { kind: 'look', id })
+    await ask('ann', { kind: 'lookKeys', id })
+    await ask('ann', { kind: 'leases' })
+    await ask('ann', { kind: 'revoke', id })
+  }
+  const denied = ['put', 'txn', 'renew', 'lookKeys', 'leases', 'revoke'].map(
+    (kind) => `ann ${kind}: permission denied`,
+  )
+  expect(said.filter((line) => !line.endsWith('done'))).toEqual([...denied, 'ann leases: permission denied'])
+}, 30_000)
+
 test('what no user may do, and what becomes of one that is changed, is as in etcd', async () => {
   const [etcd, embedded] = await both()
   await using _etcd = etcd
   await using _embedded = embedded
   using pair = new AuthPair(etcd, embedded)
-  const said: string[] = []
-  const ask = async (as: As, request: Request) => {
-    const answer = await pair.ask({ as, request })
-    const detail = answer instanceof Object && 'detail' in answer ? String(answer.detail) : 'done'
-    said.push(`${as} ${request.kind}: ${detail.replace('etcdserver: ', '')}`)
-  }
+  const { said, ask } = talk(pair)
   await ask('nobody', { kind: 'enable' })
   await pair.addUsers()
   await ask('nobody', { kind: 'enable' })
