@@ -77,6 +77,44 @@ for (const kind of ETCD_KINDS) {
       expect(nameOf(await leases.until(() => true))).toBe('10.3.41.0-24')
     })
 
+    test('are those that were read for acquiring ours, and go on from there: the list is asked for once', async () => {
+      await using world = await StoreWorld.start(kind)
+      await world.put(leaseKey('10.3.5.0-24'), leaseValue('1.1.1.1'))
+      await world.put(leaseKey('10.3.6.0-24'), 'not JSON')
+      const store = world.store()
+      await using own = await store.acquire(wishOf('1.2.3.4', CONFIG), world.signal)
+      const leases = new Collector(store.leases(world.signal))
+      await world.put(leaseKey('10.3.7.0-24'), leaseValue('1.1.1.7'))
+      // Not ours: it was written after that.
+      expect(await leases.until(() => true)).toMatchObject({
+        kind: 'snapshot',
+        leases: [{ key: '10.3.5.0-24', ipv4: { publicIp: '1.1.1.1' } }],
+        rejected: [{ key: '10.3.6.0-24' }],
+      })
+      expect(nameOf(await leases.until(() => true))).toBe(own.lease.key)
+      expect(nameOf(await leases.until(() => true))).toBe('10.3.7.0-24')
+      // Who comes later asks anew.
+      const later = new Collector(store.leases(world.signal))
+      expect(await later.until(() => true)).toMatchObject({ leases: { length: 3 } })
+    })
+
+    test('are those of the store as it is, if it was wiped right after ours was acquired', async () => {
+      await using world = await StoreWorld.start(kind)
+      await world.put(leaseKey('10.3.5.0-24'), leaseValue('1.1.1.1'))
+      const store = world.store()
+      await using own = await store.acquire(wishOf('1.2.3.4', CONFIG), world.signal)
+      const leases = new Collector(store.leases(world.signal))
+      await own[Symbol.asyncDispose]()
+      await world.server.wipe()
+      await world.server.up()
+      await world.put(leaseKey('10.3.8.0-24'), leaseValue('1.1.1.8'))
+      const isNew = (event: LeaseEvent) =>
+        event.kind === 'snapshot' && event.leases.some(({ key }) => key === '10.3.8.0-24')
+      await leases.until((event) => isNew(event) || nameOf(event) === '10.3.8.0-24')
+      const histories = leases.seen.flatMap((event) => (event.kind === 'snapshot' ? [event.history] : []))
+      expect(new Set(histories).size).toBe(2)
+    }, 30_000)
+
     test('that can’t be read are rejected by name, never taken for a deletion, and may get better', async () => {
       await using world = await StoreWorld.start(kind)
       await world.put('/coreos.com/network/subnets', 'stray')

@@ -143,7 +143,7 @@ for (const kind of ETCD_KINDS)
       const now = { ...before, value: leaseValue('1.2.3.10'), modRevision: (before?.modRevision ?? 0n) + 2n }
       expect(await t.world.get(KEY)).toEqual(now as never)
       expect(t.own.lease.ipv4?.publicIp as string).toBe('1.2.3.10')
-      const leases = new Collector(t.store.leases(t.world.signal))
+      const leases = new Collector(t.world.store().leases(t.world.signal))
       await leases.until(({ kind }) => kind === 'snapshot')
       for (const former of [IP, '1.2.3.9']) {
         await t.world.put(KEY, leaseValue(former))
@@ -168,7 +168,7 @@ for (const kind of ETCD_KINDS)
 
     test('is mended when somebody spoils its value', async () => {
       await using t = await started(kind)
-      const leases = new Collector(t.store.leases(t.world.signal))
+      const leases = new Collector(t.world.store().leases(t.world.signal))
       await leases.until(({ kind }) => kind === 'snapshot')
       for (const spoilt of ['not JSON', `{"PublicIP":"${IP}"}`]) {
         await t.world.put(KEY, spoilt)
@@ -199,7 +199,7 @@ describe.concurrent('as time goes by, our own lease', () => {
       const before = await t.world.get(KEY)
       const secondsLeft = () => ((t.own.expiresAt?.getTime() ?? NaN) - Date.now()) / 1000
       expect(secondsLeft()).toBeWithin(1, 3.1)
-      const leases = new Collector(t.store.leases(t.world.signal))
+      const leases = new Collector(t.world.store().leases(t.world.signal))
       await leases.until(({ kind }) => kind === 'snapshot')
       await Bun.sleep(5_000)
       expect(secondsLeft()).toBeWithin(0.1, 3.1)

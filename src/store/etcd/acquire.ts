@@ -1,20 +1,14 @@
 // How a host comes by its lease in etcd: its own one again, else a free subnet that no other host can take meanwhile
 // (flannel-compat 3.2.4, with its races closed).
 import { allocate, suits } from '../../model/allocate.ts'
-import {
-  formatLeaseAttributes,
-  formatSubnetKey,
-  parseLease,
-  parseSubnetKey,
-  subnetsOf,
-  type Lease,
-} from '../../model/lease.ts'
+import { formatLeaseAttributes, formatSubnetKey, subnetsOf, type Lease } from '../../model/lease.ts'
 import type { NetworkConfig, NetworkRange } from '../../model/net-config.ts'
 import type { Prefix } from '../../model/prefix.ts'
 import { StoreError, type LeaseWish } from '../store.ts'
 import type { Client } from './client.ts'
-import { createdBefore, put, read, remove, transact, unchanged, type KeyValue, type Position } from './kv.ts'
+import { createdBefore, put, remove, transact, unchanged, type KeyValue, type Position } from './kv.ts'
 import { grant, keepAlive, type Granted } from './lease.ts'
+import { look, type Look } from './look.ts'
 import { Backoff } from './wait.ts'
 
 /** A lease of ours as it stands in etcd. */
@@ -59,7 +53,7 @@ export async function acquire(
   let granted: Granted | undefined
   const life = async () => (granted ??= await grant(client.channel, ttlSeconds, signal))
   for (;;) {
-    const view = await look(client, wish, signal)
+    const view = viewOf(client, await look(client, signal), wish)
     const mine = view.own.find(({ lease }) => fits(config, lease))
     const held = mine
       ? await takeUp(client, wish, mine, view.at, ttlSeconds, life, signal)
@@ -73,26 +67,29 @@ export async function acquire(
 const fits = (config: NetworkConfig, lease: Lease): boolean =>
   lease.ipv4 !== undefined && suits(config, { ipv4: lease.ipv4.subnet, ipv6: lease.ipv6?.subnet })
 
-async function look(client: Client, wish: LeaseWish, signal: AbortSignal): Promise<View> {
-  const { keys, at } = await read(client.channel, client.keys.leases, signal)
+/** What the leases at one moment are to this host. */
+function viewOf(client: Client, { keys, leases, place }: Look, wish: LeaseWish): View {
   const { publicIp } = wish
+  const cluster = clusterName(place.clusterId)
   const own: (Found & { readonly isProved: boolean })[] = []
-  const taken: { key: string; subnets: Prefix[] }[] = []
-  for (const kv of keys) {
-    const name = client.keys.nameOf(kv.key)
-    const place = parseSubnetKey(name)
-    if (place === undefined) continue
-    taken.push({ key: kv.key, subnets: place.ipv6 === undefined ? [place.ipv4] : [place.ipv4, place.ipv6] })
-    const lease = parseLease(name, kv.value, kv.createRevision)
-    if (typeof lease === 'string') continue
-    const isProved = wish.owns?.(lease, clusterName(at.clusterId)) === true
+  const taken: { key: string; subnets: readonly Prefix[] }[] = []
+  for (const [index, kv] of keys.entries()) {
+    const lease = leases[index]
+    if (lease === undefined || typeof lease === 'string') {
+      // Its key may name a subnet all the same.
+      const subnets = client.keys.subnetsIn(kv.key)
+      if (subnets.length > 0) taken.push({ key: kv.key, subnets })
+      continue
+    }
+    taken.push({ key: kv.key, subnets: subnetsOf(lease) })
+    const isProved = wish.owns?.(lease, cluster) === true
     if (isProved || lease.ipv4?.publicIp === publicIp) own.push({ kv, lease, isProved })
   }
   const isLease = ({ kv }: Found) => (kv.lease === 0n ? 0 : 1)
   own.sort((a, b) => isLease(a) - isLease(b) || Number(a.kv.createRevision - b.kv.createRevision))
   // Where our address was another, a lease with our new one may be of the host that had this address before.
   const hasMoved = own.some(({ lease, isProved }) => isProved && lease.ipv4?.publicIp !== publicIp)
-  return { at, own: hasMoved ? own.filter(({ isProved }) => isProved) : own, taken }
+  return { at: place, own: hasMoved ? own.filter(({ isProved }) => isProved) : own, taken }
 }
 
 /** How OwnLease.cluster is written. */
@@ -166,7 +163,7 @@ export function heldOf(
   clusterId: bigint,
   ttlSeconds: number | undefined,
 ): Held {
-  const lease = parseLease(client.keys.nameOf(kv.key), kv.value, kv.createRevision)
+  const lease = client.keys.leaseOf(kv)
   if (typeof lease === 'string') throw new StoreError('invalid', `our own lease ${kv.key} is bad: ${lease}`)
   return { kv, lease, clusterId, ttlSeconds }
 }

@@ -4,6 +4,7 @@ import type { Channel } from './channel.ts'
 import type { History } from './history.ts'
 import { isTemporary } from './error.ts'
 import type { Keys } from './keys.ts'
+import type { LastLook } from './look.ts'
 import { Backoff } from './wait.ts'
 
 /** Told an error when something that must go on can't, `undefined` when it goes on. */
@@ -13,6 +14,7 @@ export interface Client {
   readonly channel: Channel
   readonly history: History
   readonly keys: Keys
+  readonly lastLook: LastLook
   /** For one that works on and on, by its name ("leases", "config"). */
   readonly trouble: (who: string) => Trouble
 }

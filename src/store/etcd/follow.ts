@@ -14,8 +14,14 @@ export type Followed =
   /** What changed since, in order, whole revisions at a time. Up to revision `missed`, it did while nobody watched. */
   | { readonly kind: 'events'; readonly events: readonly KeyEvent[]; readonly missed: bigint }
 
+/** All keys of a range at one moment. */
+export interface Listed {
+  readonly keys: readonly KeyValue[]
+  readonly place: Place
+}
+
 /** How far we have come, and by what key to recognise the store when we come back. */
-interface Place {
+export interface Place {
   readonly history: string
   readonly clusterId: bigint
   readonly revision: bigint
@@ -23,13 +29,14 @@ interface Place {
   readonly witness: KeyValue | 'empty' | 'unknown'
 }
 
-/** Ends only with the signal, by throwing its reason. */
+/** Ends only with the signal, by throwing its reason. Goes on from `begun`, if that is given, instead of listing first. */
 export async function* follow(
   channel: Channel,
   history: History,
   range: KeyRange,
   trouble: Trouble,
   signal: AbortSignal,
+  begun?: Listed,
 ): AsyncGenerator<Followed, never, undefined> {
   const backoff = new Backoff(100, 5_000)
   let place: Place | undefined
@@ -42,7 +49,8 @@ export async function* follow(
         // A read logs in again where that mends it, and else fails with the true reason.
         if (refused) await read(channel, { key: range.key, end: oneKey('').end }, signal)
         if (place === undefined) {
-          const listed = await list(channel, history, range, signal)
+          const listed = begun ?? (await list(channel, history, range, signal))
+          begun = undefined
           place = listed.place
           yield { kind: 'list', history: place.history, keys: listed.keys }
         }
@@ -79,12 +87,12 @@ export async function* follow(
   }
 }
 
-async function list(
+export async function list(
   channel: Channel,
   history: History,
   range: KeyRange,
   signal: AbortSignal,
-): Promise<{ readonly keys: readonly KeyValue[]; readonly place: Place }> {
+): Promise<Listed> {
   let mark: Mark
   let answer: Awaited<ReturnType<typeof read>>
   do {

@@ -1,9 +1,9 @@
 // Where things are in etcd, as upstream has it (flannel-compat 3.2.2), and where a subnet that overlaps one could be.
 import { posix } from 'node:path'
 import type { Place } from '../../model/allocate.ts'
-import type { SubnetKey } from '../../model/lease.ts'
-import { baseOf, lengthOf, prefixOf } from '../../model/prefix.ts'
-import { keysUnder, type KeyRange } from './kv.ts'
+import { parseLease, parseSubnetKey, type Lease, type SubnetKey } from '../../model/lease.ts'
+import { baseOf, lengthOf, prefixOf, type Prefix } from '../../model/prefix.ts'
+import { keysUnder, type KeyRange, type KeyValue } from './kv.ts'
 
 export class Keys {
   readonly config: string
@@ -26,6 +26,17 @@ export class Keys {
   /** The name of a lease's key; any other key is its own name, which names no subnet. */
   nameOf(key: string): SubnetKey {
     return (key.startsWith(this.#folder) ? key.slice(this.#folder.length) : key) as SubnetKey
+  }
+
+  /** The subnets that a key names, whatever its value; none for a key that is no lease's. */
+  subnetsIn(key: string): readonly Prefix[] {
+    const place = parseSubnetKey(this.nameOf(key))
+    return place === undefined ? [] : place.ipv6 === undefined ? [place.ipv4] : [place.ipv4, place.ipv6]
+  }
+
+  /** A sentence if key or value is bad. */
+  leaseOf({ key, value, createRevision }: KeyValue): Lease | string {
+    return parseLease(this.nameOf(key), value, createRevision)
   }
 
   /**

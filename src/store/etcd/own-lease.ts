@@ -1,5 +1,5 @@
 // This host's lease, kept: renewed in time, put again when it vanishes, given up only when another host holds it.
-import { formatLeaseAttributes, parseLease, parseSubnetKey, subnetsOf } from '../../model/lease.ts'
+import { formatLeaseAttributes, parseSubnetKey, subnetsOf } from '../../model/lease.ts'
 import type { Lease, LeaseAttributes } from '../../model/lease.ts'
 import { overlaps } from '../../model/prefix.ts'
 import { StoreError, type LeaseWish, type OwnLease } from '../store.ts'
@@ -197,11 +197,8 @@ export class EtcdOwnLease implements OwnLease {
     const { keys: all, at } = await read(channel, keys.leases, signal)
     const ours = subnetsOf(this.lease)
     for (const other of all) {
-      const theirs = parseSubnetKey(keys.nameOf(other.key))
-      if (theirs === undefined) continue
       if (other.key === key) return false
-      const both = theirs.ipv6 === undefined ? [theirs.ipv4] : [theirs.ipv4, theirs.ipv6]
-      if (!both.some((b) => ours.some((a) => overlaps(a, b)))) continue
+      if (!keys.subnetsIn(other.key).some((b) => ours.some((a) => overlaps(a, b)))) continue
       this.#lose()
       return true
     }
@@ -228,7 +225,7 @@ export class EtcdOwnLease implements OwnLease {
    * another host.
    */
   #isForeign(kv: KeyValue, at: Position): boolean {
-    const lease = parseLease(this.#client.keys.nameOf(kv.key), kv.value, kv.createRevision)
+    const lease = this.#client.keys.leaseOf(kv)
     const publicIp = typeof lease === 'string' ? undefined : lease.ipv4?.publicIp
     if (publicIp === undefined || publicIp === this.#publicIp) return false
     const held = this.#held

@@ -1,5 +1,5 @@
 // Gives this host's leases back: for a host that leaves the network for good. Nothing else ever does.
-import { parseLease, type Lease } from '../../model/lease.ts'
+import type { Lease } from '../../model/lease.ts'
 import { clusterName } from './acquire.ts'
 import type { Client } from './client.ts'
 import { read, remove, transact, unchanged, type KeyValue } from './kv.ts'
@@ -23,7 +23,7 @@ export async function releasable(
   const { keys, at } = await read(client.channel, client.keys.leases, signal)
   const cluster = clusterName(at.clusterId)
   return keys.flatMap((kv) => {
-    const lease = parseLease(client.keys.nameOf(kv.key), kv.value, kv.createRevision)
+    const lease = client.keys.leaseOf(kv)
     return typeof lease === 'string' || !owns(lease, cluster) ? [] : [found(client, kv, lease)]
   })
 }

@@ -1,14 +1,15 @@
 // The etcd store: config, leases and this host's lease in etcd's v3 API, also as the embedded store serves it.
 import { parseNetworkConfig, NetworkConfigError } from '../../model/net-config.ts'
-import { parseLease, type Lease } from '../../model/lease.ts'
+import type { Lease } from '../../model/lease.ts'
 import type { ConfigEvent, LeaseEvent, LeaseWish, OwnLease, Rejected, Store, StoreError } from '../store.ts'
 import { acquire } from './acquire.ts'
 import type { CertificateInUse } from './certificates.ts'
 import { Channel, type ChannelOptions } from './channel.ts'
 import { persist, type Client } from './client.ts'
-import { follow, type Followed } from './follow.ts'
+import { follow, type Followed, type Listed } from './follow.ts'
 import { History } from './history.ts'
 import { Keys } from './keys.ts'
+import { LastLook } from './look.ts'
 import { oneKey, put, transact, unchanged, type KeyRange, type KeyValue } from './kv.ts'
 import { kvRange } from './methods.ts'
 import { EtcdOwnLease } from './own-lease.ts'
@@ -51,6 +52,7 @@ export class EtcdStore implements Store {
       channel: new Channel(options),
       history: new History(),
       keys: new Keys(options.prefix),
+      lastLook: new LastLook(),
       trouble: (who) => (error) => this.#trouble(who, error),
     }
     const { tlsChanges } = options
@@ -87,9 +89,16 @@ export class EtcdStore implements Store {
   }
 
   async *leases(signal: AbortSignal): AsyncGenerator<LeaseEvent, never, undefined> {
-    for await (const followed of this.#follow('leases', this.#client.keys.leases, signal)) {
-      if (followed.kind === 'list') yield this.#snapshot(followed.history, followed.keys)
-      else for (const event of followed.events) yield this.#leaseEvent(event, followed.missed)
+    const range = this.#client.keys.leases
+    // Acquiring has just read and parsed them all.
+    let looked = this.#client.lastLook.take()
+    for await (const followed of this.#follow('leases', range, signal, looked)) {
+      if (followed.kind === 'list') {
+        const { keys } = followed
+        const leases = looked?.keys === keys ? looked.leases : keys.map((kv) => this.#client.keys.leaseOf(kv))
+        looked = undefined
+        yield this.#snapshot(followed.history, keys, leases)
+      } else for (const event of followed.events) yield this.#leaseEvent(event, followed.missed)
     }
     throw new Error('following a range has no end')
   }
@@ -151,19 +160,24 @@ export class EtcdStore implements Store {
     )
   }
 
-  #follow(who: string, range: KeyRange, signal: AbortSignal): AsyncGenerator<Followed, never, undefined> {
+  #follow(
+    who: string,
+    range: KeyRange,
+    signal: AbortSignal,
+    begun?: Listed,
+  ): AsyncGenerator<Followed, never, undefined> {
     const { channel, history, trouble } = this.#client
-    return follow(channel, history, range, trouble(who), AbortSignal.any([signal, this.#life.signal]))
+    const either = AbortSignal.any([signal, this.#life.signal])
+    return follow(channel, history, range, trouble(who), either, begun)
   }
 
-  #snapshot(history: string, keys: readonly KeyValue[]): LeaseEvent {
-    const leases: Lease[] = []
-    const rejected: Rejected[] = []
-    for (const kv of keys) {
-      const lease = this.#leaseOf(kv)
-      if (typeof lease === 'string') rejected.push(this.#rejected(kv.key, lease))
-      else leases.push(lease)
-    }
+  /** `read`: of each key the lease, or why it is none. */
+  #snapshot(history: string, keys: readonly KeyValue[], read: readonly (Lease | string)[]): LeaseEvent {
+    const leases = read.filter((lease) => typeof lease !== 'string')
+    const rejected = keys.flatMap(({ key }, index) => {
+      const lease = read[index]
+      return typeof lease === 'string' ? [this.#rejected(key, lease)] : []
+    })
     return { kind: 'snapshot', history, leases, rejected }
   }
 
@@ -172,14 +186,10 @@ export class EtcdStore implements Store {
       const subnet = this.#client.keys.nameOf(event.key)
       return { kind: 'delete', subnet, ...(event.modRevision <= missed && { missed: true }) }
     }
-    const lease = this.#leaseOf(event.kv)
+    const lease = this.#client.keys.leaseOf(event.kv)
     return typeof lease === 'string'
       ? { kind: 'rejected', ...this.#rejected(event.kv.key, lease) }
       : { kind: 'put', lease }
-  }
-
-  #leaseOf(kv: KeyValue): Lease | string {
-    return parseLease(this.#client.keys.nameOf(kv.key), kv.value, kv.createRevision)
   }
 
   #rejected(key: string, reason: string): Rejected {
