@@ -21,7 +21,8 @@ import { EtcdError, Status } from './error.ts'
 import { Login } from './login.ts'
 import { EtcdStore } from './store.ts'
 
-const CONFIG = { Network: '10.3.0.0/16', Backend: { Type: 'vxlan' } }
+/** Leases begin above what the tests put in by hand. */
+const CONFIG = { Network: '10.3.0.0/16', SubnetMin: '10.3.100.0', Backend: { Type: 'vxlan' } }
 const PROGRAMS = [
   ['3.4', 'etcd'],
   ['3.6', etcd36],
