@@ -84,6 +84,23 @@ describe('allocate', () => {
     expect(allocate(config, taken, [], () => 0)?.ipv4).toBe(subnetAt(config.ipv4, 59_999n))
   })
 
+  test('gives none that is taken in IPv6 ranges larger than numbers are exact', () => {
+    const vast = configOf({
+      Network: '10.3.0.0/16',
+      EnableIPv6: true,
+      IPv6Network: 'fd00::/16',
+      IPv6SubnetLen: 112,
+      IPv6SubnetMin: 'fd00::',
+    })
+    const give = (...taken: string[]) => allocate(vast, taken.map(prefix), [], () => 0)?.ipv6
+    expect(give()).toBe(prefix('fd00::/112'))
+    expect(give('fd00::/100', 'fd00:1::/32')).toBe(prefix('fd00::1000:0/112'))
+    for (const taken of [['fd00::/16'], ['fd00::/40'], ['fd00::/17', 'fd00:8000::/112']]) {
+      const got = give(...taken)
+      expect(got !== undefined && taken.map(prefix).some((t) => overlaps(t, got))).toBe(false)
+    }
+  })
+
   test('what it gives is allowed and overlaps nothing; it gives nothing only when all is covered', () => {
     const range = configOf({ Network: '10.3.0.0/20', SubnetLen: 26 })
     const inside = fc

@@ -1,7 +1,7 @@
 // Which subnet a new host gets: a random one of the first free ones, as upstream chooses (flannel-compat 3.2.4). Pure.
-import { bitsOf, ipToValue } from './ip.ts'
+import { ipToValue, ipv4ToNumber, type Ip, type IPv4 } from './ip.ts'
 import { allows, subnetAt, subnetCount, type NetworkConfig, type NetworkRange } from './net-config.ts'
-import { baseOf, familyOfPrefix, overlaps, sizeOf, type Prefix } from './prefix.ts'
+import { baseOf, familyOfPrefix, lengthOf, overlaps, sizeOf, type Prefix } from './prefix.ts'
 
 /** A host's place in the network: always IPv4, and IPv6 where the config has it. */
 export interface Place {
@@ -42,36 +42,62 @@ export const suits = (config: NetworkConfig, place: Place): boolean =>
 function pick(range: NetworkRange, taken: readonly Prefix[], random: () => number): Prefix | undefined {
   const free = firstFree(range, taken, CANDIDATES)
   const index = free[Math.floor(random() * free.length)]
-  return index === undefined ? undefined : subnetAt(range, index)
+  return index === undefined ? undefined : subnetAt(range, BigInt(index))
 }
 
 /** The indices of the first free subnets of the range, at most `limit`: one sweep over the taken ones in order. */
-function firstFree(range: NetworkRange, taken: readonly Prefix[], limit: number): bigint[] {
-  const count = subnetCount(range)
-  const free: bigint[] = []
-  let next = 0n
+function firstFree(range: NetworkRange, taken: readonly Prefix[], limit: number): number[] {
+  const count = Number(subnetCount(range))
+  const free: number[] = []
+  let next = 0
   for (const [first, last] of takenIndices(range, taken)) {
     while (next < first && free.length < limit) free.push(next++)
-    if (last >= next) next = last + 1n
+    if (last >= next) next = last + 1
     if (free.length === limit) return free
   }
   while (next < count && free.length < limit) free.push(next++)
   return free
 }
 
-/** What the taken prefixes cover of the range, as first and last index, in order of the first. */
-function takenIndices(range: NetworkRange, taken: readonly Prefix[]): [bigint, bigint][] {
+/** First and last index. What is beyond 2^53, where numbers aren't exact, counts as infinite: as taken to the end. */
+type Indices = readonly [first: number, last: number]
+
+/** What the taken prefixes cover of the range, in order of the first. */
+function takenIndices(range: NetworkRange, taken: readonly Prefix[]): Indices[] {
   const family = familyOfPrefix(range.network)
-  const step = BigInt(bitsOf(family) - range.subnetLength)
+  const cover = family === 'ipv4' ? coverOfV4(range) : coverOfV6(range)
+  return taken
+    .map((prefix) => (familyOfPrefix(prefix) === family ? cover(prefix) : undefined))
+    .filter((indices) => indices !== undefined)
+    .sort((a, b) => a[0] - b[0])
+}
+
+type Cover = (prefix: Prefix) => Indices | undefined
+
+/** In plain numbers: there may be tens of thousands. */
+function coverOfV4(range: NetworkRange): Cover {
+  const size = 2 ** (32 - range.subnetLength)
+  const min = valueOfV4(range.min)
+  const end = valueOfV4(range.max) + size - 1
+  return (prefix) => {
+    const from = valueOfV4(baseOf(prefix))
+    const to = from + 2 ** (32 - lengthOf(prefix)) - 1
+    if (to < min || from > end) return undefined
+    return [Math.floor(Math.max(from - min, 0) / size), Math.floor((Math.min(to, end) - min) / size)]
+  }
+}
+
+function coverOfV6(range: NetworkRange): Cover {
+  const step = BigInt(128 - range.subnetLength)
   const min = ipToValue(range.min)
   const end = ipToValue(range.max) + (1n << step) - 1n
-  const intervals: [bigint, bigint][] = []
-  for (const prefix of taken) {
-    if (familyOfPrefix(prefix) !== family) continue
+  return (prefix) => {
     const from = ipToValue(baseOf(prefix))
     const to = from + sizeOf(prefix) - 1n
-    if (to < min || from > end) continue
-    intervals.push([from < min ? 0n : (from - min) >> step, ((to > end ? end : to) - min) >> step])
+    if (to < min || from > end) return undefined
+    return [from < min ? 0 : indexOf((from - min) >> step), indexOf(((to > end ? end : to) - min) >> step)]
   }
-  return intervals.sort((a, b) => (a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0))
 }
+
+const indexOf = (value: bigint): number => (value > Number.MAX_SAFE_INTEGER ? Infinity : Number(value))
+const valueOfV4 = (ip: Ip): number => ipv4ToNumber(ip as IPv4)

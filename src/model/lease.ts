@@ -36,11 +36,17 @@ export interface LeaseAttributes {
   readonly backendV6Data: Json | undefined
 }
 
+/** What a key names. */
+interface Subnets {
+  readonly ipv4: Prefix
+  readonly ipv6: Prefix | undefined
+}
+
 /** Lower-case hex only, as upstream has it (`FD00::` is none to it), and lengths without leading zeros. */
 const KEY = /^(\d+\.\d+\.\d+\.\d+)-(0|[1-9]\d?)(?:&([0-9a-f:]+)-(0|[1-9]\d{0,2}))?$/
 
 /** The subnets that a key names, or undefined if it is no lease's key. A key with host bits set is none either. */
-export function parseSubnetKey(key: string): { ipv4: Prefix; ipv6: Prefix | undefined } | undefined {
+export function parseSubnetKey(key: string): Subnets | undefined {
   const match = KEY.exec(key)
   const base = match?.[1] === undefined ? undefined : parseIPv4(match[1])
   const length = Number(match?.[2])
@@ -88,10 +94,29 @@ export function parseLeaseAttributes(text: string): LeaseAttributes | string {
   }
   if (typeof json !== 'object' || json === null || Array.isArray(json))
     return 'lease attributes are not a JSON object'
-  const field = new Map(Object.entries(json as Record<string, Json>).map(([k, v]) => [k.toLowerCase(), v]))
-  const ip = field.has('publicip') ? field.get('publicip') : '0.0.0.0'
-  const ip6 = field.get('publicipv6') ?? undefined
-  const type = field.get('backendtype') ?? ''
+  let ip: Json = '0.0.0.0'
+  let ip6: Json | undefined
+  let type: Json = ''
+  let backendData: Json | undefined
+  let backendV6Data: Json | undefined
+  // Of names that differ in case alone the last counts, as in Go.
+  for (const [name, value] of Object.entries(json as Record<string, Json>))
+    switch (name.toLowerCase()) {
+      case 'publicip':
+        ip = value
+        break
+      case 'publicipv6':
+        ip6 = value ?? undefined
+        break
+      case 'backendtype':
+        type = value ?? ''
+        break
+      case 'backenddata':
+        backendData = value ?? undefined
+        break
+      case 'backendv6data':
+        backendV6Data = value ?? undefined
+    }
   const publicIp = typeof ip === 'string' ? parseIPv4OrMapped(ip) : undefined
   if (publicIp === undefined) return `PublicIP ${JSON.stringify(ip)} is not an IPv4 address`
   const publicIpv6 = typeof ip6 === 'string' ? parseIPv6OrIPv4(ip6) : undefined
@@ -102,8 +127,8 @@ export function parseLeaseAttributes(text: string): LeaseAttributes | string {
     publicIp: publicIp === '0.0.0.0' ? undefined : publicIp,
     publicIpv6,
     backendType: type,
-    backendData: field.get('backenddata') ?? undefined,
-    backendV6Data: field.get('backendv6data') ?? undefined,
+    backendData,
+    backendV6Data,
   }
 }
 
@@ -114,23 +139,28 @@ export function parseLease(key: string, value: string, createRevision: bigint): 
   const attributes = parseLeaseAttributes(value)
   return typeof attributes === 'string'
     ? attributes
-    : { ...leaseOf(subnets.ipv4, subnets.ipv6, attributes, createRevision), key: key as SubnetKey }
+    : leaseAs(key as SubnetKey, subnets, attributes, createRevision)
 }
 
-export function leaseOf(
+export const leaseOf = (
   ipv4: Prefix,
   ipv6: Prefix | undefined,
+  attributes: LeaseAttributes,
+  createRevision: bigint,
+): Lease => leaseAs(formatSubnetKey(ipv4, ipv6), { ipv4, ipv6 }, attributes, createRevision)
+
+const leaseAs = (
+  key: SubnetKey,
+  { ipv4, ipv6 }: Subnets,
   a: LeaseAttributes,
   createRevision: bigint,
-): Lease {
-  return {
-    key: formatSubnetKey(ipv4, ipv6),
-    backendType: a.backendType,
-    ipv4: { subnet: ipv4, publicIp: a.publicIp, backendData: a.backendData },
-    ipv6: ipv6 && { subnet: ipv6, publicIp: a.publicIpv6, backendData: a.backendV6Data },
-    createRevision,
-  }
-}
+): Lease => ({
+  key,
+  backendType: a.backendType,
+  ipv4: { subnet: ipv4, publicIp: a.publicIp, backendData: a.backendData },
+  ipv6: ipv6 && { subnet: ipv6, publicIp: a.publicIpv6, backendData: a.backendV6Data },
+  createRevision,
+})
 
 /** The subnets of a lease, IPv4 first. */
 export const subnetsOf = (lease: Lease): readonly Prefix[] =>

@@ -3,6 +3,7 @@ import {
   bitsOf,
   familyOf,
   ipFromValue,
+  ipv4FromNumber,
   ipToValue,
   ipv4ToNumber,
   isIPv4,
@@ -21,6 +22,12 @@ export function prefixOf(ip: Ip, length: number): Prefix {
   const bits = bitsOf(family)
   if (!Number.isInteger(length) || length < 0 || length > bits)
     throw new RangeError(`/${length} is not a prefix length of ${family}`)
+  if (isIPv4(ip)) {
+    const value = ipv4ToNumber(ip)
+    const size = 2 ** (bits - length)
+    const base = value % size === 0 ? ip : ipv4FromNumber(value - (value % size))
+    return `${base}/${length}` as Prefix
+  }
   const host = BigInt(bits - length)
   return `${ipFromValue(family, (ipToValue(ip) >> host) << host)}/${length}` as Prefix
 }
