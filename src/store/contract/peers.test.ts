@@ -13,9 +13,17 @@ import { LeaseTable } from '../lease-table.ts'
 const config = parseNetworkConfig('{"Network":"10.3.0.0/16","Backend":{"Type":"vxlan"}}')
 const OWN = { name: '10.3.1.0-24', ip: '1.1.1.1' }
 const NAMES = [
-  ...['10.3.2.0-24', '10.3.3.0-24', '10.3.2.0-23', '10.3.3.128-25', '10.3.4.0-24', '10.3.5.0-24&fd00::-64'],
+  '10.3.2.0-24',
+  '10.3.3.0-24',
+  '10.3.2.0-23',
+  '10.3.3.128-25',
+  '10.3.4.0-24',
+  '10.3.5.0-24&fd00::-64',
   // Refused: ours and a part of it, outside the network, all of it.
-  ...[OWN.name, '10.3.1.64-26', '10.4.2.0-24', '10.0.0.0-8'],
+  OWN.name,
+  '10.3.1.64-26',
+  '10.4.2.0-24',
+  '10.0.0.0-8',
 ]
 const STRAY = ['stray', '', '10.3.6.1-24', '10.3.6.0-24X', '10.3.6.0-24/x', 'x10.3.6.0-24']
 const GOOD = [
