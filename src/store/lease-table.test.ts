@@ -175,6 +175,16 @@ describe('a lease is refused', () => {
     expect(t.refused.size).toBe(0)
   })
 
+  test('when it overlaps another that is the earlier one now, for it was made anew: as it was, but later', () => {
+    const wide = lease('10.3.2.0-23', '192.168.0.9', 7)
+    const [before, anew] = [lease('10.3.2.0-24', '192.168.0.2', 5), lease('10.3.2.0-24', '192.168.0.2', 9)]
+    for (const event of [put(anew), snapshot('a', wide, anew)]) {
+      const t = table(before, wide)
+      expect([...t.peers.keys()]).toEqual([before.key])
+      expect(told(t.apply(event, 0))).toEqual(['+10.3.2.0-23', '-10.3.2.0-24'])
+    }
+  })
+
   test('when it overlaps another: the earlier stays, and the later comes when that goes', () => {
     const t = table(a)
     const wide = lease('10.3.2.0-23', '192.168.0.8', 9)

@@ -123,6 +123,11 @@ export class StoreWorld implements AsyncDisposable {
     return (await this.#channel.unary(Lease.leaseGrant, { TTL: BigInt(ttlSeconds) }, this.signal)).ID
   }
 
+  /** As `etcdctl lease revoke` does: all keys attached to it go. */
+  async revoke(id: bigint): Promise<void> {
+    await this.#channel.unary(Lease.leaseRevoke, { ID: id }, this.signal)
+  }
+
   /** Seconds that an etcd lease has left, and was granted. */
   async lifeOf(id: bigint): Promise<{ left: number; granted: number }> {
     const { TTL, grantedTTL } = await this.#channel.unary(Lease.leaseTimeToLive, { ID: id }, this.signal)

@@ -216,6 +216,25 @@ for (const kind of ETCD_KINDS)
       })
     })
 
+    test('a lease that overlaps an older one of another host is given up: all peers send there', async () => {
+      await using world = await StoreWorld.start(kind)
+      await world.put(leaseKey('10.3.6.0-23'), leaseValue('9.9.9.9'))
+      await world.put(leaseKey('10.3.7.0-24'), leaseValue('1.2.3.4'), 600)
+      await using own = await world.store().acquire(wishOf('1.2.3.4', CONFIG), world.signal)
+      expect(['10.3.6.0-24', '10.3.7.0-24']).not.toContain(own.lease.key)
+      expect((await world.leaseNames()).sort()).toEqual(['10.3.6.0-23', own.lease.key as string].sort())
+    })
+
+    test('a lease that overlaps only younger ones, or what no peer uses, is kept', async () => {
+      await using world = await StoreWorld.start(kind)
+      await world.put(leaseKey('10.0.0.0-8'), leaseValue('9.9.9.9'))
+      await world.put(leaseKey('10.3.6.0-23'), 'not JSON')
+      await world.put(leaseKey('10.3.7.0-24'), leaseValue('1.2.3.4'), 600)
+      await world.put(leaseKey('10.3.4.0-22'), leaseValue('9.9.9.8'))
+      await using own = await world.store().acquire(wishOf('1.2.3.4', CONFIG), world.signal)
+      expect(own.lease.key as string).toBe('10.3.7.0-24')
+    })
+
     test('keys that are no leases disturb nobody; a lease that can’t be read keeps its subnet', async () => {
       await using world = await StoreWorld.start(kind)
       const one = { ...CONFIG, SubnetMin: '10.3.1.0', SubnetMax: '10.3.2.0' }

@@ -56,6 +56,20 @@ for (const kind of ETCD_KINDS)
       }
     })
 
+    test('is put again at once when its etcd lease is revoked, and lives on with another', async () => {
+      await using t = await started(kind)
+      for (let i = 0; i < 2; i++) {
+        const before = await t.world.get(KEY)
+        await t.world.revoke(before?.lease ?? 0n)
+        expect(await t.changes.until((change) => change !== 'lost')).toMatchObject({ key: '10.3.7.0-24' })
+        const kv = await t.world.get(KEY)
+        expect(kv?.value).toBe(leaseValue(IP))
+        expect([0n, before?.lease]).not.toContain(kv?.lease)
+        expect((await t.world.lifeOf(kv?.lease ?? 0n)).left).toBeGreaterThan(80_000)
+      }
+      expect(t.store.reports).toEqual([])
+    })
+
     test('is lost when another host holds the key, and never written again', async () => {
       await using t = await started(kind)
       await t.world.put(KEY, leaseValue('9.9.9.9'))

@@ -3,7 +3,7 @@
 import { allocate, suits } from '../../model/allocate.ts'
 import { formatLeaseAttributes, formatSubnetKey, subnetsOf, type Lease } from '../../model/lease.ts'
 import type { NetworkConfig, NetworkRange } from '../../model/net-config.ts'
-import type { Prefix } from '../../model/prefix.ts'
+import { containsPrefix, overlaps, type Prefix } from '../../model/prefix.ts'
 import { StoreError, type LeaseWish } from '../store.ts'
 import type { Client } from './client.ts'
 import { createdBefore, put, remove, transact, unchanged, type KeyValue, type Position } from './kv.ts'
@@ -29,6 +29,8 @@ interface View {
   readonly at: Position
   /** Those that are ours, in the order of our liking: reservations first, then the oldest. */
   readonly own: readonly Found[]
+  /** Those of other hosts. */
+  readonly others: readonly Lease[]
   /** Every subnet that a key names, with that key; readable value or not. */
   readonly taken: readonly { readonly key: string; readonly subnets: readonly Prefix[] }[]
 }
@@ -54,7 +56,7 @@ export async function acquire(
   const life = async () => (granted ??= await grant(client.channel, ttlSeconds, signal))
   for (;;) {
     const view = viewOf(client, await look(client, signal), wish)
-    const mine = view.own.find(({ lease }) => fits(config, lease))
+    const mine = view.own.find((found) => fits(config, found.lease) && !isOutranked(config, found, view))
     const held = mine
       ? await takeUp(client, wish, mine, view.at, ttlSeconds, life, signal)
       : await create(client, wish, config, view, life, signal)
@@ -67,11 +69,25 @@ export async function acquire(
 const fits = (config: NetworkConfig, lease: Lease): boolean =>
   lease.ipv4 !== undefined && suits(config, { ipv4: lease.ipv4.subnet, ipv6: lease.ipv6?.subnet })
 
+/** Another host was earlier with a subnet that overlaps: every peer sends its traffic there, not here. */
+const isOutranked = (config: DualConfig, { kv, lease }: Found, { others }: View): boolean =>
+  others.some(
+    (other) =>
+      other.createRevision < kv.createRevision &&
+      subnetsOf(other).some(
+        (theirs) =>
+          [config.ipv4, config.ipv6].some(
+            (range) => range !== undefined && containsPrefix(range.network, theirs),
+          ) && subnetsOf(lease).some((ours) => overlaps(ours, theirs)),
+      ),
+  )
+
 /** What the leases at one moment are to this host. */
 function viewOf(client: Client, { keys, leases, place }: Look, wish: LeaseWish): View {
   const { publicIp } = wish
   const cluster = clusterName(place.clusterId)
   const own: (Found & { readonly isProved: boolean })[] = []
+  const others: Lease[] = []
   const taken: { key: string; subnets: readonly Prefix[] }[] = []
   for (const [index, kv] of keys.entries()) {
     const lease = leases[index]
@@ -84,12 +100,13 @@ function viewOf(client: Client, { keys, leases, place }: Look, wish: LeaseWish):
     taken.push({ key: kv.key, subnets: subnetsOf(lease) })
     const isProved = wish.owns?.(lease, cluster) === true
     if (isProved || lease.ipv4?.publicIp === publicIp) own.push({ kv, lease, isProved })
+    else others.push(lease)
   }
   const isLease = ({ kv }: Found) => (kv.lease === 0n ? 0 : 1)
   own.sort((a, b) => isLease(a) - isLease(b) || Number(a.kv.createRevision - b.kv.createRevision))
   // Where our address was another, a lease with our new one may be of the host that had this address before.
   const hasMoved = own.some(({ lease, isProved }) => isProved && lease.ipv4?.publicIp !== publicIp)
-  return { at: place, own: hasMoved ? own.filter(({ isProved }) => isProved) : own, taken }
+  return { at: place, own: hasMoved ? own.filter(({ isProved }) => isProved) : own, others, taken }
 }
 
 /** How OwnLease.cluster is written. */
