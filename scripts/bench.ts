@@ -14,6 +14,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   start: async () => (await import('../bench/start.ts')).start,
   throughput: async () => (await import('../bench/throughput.ts')).throughput,
   resources: async () => (await import('../bench/resources.ts')).resources,
+  acquire: async () => (await import('../bench/acquire.ts')).acquire,
   churn: async () => (await import('../bench/churn.ts')).churn,
   cni: async () => (await import('../bench/cni.ts')).cni,
 }
