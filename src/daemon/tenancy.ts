@@ -134,6 +134,8 @@ export class Tenancy implements AsyncDisposable {
   async tell(signal: AbortSignal): Promise<void> {
     const { report } = this.#from
     this.#isTold = true
+    // Two fsyncs: not before the kernel has what it needs.
+    this.#record()
     await this.#written(signal)
     report.ready = true
     report.phase = 'running'
@@ -209,7 +211,6 @@ async function acquire(from: Landlord, previous: readonly Prefix[], signal: Abor
   const own = (await unlessFull(attempt, report)) ?? (await onceFree(attempt, from, signal))
   report.own = own.lease
   report.ownLease = own
-  records.keep(own, identity.publicIp)
   logger.info(`Lease acquired: ${subnetsOf(own.lease).join(' and ')}`, ABOUT)
   return own
 }

@@ -138,7 +138,8 @@ export class LeaseTable {
       if (ended) this.#set(key, { ...entry, stale: true })
       else if (!rejected.has(key)) this.#dismiss(key, nowMs + this.#graces.missedMs, nowMs)
     }
-    for (const lease of event.leases) this.#set(lease.key, { lease, stale: false })
+    // All are judged below: what each of them overlaps need not be asked.
+    for (const lease of event.leases) this.#replace(lease.key, { lease, stale: false })
     this.#unreadable.clear()
     for (const { key, reason } of event.rejected) this.#unreadable.set(key, reason)
     if (ended) this.#resetDeadlineMs = undefined
@@ -167,24 +168,21 @@ export class LeaseTable {
 
   /** Replaces what is known of a key; that key and all that its subnets, old and new, overlap. */
   #set(key: SubnetKey, entry: Entry | undefined): Set<SubnetKey> {
-    this.#going.delete(key)
     const affected = new Set([key])
-    const before = this.#all.get(key)
-    const touch = (lease: Lease) => {
-      for (const prefix of subnetsOf(lease))
+    for (const one of [this.#all.get(key), entry])
+      for (const prefix of one === undefined ? [] : subnetsOf(one.lease))
         for (const other of this.#claims.overlapping(prefix)) affected.add(other)
-    }
-    if (before) {
-      touch(before.lease)
-      for (const prefix of subnetsOf(before.lease)) this.#claims.remove(prefix, key)
-    }
-    if (entry === undefined) this.#all.delete(key)
-    else {
-      this.#all.set(key, entry)
-      touch(entry.lease)
-      for (const prefix of subnetsOf(entry.lease)) this.#claims.add(prefix, key)
-    }
+    this.#replace(key, entry)
     return affected
+  }
+
+  #replace(key: SubnetKey, entry: Entry | undefined): void {
+    this.#going.delete(key)
+    const before = this.#all.get(key)
+    for (const prefix of before === undefined ? [] : subnetsOf(before.lease)) this.#claims.remove(prefix, key)
+    if (entry === undefined) this.#all.delete(key)
+    else this.#all.set(key, entry)
+    for (const prefix of entry === undefined ? [] : subnetsOf(entry.lease)) this.#claims.add(prefix, key)
   }
 
   /** Judges what one event affected: that key alone, as a rule. */

@@ -1,10 +1,11 @@
 // Prefixes by what overlaps them: an exact lookup for each length in use, so that one among thousands costs little. Pure.
+import type { Family } from '../model/ip.ts'
 import { baseOf, containsPrefix, familyOfPrefix, lengthOf, prefixOf, type Prefix } from '../model/prefix.ts'
 
 export class PrefixIndex<K> {
   readonly #keys = new Map<Prefix, Set<K>>()
-  /** How many different prefixes there are, by `family/length`. */
-  readonly #lengths = new Map<string, number>()
+  /** How many different prefixes there are of each length. */
+  readonly #lengths: Readonly<Record<Family, Map<number, number>>> = { ipv4: new Map(), ipv6: new Map() }
 
   add(prefix: Prefix, key: K): void {
     const keys = this.#keys.get(prefix)
@@ -27,11 +28,13 @@ export class PrefixIndex<K> {
     const found = new Set<K>()
     const [family, length] = [familyOfPrefix(prefix), lengthOf(prefix)]
     let finer = false
-    for (const kind of this.#lengths.keys()) {
-      const [itsFamily, itsLength = ''] = kind.split('/')
-      if (itsFamily !== family) continue
-      if (Number(itsLength) > length) finer = true
-      else for (const key of this.#keys.get(prefixOf(baseOf(prefix), Number(itsLength))) ?? []) found.add(key)
+    for (const itsLength of this.#lengths[family].keys()) {
+      if (itsLength > length) finer = true
+      else {
+        // As a rule there is one length: nothing to compute.
+        const itself = itsLength === length ? prefix : prefixOf(baseOf(prefix), itsLength)
+        for (const key of this.#keys.get(itself) ?? []) found.add(key)
+      }
     }
     // Subnets of several lengths are rare: the config has one.
     if (finer)
@@ -41,9 +44,10 @@ export class PrefixIndex<K> {
   }
 
   #count(prefix: Prefix, by: number): void {
-    const kind = `${familyOfPrefix(prefix)}/${lengthOf(prefix)}`
-    const count = (this.#lengths.get(kind) ?? 0) + by
-    if (count === 0) this.#lengths.delete(kind)
-    else this.#lengths.set(kind, count)
+    const lengths = this.#lengths[familyOfPrefix(prefix)]
+    const length = lengthOf(prefix)
+    const count = (lengths.get(length) ?? 0) + by
+    if (count === 0) lengths.delete(length)
+    else lengths.set(length, count)
   }
 }
