@@ -87,7 +87,7 @@ test('whatever bytes and breaks, the peers are what the store’s content means'
       }
       const bad = [...etcd.contentAt(etcd.revision).values()].filter(({ value }) => BAD.includes(value ?? ''))
       for (const { key } of bad) etcd.write(key, undefined)
-      const last = `10.9.${++round}.0-24`
+      const last = `10.${9 + (++round >> 8)}.${round & 255}.0-24`
       etcd.write(leaseKey(last), leaseValue('9.9.9.9'))
       await leases.until(
         (event) =>

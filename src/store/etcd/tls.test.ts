@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { Authority } from '../../../test/support/authority.ts'
 import { EtcdServer } from '../../../test/support/etcd.ts'
+import { serveBytes } from '../../../test/support/grpc-server.ts'
 import { TlsFolder } from '../../../test/support/tls-folder.ts'
 import { leaseKey, leaseValue } from '../../../test/support/store-world.ts'
 import { requireUsable, type TlsMaterial } from './certificates.ts'
@@ -84,6 +85,44 @@ describe('an etcd behind TLS', () => {
     const error: unknown = await read(channel, oneKey('x'), never).catch((e: unknown) => e)
     expect(String(error)).toMatch(/does not match certificate's altnames/)
   })
+})
+
+test('weak point 44: a CA alone is enough for an etcd that asks no certificate of its clients, and it is looked at', async () => {
+  using folder = new TlsFolder()
+  const tls = folder.write('server', root.issue({ name: 'server', hosts }))
+  await using server = await EtcdServer.start('etcd', { inMemory: true, tls })
+  const ask = async (ca: string) => {
+    using channel = new Channel({
+      endpoints: [server.endpoint],
+      deadlineMs: 2_000,
+      tls: () => Promise.resolve({ ca }),
+    })
+    return await read(channel, oneKey('x'), never).then(
+      ({ keys }) => keys.length,
+      (error: unknown) => String(error),
+    )
+  }
+  expect(await ask(root.cert)).toBe(0)
+  expect(await ask(stranger.cert)).toMatch(/connecting: .*certificate/i)
+})
+
+test('TLS 1.2 and 1.3 are offered, and nothing older', async () => {
+  const hello = Promise.withResolvers<Buffer>()
+  using server = await serveBytes((socket) => socket.once('data', (bytes) => hello.resolve(bytes)))
+  const endpoint = server.endpoint.replace('http:', 'https:')
+  using channel = new Channel({
+    endpoints: [endpoint],
+    deadlineMs: 500,
+    tls: () => Promise.resolve({ ca: root.cert }),
+  })
+  const failed = read(channel, oneKey('x'), never).catch((error: unknown) => error)
+  // supported_versions, RFC 8446 §4.2.1: its number, its length, the length of the list, the list.
+  const offered = /002b....(..)((?:0[0-9a-f]{3}|[0-9a-f]a[0-9a-f]a)+)/.exec(
+    (await hello.promise).toString('hex'),
+  )
+  const versions = offered?.[2]?.slice(0, 2 * parseInt(offered[1] ?? '', 16)).match(/..../g) ?? []
+  expect(versions.filter((version) => !/^(.a)\1$/.test(version)).toSorted()).toEqual(['0303', '0304'])
+  expect(String(await failed)).toContain('connecting')
 })
 
 describe('TLS files', () => {
