@@ -20,6 +20,7 @@ import { encodeFrame } from './frame.ts'
 import { oneKey, read } from './kv.ts'
 import { watchKeys } from './methods.ts'
 import type { TlsMaterial } from './certificates.ts'
+import { Superseded } from './session.ts'
 
 const opened: Disposable[] = []
 afterEach(() => {
@@ -361,6 +362,26 @@ describe('a stream', () => {
       call.send({ kind: 'progress' })
     }
     await closed.promise
+  })
+
+  test('is begun anew elsewhere when calls had to go there: its member may not know any better', async () => {
+    const first = await serve((stream, path) => {
+      if (path.endsWith('Range')) return refuse(stream, 14, 'etcdserver: no leader')
+      stream.respond(GRPC)
+      stream.write(text)
+    })
+    const second = await serve((stream) => respond(stream, [answer]))
+    const c = channel([first.endpoint, second.endpoint])
+    const call = await c.stream(watchKeys, {}, never())
+    const ended = rejection(
+      (async () => {
+        for await (const _ of call.messages());
+      })(),
+    )
+    await failure(ask(c))
+    await ask(c)
+    expect(c.endpoint).toBe(second.endpoint)
+    expect(await ended).toBeInstanceOf(Superseded)
   })
 
   test('fails with the signal’s reason, with what we say, and with the connection', async () => {

@@ -73,7 +73,9 @@ export class Endpoints {
   #nobody(failures: ReadonlyMap<number, EtcdError>): EtcdError {
     const [only] = failures.size === 1 ? failures.values() : []
     if (only !== undefined) return only
-    const details = [...failures].map(([index, { detail }]) => `${this.#at(index)} (${detail})`).join(', ')
+    // In the order of the endpoints, whoever failed first: the same trouble is told in the same words.
+    const inOrder = [...failures].sort(([a], [b]) => a - b)
+    const details = inOrder.map(([index, { detail }]) => `${this.#at(index)} (${detail})`).join(', ')
     return new EtcdError(
       Status.unavailable,
       this.#all.join(','),
