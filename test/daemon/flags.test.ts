@@ -41,6 +41,7 @@ describe('flannel-compat 1.3, exit codes:', () => {
       }
     })
 
+  // Weak point 46.
   test('a flag parse error: 2 and the flag that was meant, where upstream ends with 0', () => {
     expect(run(FLANNELD, ['--etcd-endpoint=x'])).toEqual({
       status: 2,

@@ -132,6 +132,7 @@ for (const type of ['vxlan', 'host-gw'])
     })
   })
 
+// Weak point 37: upstream ends with 1.
 test('without an interface, then an address, then a default route flanneld waits and says for what', async () => {
   await using segment = await Segment.create(1)
   const host = segment.host(1)
