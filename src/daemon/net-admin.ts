@@ -8,5 +8,5 @@ const CAP_NET_ADMIN = 12n
 export function requireNetAdmin(): void {
   const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0'
   if (((BigInt(`0x${effective}`) >> CAP_NET_ADMIN) & 1n) === 0n)
-    throw new Error('flanneld needs root or CAP_NET_ADMIN to program the kernel: run it as root')
+    throw new Error('this needs root or CAP_NET_ADMIN to program the kernel: run it as root')
 }

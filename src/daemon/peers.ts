@@ -51,7 +51,7 @@ export class Peers implements Disposable {
   #opened({ history }: LeaseEvent & { kind: 'snapshot' }, before: number): void {
     if (this.#history !== undefined && this.#history !== history)
       logger.warning(
-        `the store was wiped or replaced: ${before} peers of before are kept until they come back or their time is over`,
+        `the store was wiped or replaced: peers of before (${before}) are kept until they come back or their time is over`,
       )
     this.#history = history
     this.#first.resolve()

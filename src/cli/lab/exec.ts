@@ -12,6 +12,7 @@ export const execCommand = buildCommand<Flags, string[], Context>({
     brief: 'Run a command in a host or a pod, e.g. exec h1 -- ip route, exec h1p1 -- sh',
     fullDescription:
       'Runs a command in the network of a host (h1), a pod (h1p1), the store, the underlay or the outside; files and processes are those of this machine. Its exit code is the exit code.',
+    customUsage: ['h1 -- ip route', 'h1p1 -- sh'],
   },
   parameters: {
     flags: { dir: DIR_FLAG },

@@ -3,6 +3,7 @@ import type { Ip } from '../../model/ip.ts'
 import { subnetsOf, type Lease } from '../../model/lease.ts'
 import type { Mac } from '../../model/mac.ts'
 import type { Prefix } from '../../model/prefix.ts'
+import { EtcdError } from '../../store/etcd/error.ts'
 import type { Releasable } from '../../store/etcd/release.ts'
 import { EtcdStore } from '../../store/etcd/store.ts'
 import { StoreError } from '../../store/store.ts'
@@ -87,6 +88,8 @@ async function release(lease: Releasable): Promise<string | undefined> {
 }
 
 function said(error: unknown): string {
+  // Without its advice, which is for who tries again.
+  if (error instanceof EtcdError) return error.detail
   if (error instanceof StoreError) return error.message
   if (error instanceof DOMException && error.name === 'TimeoutError')
     return `no answer within ${DEADLINE_MS / 1000} s`

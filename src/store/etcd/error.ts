@@ -27,7 +27,7 @@ export class EtcdError extends StoreError {
 
   constructor(status: number, endpoint: string, what: string, detail: string, options?: ErrorOptions) {
     const code = codeOf(status, detail)
-    super(code, `etcd at ${endpoint}: ${what}: ${detail}; ${NEXT[code]}`, options)
+    super(code, `etcd at ${endpoint}: ${what}: ${detail}; ${nextStep(code, detail)}`, options)
     this.name = 'EtcdError'
     this.status = status
     this.detail = detail
@@ -42,6 +42,21 @@ const NEXT: Readonly<Record<StoreError['code'], string>> = {
   compacted: 'the keys are listed again',
   lost: 'the lease is acquired anew',
 }
+
+function nextStep(code: StoreError['code'], detail: string): string {
+  if (code !== 'unavailable') return NEXT[code]
+  if (CERTIFICATES.test(detail))
+    return "it is tried again until it works: check --etcd-cafile, --etcd-certfile and --etcd-keyfile, and the server's certificate"
+  if (detail.includes(CLOSED_EARLY))
+    return 'it is tried again until it works: check that etcd is well, and that it is no https:// endpoint called by http://'
+  return NEXT.unavailable
+}
+
+/** What OpenSSL, BoringSSL and Node's TLS say of certificates, our own or the server's. */
+const CERTIFICATES = /certificate|altnames|TLSV1_ALERT_UNKNOWN_CA/i
+
+/** What a server does that speaks TLS, among others, when it is called without. */
+export const CLOSED_EARLY = 'the connection was closed before HTTP/2 began'
 
 /** A failure on our side of the call: the connection, a deadline, a frame that is none. */
 export const unavailable = (endpoint: string, what: string, detail: string, cause?: unknown): EtcdError =>

@@ -8,7 +8,7 @@ import {
 } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
 import type { TlsMaterial } from './certificates.ts'
-import { badCertificates, unavailable, type EtcdError } from './error.ts'
+import { CLOSED_EARLY, badCertificates, unavailable, type EtcdError } from './error.ts'
 
 export interface DialOptions {
   readonly tls: TlsMaterial | undefined
@@ -55,7 +55,7 @@ export class Session implements Disposable {
     const failed = (detail: string, cause?: unknown) =>
       reject(unavailable(endpoint, 'connecting', detail, cause))
     const onError = (cause: Error) => failed(cause.message, cause)
-    const onClose = () => failed('the connection was closed before HTTP/2 began')
+    const onClose = () => failed(CLOSED_EARLY)
     const onAbort = () => reject(signal.reason)
     http.once('remoteSettings', () => resolve())
     http.on('error', onError).on('close', onClose)
