@@ -139,7 +139,7 @@ for (const [what, away] of [
     expect(done.status).toBe(0)
     expect(done.lines).toContain(`removed route ${PEERS[0]}`)
     expect(done.lines.find((line) => line.startsWith('left: '))).toMatch(
-      /^left: the lease in etcd \S+ under \S+, if there is one: .*\. It ends by itself within a day$/,
+      /^left: the lease in etcd \S+ under \S+, if there is one: .*\. It ends by itself within a day; where that is not flanneld's store, give flanneld's own --etcd-… flags$/,
     )
     expect(await hostState(host)).toBe(before)
   })

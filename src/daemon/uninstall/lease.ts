@@ -63,7 +63,9 @@ export async function leasePart(
   } catch (error) {
     return {
       items: [],
-      left: [`the lease in ${store.name}, if there is one: ${said(error)}. It ends by itself within a day`],
+      left: [
+        `the lease in ${store.name}, if there is one: ${said(error)}. It ends by itself within a day; where that is not flanneld's store, give flanneld's own --etcd-… flags`,
+      ],
     }
   }
   return {
