@@ -105,6 +105,10 @@ export const isAuthOff = (error: unknown): boolean =>
 export const isLeaseGone = (error: unknown): boolean =>
   error instanceof EtcdError && error.status === Status.notFound && error.detail.includes('lease')
 
+/** What was asked is of a revision that the store has yet to come to: ErrFutureRev of rpctypes. */
+export const isFutureRevision = (error: unknown): boolean =>
+  error instanceof EtcdError && error.detail.includes('future revision')
+
 /** Worth trying again without anybody doing something: the store may come back by itself. */
 export const isTemporary = (error: unknown): error is StoreError =>
   error instanceof StoreError && error.code === 'unavailable'

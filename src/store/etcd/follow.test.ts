@@ -4,13 +4,28 @@ import { ETCD_KINDS } from '../../../test/support/etcd.ts'
 import { Collector, StoreWorld } from '../../../test/support/store-world.ts'
 import type { Call, Method } from './call.ts'
 import { Channel } from './channel.ts'
+import { isFutureRevision } from './error.ts'
 import { follow, type Followed } from './follow.ts'
 import { History } from './history.ts'
 import { keysUnder } from './kv.ts'
 
-/** Does something before each of its watches begins. */
+/** Does something before each of its watches begins, and after a call has failed. */
 class Interrupted extends Channel {
   beforeWatch = (): Promise<void> => Promise.resolve()
+  afterFailure: (error: unknown) => Promise<void> = () => Promise.resolve()
+
+  override async unary<Request, Response>(
+    method: Method<Request, Response>,
+    request: Request,
+    signal: AbortSignal,
+  ): Promise<Response> {
+    try {
+      return await super.unary(method, request, signal)
+    } catch (error) {
+      await this.afterFailure(error)
+      throw error
+    }
+  }
 
   override async stream<Request, Response>(
     method: Method<Request, Response>,
@@ -45,7 +60,7 @@ for (const kind of ETCD_KINDS)
         channel[Symbol.dispose]()
         await world[Symbol.asyncDispose]()
       }
-      return { world, wipe, begin, [Symbol.asyncDispose]: dispose }
+      return { world, channel, wipe, begin, [Symbol.asyncDispose]: dispose }
     }
     /** The second list is of the new store. */
     const expectNew = async (seen: Collector<Followed>, names: readonly string[]) => {
@@ -70,6 +85,22 @@ for (const kind of ETCD_KINDS)
       await t.world.put('/range/c', 'the same')
       t.world.line.mend()
       expect(await seen.until(isList)).toMatchObject({ keys: { length: 4 } })
+    }, 30_000)
+
+    test('that was wiped, and came to the same revision right after it had said that this is yet to come, is another', async () => {
+      await using t = await started()
+      const seen = t.begin()
+      while (seen.seen.length === 0) await Bun.sleep(5)
+      const names = ['a', 'b', 'c']
+      t.channel.afterFailure = async (error) => {
+        if (!isFutureRevision(error)) return
+        for (const name of names.splice(0)) await t.world.put(`/range/${name}`, 'new')
+      }
+      t.world.line.cut()
+      await t.world.server.wipe()
+      await t.world.server.up()
+      t.world.line.mend()
+      await expectNew(seen, ['a', 'b', 'c'])
     }, 30_000)
 
     // The same revision, one that is behind, one that is ahead.

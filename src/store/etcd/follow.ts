@@ -2,6 +2,7 @@
 import { StoreError } from '../store.ts'
 import type { Channel } from './channel.ts'
 import type { Trouble } from './client.ts'
+import { isFutureRevision } from './error.ts'
 import type { History, Mark } from './history.ts'
 import { isSame, oneKey, read, type KeyRange, type KeyValue } from './kv.ts'
 import { Superseded } from './session.ts'
@@ -75,7 +76,7 @@ export async function* follow(
         signal.throwIfAborted()
         if (error instanceof Superseded) continue
         if (!(error instanceof StoreError)) throw error
-        // That revision is compacted, or yet to come: the list that follows shows which.
+        // The list that follows shows what became of what we have missed.
         if (error.code === 'compacted') place = undefined
         else if (error.code !== 'auth' || refused) trouble(error)
         refused = error.code === 'auth'
@@ -123,7 +124,17 @@ async function continues(
   if (witness === 'unknown' || place.history !== history.name) return undefined
   const mark = history.mark()
   const question = witness === 'empty' ? range : oneKey(witness.key)
-  const { keys, at } = await read(channel, question, signal, place.revision)
+  let answer: Awaited<ReturnType<typeof read>>
+  try {
+    answer = await read(channel, question, signal, place.revision)
+  } catch (error) {
+    if (!isFutureRevision(error)) throw error
+    // No member that lags says so: reads are linearizable. The store has lost that revision, though it may soon have
+    // come to one of that number again.
+    history.answered(mark, (await read(channel, question, signal)).at, true)
+    return undefined
+  }
+  const { keys, at } = answer
   const remembers = witness === 'empty' ? keys.length === 0 : isSame(keys[0], witness)
   return history.answered(mark, at, !remembers) && place.history === history.name ? at.revision : undefined
 }
