@@ -1,5 +1,6 @@
 // Serves the store of a directory until SIGTERM or SIGINT.
 import { log } from '../../../sys/log.ts'
+import { endStart } from '../../../sys/start.ts'
 import { ControlSocket } from '../control/control-socket.ts'
 import { Engine } from '../engine.ts'
 import { Listener } from '../grpc/listener.ts'
@@ -37,5 +38,6 @@ export async function serve(options: StoreOptions): Promise<number> {
   logger.info(
     `serving ${engine.database.path} on ${server.urls.join(', ')} at revision ${engine.revisions.revision}`,
   )
+  endStart()
   return await ended.promise
 }
