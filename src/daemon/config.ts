@@ -2,7 +2,7 @@
 // and changes nothing.
 import { configureBackend } from '../backend/list.ts'
 import type { NetworkConfig } from '../model/net-config.ts'
-import type { Network, Usable } from './network.ts'
+import type { Judgement, Network, Usable } from './network.ts'
 import type { ConfigEvent, Store } from '../store/store.ts'
 import { log } from '../sys/log.ts'
 import type { Proposal } from './proposal.ts'
@@ -22,8 +22,8 @@ export function usable(config: NetworkConfig): Usable | string {
 export interface ConfigListener {
   /** Whether the store has a config, good or bad. */
   present(is: boolean): void
-  /** Of one that this build can use. */
-  change(next: Usable): void
+  /** Of one that this build can use: what becomes of it. */
+  change(next: Usable): Judgement['kind']
   /** Of one that it can't: the last one stays. */
   refused(reason: string): void
 }
@@ -67,30 +67,28 @@ export class ConfigFollower implements AsyncDisposable {
     let isOther = false
     for (;;) {
       const event = await this.#next()
-      const inUse = network.config
       listener.present(event.kind !== 'missing')
+      let judged: Judgement['kind'] = 'refuse'
       if (event.kind === 'missing') {
         logger.warning(`the network config is gone from ${event.key}; going on with the last one`, ABOUT)
         // Another network than the one in use would strand the leases that there are.
-        if (this.#proposal?.agreesWith(inUse)) await this.#proposal.publish(event.key, this.#signal)
+        if (this.#proposal?.agreesWith(network.config)) await this.#proposal.publish(event.key, this.#signal)
       } else if (event.kind === 'rejected') {
         listener.refused(event.reason)
         logger.error(
           `the network config at ${event.key} is refused: ${event.reason}; going on with the last one`,
           ABOUT,
         )
-      } else if (JSON.stringify(event.config) !== JSON.stringify(inUse)) {
+      } else {
         const found = usable(event.config)
         if (typeof found === 'string') {
           listener.refused(found)
           logger.error(`the network config can't be used: ${found}; going on with the last one`, ABOUT)
-        } else listener.change(found)
-        this.#proposal?.compare(event.config)
-      } else if (isOther) {
-        logger.info('the network config is the one in use again', ABOUT)
-        listener.change({ config: inUse, backend: network.backend })
+        } else judged = listener.change(found)
+        if (judged !== 'same') this.#proposal?.compare(event.config)
+        else if (isOther) logger.info('the network config is the one in use again', ABOUT)
       }
-      isOther = event.kind !== 'config' || JSON.stringify(event.config) !== JSON.stringify(network.config)
+      isOther = judged === 'refuse'
     }
   }
 

@@ -3,7 +3,7 @@
 import type { Self, Underlay } from '../backend/backend.ts'
 import type { Reconciler } from '../dataplane/reconciler.ts'
 import { firewallTables, type FirewallOptions } from '../firewall/rules.ts'
-import { subnetsOf, type Lease, type SubnetKey } from '../model/lease.ts'
+import type { Lease, SubnetKey } from '../model/lease.ts'
 import type { LeaseChange, LeaseTable } from '../store/lease-table.ts'
 import { log } from '../sys/log.ts'
 import type { Network } from './network.ts'
@@ -56,25 +56,15 @@ export class Fabric {
     this.#complain()
   }
 
-  /** Our own lease is another now: new subnets, new addresses, new rules; other peers may be refused. */
-  move(lease: Lease): void {
-    this.#self = { ...this.#self, subnets: subnetsOf(lease) }
-    this.#wantOwn()
-    this.apply(this.#parts.table.reconfigure(this.#parts.network.config, lease))
-  }
-
-  /** This host's interface is another, or has another address or MTU: other devices, and other ways to peers. */
-  relocate(self: Self): void {
+  /**
+   * This host is another to its kernel or peers: by its lease, its interface or the network config. Other devices,
+   * addresses and rules; other peers may be refused, and others reached in another way.
+   */
+  become(self: Self, own: Lease): void {
     this.#self = self
     this.#wantOwn()
-    this.replan()
-  }
-
-  /** The network config is another: other devices perhaps, and other ways to peers. */
-  reconfigure(self: Self, own: Lease): void {
-    this.#self = self
-    this.#wantOwn()
-    this.apply(this.#parts.table.reconfigure(this.#parts.network.config, own))
+    for (const change of this.#parts.table.reconfigure(this.#parts.network.config, own))
+      if (change.kind === 'gone') this.#drop(change.key)
     this.replan()
   }
 

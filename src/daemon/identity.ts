@@ -35,6 +35,8 @@ export function identify(
 ): Identity {
   const machine = machineId()
   const fixed = new Map<string, Mac>()
+  // Asked of every lease at a start.
+  const own = new Set([...devices].filter(([name]) => DEVICE.test(name)).map(([, mac]) => mac))
   let leased: Lease | undefined
   let place = chosen
   const choose = (device: string): Mac => {
@@ -74,7 +76,7 @@ export function identify(
     },
     owns(lease) {
       const mac = vtepMacIn(lease.ipv4?.backendData)
-      return mac !== undefined && [...devices].some(([name, has]) => DEVICE.test(name) && has === mac)
+      return mac !== undefined && own.has(mac)
     },
     attributes(backend, existing) {
       leased ??= existing

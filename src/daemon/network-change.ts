@@ -3,7 +3,7 @@ import { subnetsOf } from '../model/lease.ts'
 import { log } from '../sys/log.ts'
 import type { Fabric } from './fabric.ts'
 import type { Identity } from './identity.ts'
-import { judge, type Network, type Usable } from './network.ts'
+import { judge, type Judgement, type Network, type Usable } from './network.ts'
 import type { Report } from './report.ts'
 import type { Tenancy } from './tenancy.ts'
 
@@ -27,12 +27,13 @@ export class NetworkChange {
     this.#parts = parts
   }
 
-  take(next: Usable): void {
+  /** What became of it. */
+  take(next: Usable): Judgement['kind'] {
     const { network, tenancy, report } = this.#parts
     const judgement = judge(network.config, next.config, tenancy.lease)
     if (judgement.kind === 'refuse') return this.#refuse(judgement.reason)
     report.configRefusal = undefined
-    if (judgement.kind === 'same') return
+    if (judgement.kind === 'same') return 'same'
     const { identity } = this.#parts
     const refusal = next.backend.refuses(identity.self([]))
     if (refusal !== undefined)
@@ -40,6 +41,7 @@ export class NetworkChange {
     const { what, kept } = judgement
     logger.warning(`the network config has changed, in force now: ${[...what, ...kept].join('; ')}`, ABOUT)
     this.#apply(next)
+    return 'apply'
   }
 
   #apply(next: Usable): void {
@@ -47,12 +49,13 @@ export class NetworkChange {
     network.change(next)
     const self = identity.self(subnetsOf(tenancy.lease))
     for (const object of next.backend.devices(self)) if (object.kind === 'link') links.add(object.name)
-    fabric.reconfigure(self, tenancy.lease)
+    fabric.become(self, tenancy.lease)
     tenancy.relocated()
   }
 
-  #refuse(reason: string): void {
+  #refuse(reason: string): 'refuse' {
     this.#parts.report.configRefusal = reason
     logger.error(`the changed network config is refused, the last one stays in force: ${reason}`, ABOUT)
+    return 'refuse'
   }
 }

@@ -80,8 +80,7 @@ describe('options', () => {
     expect(describeOptions((await read([])).settings)).toBe('all at their defaults')
   })
 
-  // Weak point 49: upstream logs the password.
-  test('nothing that is told has a secret in it', async () => {
+  test('weak point 49: nothing that is told has a secret in it', async () => {
     const words = ['--etcd-username=u', '--etcd-password=s3cr3t', '--etcd-endpoints=http://u:s3cr3t@h:1']
     const { settings, notes } = await read([...words, 'true', '--etcd-password', 's3cr3t', '--iface=x'])
     expect(notes).toEqual([

@@ -2,7 +2,7 @@
 // full programming and not before.
 import type { Reconciler } from '../dataplane/reconciler.ts'
 import type { UnderlayWatch } from '../dataplane/underlay.ts'
-import { subnetsOf } from '../model/lease.ts'
+import { subnetsOf, type Lease } from '../model/lease.ts'
 import { gracesOf } from '../store/graces.ts'
 import { LeaseTable } from '../store/lease-table.ts'
 import { log } from '../sys/log.ts'
@@ -36,10 +36,10 @@ export async function serve(work: Work, signal: AbortSignal): Promise<never> {
     forward: options['iptables-forward-rules'],
     fullyRandom: !options['ip-masq-fully-random-disable'],
   }
-  const self = identity.self(subnetsOf(tenancy.lease))
-  const fabric = new Fabric({ reconciler, network, underlay, table, firewall }, self)
+  const selfWith = (own: Lease) => identity.self(subnetsOf(own))
+  const fabric = new Fabric({ reconciler, network, underlay, table, firewall }, selfWith(tenancy.lease))
   follower.moved = () => {
-    fabric.relocate(identity.self(subnetsOf(tenancy.lease)))
+    fabric.become(selfWith(tenancy.lease), tenancy.lease)
     tenancy.relocated()
   }
   const changes = new NetworkChange({ ...work, fabric })
@@ -54,7 +54,7 @@ export async function serve(work: Work, signal: AbortSignal): Promise<never> {
       refused: (reason) => (report.configRefusal = reason),
     }),
     followUnderlay(underlay, fabric, signal),
-    tenancy.follow((lease) => fabric.move(lease), signal),
+    tenancy.follow((lease) => fabric.become(selfWith(lease), lease), signal),
     tenancy.publishing(signal),
     tenancy.retelling(signal),
   ])

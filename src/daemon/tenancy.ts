@@ -106,12 +106,8 @@ export class Tenancy implements AsyncDisposable {
     try {
       await this.#own.update(attributes, signal)
       const { publicIp, backendData } = attributes
-      logger.info(
-        `The lease ${this.lease.key} tells other hosts of ${publicIp} ${JSON.stringify(backendData)} now`,
-        {
-          about: 'published',
-        },
-      )
+      const told = `${publicIp} ${JSON.stringify(backendData)}`
+      logger.info(`The lease ${this.lease.key} tells other hosts of ${told} now`, { about: 'published' })
     } catch (error) {
       if (!(error instanceof StoreError && error.code === 'lost')) throw error
       // `follow` takes another one, with this address.

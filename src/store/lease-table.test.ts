@@ -43,8 +43,7 @@ const a = lease('10.3.2.0-24', '192.168.0.2', 2)
 const b = lease('10.3.3.0-24', '192.168.0.3', 3)
 
 describe('within one history', () => {
-  // Weak point 3: upstream tells its own lease as removed at the second one.
-  test('a snapshot tells every peer once, and never our own lease', () => {
+  test('weak point 3: a snapshot tells every peer once, and never our own lease', () => {
     const t = new LeaseTable(config, own, AT_ONCE)
     expect(told(t.apply(snapshot('a', own, a, b), 0))).toEqual(['+10.3.2.0-24', '+10.3.3.0-24'])
     expect(t.apply(snapshot('a', own, a, b), 0)).toEqual([])
@@ -60,8 +59,7 @@ describe('within one history', () => {
     expect(t.peers.size).toBe(0)
   })
 
-  // Weak point 3: upstream keeps what it was for ever.
-  test('a changed attribute is told, also by a snapshot; a new revision alone is not', () => {
+  test('weak point 3: a changed attribute is told, also by a snapshot; a new revision alone is not', () => {
     const t = table(a, b)
     const moved = lease('10.3.2.0-24', '192.168.0.9', 2)
     expect(t.apply(snapshot('a', moved, b), 0)).toEqual([{ kind: 'put', lease: moved }])
@@ -162,8 +160,7 @@ describe('a peer that the store has no more', () => {
   })
 })
 
-// Weak point 65: upstream programs whatever is there.
-describe('a lease is refused', () => {
+describe('weak point 65: a lease is refused', () => {
   test.each([
     ['10.4.2.0-24', '192.168.0.2', '10.4.2.0/24 lies outside the network 10.3.0.0/16'],
     ['10.0.0.0-8', '192.168.0.2', '10.0.0.0/8 lies outside the network 10.3.0.0/16'],

@@ -22,8 +22,7 @@ describe('a host’s lease', () => {
   const back = (key: string, value: string | undefined) =>
     eventually(`${key} is back`, () => world.cluster.get(key) === value || undefined)
 
-  // Weak point 28: upstream ends with 0.
-  test('is revoked: it is put again, and peers never miss it', async () => {
+  test('weak point 28: is revoked: it is put again, and peers never miss it', async () => {
     const { cluster } = world
     const key = ownKey(world.host(2))
     const value = cluster.get(key)
@@ -78,9 +77,8 @@ describe('a host’s lease', () => {
     await world.hears()
   })
 
-  // Weak point 24: upstream overwrites it.
   // The last one: it renumbers h2.
-  test('is another host’s when it comes back to the store: it takes a new one, and overwrites nothing', async () => {
+  test('weak point 24: is another host’s when it comes back to the store: it takes a new one, and overwrites nothing', async () => {
     const { cluster } = world
     const host = world.host(2)
     const [key, { subnet }] = [ownKey(host), host]

@@ -9,8 +9,7 @@ import { CONFIG_KEY, leaseKey, networkConfig, TestStore } from '../support/store
 
 setDefaultTimeout(60_000)
 
-// Weak point 36: upstream looks once.
-test('another address: the subnet stays, and peers move over', async () => {
+test('weak point 36: another address after a restart: the subnet stays, and peers move over', async () => {
   await using segment = await Segment.create(2)
   const [near, far] = [segment.host(1), segment.host(2)]
   await using store = await TestStore.start('etcd', segment, networkConfig({ Type: 'vxlan' }))

@@ -27,8 +27,7 @@ const device = (host: Host) => host.sh('ip -d -o link show type vxlan')
 const onEach = (hosts: readonly Host[], what: string, is: (host: Host) => Promise<boolean>) =>
   eventually(what, async () => (await Promise.all(hosts.map(is))).every(Boolean) || undefined)
 
-// Weak point 36: upstream looks once.
-test('the MTU and DirectRouting follow the config, and no packet is lost', async () => {
+test('weak point 36: the MTU and DirectRouting follow the config, and no packet is lost', async () => {
   await using lab = await cluster({ Type: 'vxlan' })
   const { hosts, daemons, store } = lab
   const subnets = hosts.map((host) => host.subnet)

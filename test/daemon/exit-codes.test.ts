@@ -70,7 +70,7 @@ describe('flannel-compat 1.3:', () => {
     expect((await heddle.end()).code).toBe(0)
   })
 
-  test('2: upstream panics where the health port is taken; heddle says so and goes on', async () => {
+  test('weak point 48: 2: upstream panics where the health port is taken; heddle says so and goes on', async () => {
     const serve = `require('node:net').createServer().listen(8472, '127.0.0.1', () => console.log('taken'))`
     for (const make of ['upstream', 'heddle'] as const) {
       const { namespace } = segment.host(make === 'heddle' ? 1 : 2)

@@ -41,8 +41,7 @@ describe('flannel-compat 1.3, exit codes:', () => {
       }
     })
 
-  // Weak point 46.
-  test('a flag parse error: 2 and the flag that was meant, where upstream ends with 0', () => {
+  test('weak point 46: a flag parse error: 2 and the flag that was meant, where upstream ends with 0', () => {
     expect(run(FLANNELD, ['--etcd-endpoint=x'])).toEqual({
       status: 2,
       stdout: '',

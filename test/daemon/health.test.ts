@@ -14,8 +14,7 @@ setDefaultTimeout(60_000)
 const CONFIG = networkConfig({ Type: 'vxlan' })
 const DAY_SECONDS = 24 * 3600
 
-// Weak point 51: upstream has none.
-describe('/metrics', () => {
+describe('weak point 51: /metrics', () => {
   const stack = new AsyncDisposableStack()
   let host: Host
   let store: TestStore
@@ -104,8 +103,7 @@ describe('/metrics', () => {
   })
 })
 
-// Weak points 34 and 35: upstream answers late, and is ready for ever.
-test('readiness follows a real etcd that starts, stops and starts again; life does not', async () => {
+test('weak points 34 and 35: readiness follows a real etcd that starts, stops and starts again; life does not', async () => {
   await using segment = await Segment.create(1)
   const host = segment.host(1)
   await using store = await TestStore.start('etcd', segment, CONFIG)
@@ -175,8 +173,7 @@ test('a device that can’t be made: not ready, said why, no subnet.env; ready o
   await eventually('ready', async () => (await flanneld.report()).ready || undefined)
 })
 
-// Weak point 48: upstream panics.
-test('a health port in use is tried again until it is free, and the network does not wait for it', async () => {
+test('weak point 48: a health port in use is tried again until it is free, and the network does not wait for it', async () => {
   await using segment = await Segment.create(1)
   const host = segment.host(1)
   await using store = await TestStore.start('etcd', segment, CONFIG)

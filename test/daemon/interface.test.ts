@@ -132,8 +132,7 @@ for (const type of ['vxlan', 'host-gw'])
     })
   })
 
-// Weak point 37: upstream ends with 1.
-test('without an interface, then an address, then a default route flanneld waits and says for what', async () => {
+test('weak point 37: without an interface, then an address, then a default route flanneld waits and says for what', async () => {
   await using segment = await Segment.create(1)
   const host = segment.host(1)
   await using store = await TestStore.start('etcd', segment, networkConfig({ Type: 'vxlan' }))

@@ -15,8 +15,7 @@ setDefaultTimeout(60_000)
 const CONFIG = networkConfig({ Type: 'vxlan' })
 const STOPS_WITHIN_MS = 2000
 
-// Weak point 47: upstream may hang until it is killed.
-describe('SIGTERM ends it within 2 s', () => {
+describe('weak point 47: SIGTERM ends it within 2 s', () => {
   const cases: readonly (readonly [
     string,
     (scene: { store: TestStore; flanneld: Flanneld }) => Promise<void>,

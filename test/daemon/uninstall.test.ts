@@ -47,8 +47,7 @@ const uninstall = (host: Host, store: { endpoint: string }, ...words: string[]) 
 const cleanup = (host: Host, store: { endpoint: string }, ...words: string[]) =>
   run(host, FLANNELD, ['--cleanup', ...words, ...flagsOf(host, store)])
 
-// Weak point 50: upstream says to reboot.
-test('a host of VXLAN devices, old and new, is as it was: the dry run told, the real one did', async () => {
+test('weak point 50: a host of VXLAN devices, old and new, is as it was: the dry run told, the real one did', async () => {
   await using segment = await Segment.create(1)
   const host = segment.host(1)
   await using store = await TestStore.start('etcd', segment, networkConfig({ Type: 'vxlan', VNI: 7 }))

@@ -195,8 +195,7 @@ for (const kind of ETCD_KINDS)
       expect((await world.lifeOf(kv?.lease ?? 0n)).granted).toBe(DAY_SECONDS)
     })
 
-    // Weak point 23: upstream gives it an end.
-    test('a reservation is taken up and stays one, whatever else the host had', async () => {
+    test('weak point 23: a reservation is taken up and stays one, whatever else the host had', async () => {
       await using world = await StoreWorld.start(kind)
       await world.put(leaseKey('10.3.8.0-24'), leaseValue('1.2.3.4'), DAY_SECONDS)
       await world.put(leaseKey('10.3.9.0-24'), '{"PublicIP":"1.2.3.4"}')
@@ -255,8 +254,7 @@ for (const kind of ETCD_KINDS)
       expect(error.message).toContain('10.3.1.0 to 10.3.2.0 in steps of /24')
     })
 
-    // Weak point 26: upstream's second host adopts the first one's lease, or spins.
-    test('a network without IPv4 is refused with a sentence', async () => {
+    test('weak point 26: a network without IPv4 is refused with a sentence', async () => {
       await using world = await StoreWorld.start(kind)
       const v6 = { EnableIPv4: false, EnableIPv6: true, IPv6Network: 'fd00:3::/48' }
       const error = await refusal(world.store().acquire(wishOf('1.2.3.4', v6), world.signal))
@@ -264,8 +262,7 @@ for (const kind of ETCD_KINDS)
       expect(error.message).toContain('EnableIPv4=false')
     })
 
-    // Weak point 21: upstream's losers end.
-    test('twenty hosts at once on a network of twenty subnets get one each, and the next one none', async () => {
+    test('weak point 21: twenty hosts at once on a network of twenty subnets get one each, and the next one none', async () => {
       await using world = await StoreWorld.start(kind)
       const config = { ...CONFIG, SubnetMax: '10.3.20.0' }
       const owns = await Promise.all(
@@ -279,8 +276,7 @@ for (const kind of ETCD_KINDS)
       await Promise.all(owns.map((own) => own[Symbol.asyncDispose]()))
     }, 60_000)
 
-    // Weak point 22: upstream compares the two subnets together alone.
-    test('dual-stack hosts at once share neither family', async () => {
+    test('weak point 22: dual-stack hosts at once share neither family', async () => {
       await using world = await StoreWorld.start(kind)
       const dual = {
         ...CONFIG,
@@ -343,8 +339,7 @@ for (const kind of ETCD_KINDS)
         return { own: await settled, attempts: asked }
       }
 
-      // Weak point 24: upstream puts without looking.
-      test('takes the key of our old lease: it stays theirs', async () => {
+      test('weak point 24: takes the key of our old lease: it stays theirs', async () => {
         await using world = await StoreWorld.start(kind)
         await world.put(leaseKey('10.3.7.0-24'), '{"PublicIP":"1.2.3.4"}', 600)
         const { own } = await raced(world, CONFIG, () =>

@@ -115,8 +115,7 @@ for (const kind of ETCD_KINDS) {
       expect(new Set(histories).size).toBe(2)
     }, 30_000)
 
-    // Weak point 1: upstream drops every peer then.
-    test('that can’t be read are rejected by name, never taken for a deletion, and may get better', async () => {
+    test('weak point 1: that can’t be read are rejected by name, never taken for a deletion, and may get better', async () => {
       await using world = await StoreWorld.start(kind)
       await world.put('/coreos.com/network/subnets', 'stray')
       await world.put(leaseKey('10.3.5.0-24'), '{"PublicIP":"1.1.1.1"')
@@ -138,8 +137,7 @@ for (const kind of ETCD_KINDS) {
       expect(nameOf(await leases.until(({ kind }) => kind === 'delete'))).toBe('/coreos.com/network/subnets')
     })
 
-    // Weak point 27: upstream's pauses don't end with it.
-    test('R5: stop at once with their signal, also while nobody reads', async () => {
+    test('R5, weak point 27: stop at once with their signal, also while nobody reads', async () => {
       await using world = await StoreWorld.start(kind)
       const stop = new AbortController()
       const idle = world.store().leases(stop.signal)[Symbol.asyncIterator]()

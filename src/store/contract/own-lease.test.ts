@@ -70,8 +70,7 @@ for (const kind of ETCD_KINDS)
       expect(t.store.reports).toEqual([])
     })
 
-    // Weak point 24: upstream renews by a blind put.
-    test('is lost when another host holds the key, and never written again', async () => {
+    test('weak point 24: is lost when another host holds the key, and never written again', async () => {
       await using t = await started(kind)
       await t.world.put(KEY, leaseValue('9.9.9.9'))
       expect(await t.changes.until(() => true)).toBe('lost')
