@@ -29,6 +29,11 @@ export class Actual<T> {
     return this.#have.keys()
   }
 
+  /** All that is ours. */
+  get size(): number {
+    return this.#have.size + this.#extras.length
+  }
+
   /** More of ours under a key than the one that counts: always too many. */
   get extras(): readonly T[] {
     return this.#extras

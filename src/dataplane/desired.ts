@@ -111,6 +111,10 @@ export class Desired<T> {
     return claims.find((c) => this.#kind.same(c.object, have))
   }
 
+  isWanted(key: string): boolean {
+    return this.#claims.has(key)
+  }
+
   /** Names of those who want something under this key. */
   sources(key: string): readonly string[] {
     const claims = this.#claims.get(key)

@@ -25,3 +25,16 @@ test('after a quiet minute a fight is told again', () => {
   expect(fights.isFresh('a', 7 * MINUTE)).toBe(false)
   expect([fight(8 * MINUTE)]).toEqual([1])
 })
+
+test('a fight is under way until a minute has passed without it', () => {
+  const fights = new Fights()
+  for (let n = 0; n < MANY - 1; n++) fights.isFresh('a', n)
+  expect(fights.underWay(MANY)).toEqual([])
+  fights.isFresh('a', MANY)
+  fights.isFresh('b', MANY)
+  expect(fights.underWay(MANY)).toEqual(['a'])
+  expect(fights.underWay(MINUTE + MANY)).toEqual(['a'])
+  expect(fights.underWay(2 * MINUTE + MANY)).toEqual([])
+  fights.isFresh('b', MINUTE + MANY)
+  expect(fights.underWay(2 * MINUTE + MANY)).toEqual([])
+})

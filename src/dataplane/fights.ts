@@ -22,4 +22,11 @@ export class Fights {
     this.#told.add(key)
     return true
   }
+
+  /** Objects that are being fought over. */
+  underWay(nowMs: number): string[] {
+    const ageMs = nowMs - this.#sinceMs
+    if (ageMs >= 2 * WINDOW_MS) return []
+    return [...this.#told].filter((key) => ageMs < WINDOW_MS || (this.#repairs.get(key) ?? 0) >= MANY)
+  }
 }

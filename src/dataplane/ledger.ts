@@ -8,7 +8,7 @@ import { Desired, type Source } from './desired.ts'
 import { driftOf } from './drift.ts'
 import type { Kind, Ownership } from './kind.ts'
 import { Outcomes } from './outcomes.ts'
-import type { Drift } from './report.ts'
+import type { Drift, KindReport } from './report.ts'
 import { type Cause, type Ripple, ripple } from './ripple.ts'
 import { Witness } from './witness.ts'
 
@@ -233,6 +233,15 @@ export class Ledger<T extends KernelObject> {
       for (const source of this.#desired.sources(key)) yield [source, `${this.kind.name} ${key}: ${reason}`]
     for (const { key, source, reason } of this.outcomes.told.denied())
       yield [source, `${this.kind.name} ${key}: ${reason}`]
+  }
+
+  report(): KindReport {
+    const { trouble } = this.outcomes
+    const lacking = new Set(this.#agenda.open())
+    for (const [key] of trouble.entries()) lacking.add(key)
+    let programmed = this.#desired.size
+    for (const key of lacking) if (this.#desired.isWanted(key)) programmed--
+    return { ...this.outcomes.report(), programmed }
   }
 
   /** Desired against a fresh dump. Changes nothing, not even what we believe. */

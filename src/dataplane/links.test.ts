@@ -138,7 +138,7 @@ test('an MTU that the underlay can’t carry is told, not clipped in silence', a
   reconciler.want('device', ownObjects(device({ mtuBytes: 9000, vxlan: { gbp: true } })))
   await reconciler.settled(soon())
   // What is on the device is there all the same.
-  expect(await reconciler.drift()).toEqual([{ kind: 'link', key: 'flannel.1', what: 'different' }])
+  expect(await reconciler.drift()).toMatchObject([{ kind: 'link', key: 'flannel.1', what: 'different' }])
   expect(reconciler.failures.get('link flannel.1')?.reason).toContain('MTU')
 })
 

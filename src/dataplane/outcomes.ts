@@ -4,7 +4,7 @@ import { log } from '../sys/log.ts'
 import type { Actual } from './actual.ts'
 import type { Change, Result } from './carrier.ts'
 import type { Desired } from './desired.ts'
-import type { Failure, KindReport } from './report.ts'
+import type { Failure, Fight, KindReport, Repair } from './report.ts'
 import type { Ripple } from './ripple.ts'
 import { type News, Told } from './told.ts'
 import { Trouble } from './trouble.ts'
@@ -13,6 +13,8 @@ const logger = log.from('reconciler.ts')
 
 /** Kinds whose objects others may wait for. */
 const AWAITED: ReadonlySet<KindName> = new Set(['link', 'nexthop'])
+/** Repairs of one kind that are remembered one by one. */
+const MOST_REMEMBERED = 32
 
 export class Outcomes<T extends KernelObject> {
   readonly trouble = new Trouble()
@@ -21,6 +23,8 @@ export class Outcomes<T extends KernelObject> {
   readonly count = { puts: 0, removes: 0, repairs: 0, dumps: 0, skips: 0 }
   /** Keys that somebody else changed under our hands: their next change is a repair. */
   readonly broken = new Set<string>()
+  /** The last of them, the oldest first. */
+  readonly repairs: Repair[] = []
   readonly #kind: KindName
   readonly #desired: Desired<T>
   readonly #actual: Actual<T>
@@ -47,11 +51,17 @@ export class Outcomes<T extends KernelObject> {
         this.count.removes++
       }
       if (this.broken.has(key)) {
-        this.count.repairs++
-        this.told.repaired(key, this.#sourceOf(key))
+        this.#repaired(key)
       }
       this.trouble.clear(key)
     }
+  }
+
+  #repaired(key: string): void {
+    const number = ++this.count.repairs
+    this.repairs.push({ kind: this.#kind, key, number, at: new Date() })
+    if (this.repairs.length > MOST_REMEMBERED) this.repairs.shift()
+    this.told.repaired(key, this.#sourceOf(key))
   }
 
   /** Nothing is to be done about this key. */
@@ -83,9 +93,15 @@ export class Outcomes<T extends KernelObject> {
     return [...failed, ...denied]
   }
 
-  report(): KindReport {
+  /** Objects that something else keeps changing. */
+  fights(): Fight[] {
+    return this.told.fights().map((key) => ({ kind: this.#kind, key, source: this.#sourceOf(key) }))
+  }
+
+  report(): Omit<KindReport, 'programmed'> {
     return {
       wanted: this.#desired.size,
+      actual: this.#actual.size,
       ...this.count,
       failing: this.trouble.failing + this.told.denied().length,
       blocked: this.trouble.blocked,

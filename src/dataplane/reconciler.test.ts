@@ -2,6 +2,9 @@
 import { expect, test } from 'bun:test'
 import { setTimeout } from 'node:timers/promises'
 import { dataplaneHost, device, ownObjects, peer, soon } from '../../test/support/dataplane.ts'
+import { eventually } from '../../test/support/process.ts'
+import { ip } from '../../test/support/values.ts'
+import { address } from '../model/kernel.ts'
 import type { Report } from './report.ts'
 
 const PEERS = 300
@@ -206,7 +209,7 @@ test('a failing object blocks no other, is tried again, and says why', async () 
   )
   expect(failure?.source).toBe('lease 5')
   expect(failure?.nextTry).toBeInstanceOf(Date)
-  expect(await reconciler.drift()).toEqual([{ kind: 'route', key: '10.2.5.0/24', what: 'missing' }])
+  expect(await reconciler.drift()).toMatchObject([{ kind: 'route', key: '10.2.5.0/24', what: 'missing' }])
   await host.sh('ip route del 10.2.5.0/24')
   while (reconciler.failures.size > 0) {
     await setTimeout(20)
@@ -227,4 +230,25 @@ test('waits end with their signal, and with the reconciler', async () => {
   await reconciler.settled(soon())
   await reconciler[Symbol.asyncDispose]()
   expect(await reason(soon())).toBe('Error: the reconciler is closed')
+})
+
+test('what is wanted, there and repaired is counted by kind, and drift shows both sides', async () => {
+  await using host = await dataplaneHost()
+  await using reconciler = await host.settled()
+  expect(reconciler.report().kinds.link).toMatchObject({ wanted: 1, actual: 1, programmed: 1 })
+  reconciler.want('lease 2', [address({ link: 'flannel.9', ip: ip('10.9.9.9'), length: 32 })])
+  await reconciler.settled(soon())
+  expect(reconciler.report().kinds.address).toMatchObject({ wanted: 2, actual: 1, programmed: 1 })
+  expect(await reconciler.drift()).toMatchObject([
+    { kind: 'address', what: 'missing', source: 'lease 2', want: { link: 'flannel.9' } },
+  ])
+  await host.sh('ip link set flannel.1 mtu 1400')
+  await eventually('it is repaired', () => (reconciler.repairs.length > 0 ? true : undefined))
+  expect(reconciler.repairs).toMatchObject([{ kind: 'link', key: 'flannel.1', number: 1 }])
+  expect(reconciler.fights).toEqual([])
+  host.shAtOnce('ip link set flannel.1 mtu 1400')
+  expect(await reconciler.drift()).toMatchObject([
+    { kind: 'link', what: 'different', source: 'device', want: { mtuBytes: 1450 }, have: { mtuBytes: 1400 } },
+    { kind: 'address', what: 'missing' },
+  ])
 })

@@ -8,7 +8,7 @@ import { Bell } from './bell.ts'
 import { Budget } from './budget.ts'
 import type { Source } from './desired.ts'
 import { persist } from './pause.ts'
-import type { Drift, Failure, Report } from './report.ts'
+import type { Drift, Failure, Fight, Repair, Report } from './report.ts'
 import { type AnyLedger, Rounds } from './rounds.ts'
 import { pluralOf } from './repair-log.ts'
 import { Waiters } from './waiters.ts'
@@ -129,6 +129,18 @@ export class Reconciler implements AsyncDisposable {
     return this.#rounds.lacking()
   }
 
+  /** Objects that something else keeps changing, though they are put right each time. */
+  get fights(): readonly Fight[] {
+    return this.#rounds.ledgers.flatMap(({ outcomes }) => outcomes.fights())
+  }
+
+  /** The last repairs of each kind, the latest last. */
+  get repairs(): readonly Repair[] {
+    return this.#rounds.ledgers
+      .flatMap(({ outcomes }) => outcomes.repairs)
+      .sort((a, b) => a.at.getTime() - b.at.getTime())
+  }
+
   report(): Report {
     const { ledgers } = this.#rounds
     return {
@@ -138,7 +150,7 @@ export class Reconciler implements AsyncDisposable {
       lastRoundMs: this.#lastRoundMs,
       roundRunsMs: this.#roundSinceMs === undefined ? undefined : performance.now() - this.#roundSinceMs,
       repairs: this.#rounds.repairs(),
-      kinds: Object.fromEntries(ledgers.map((ledger) => [ledger.kind.name, ledger.outcomes.report()])),
+      kinds: Object.fromEntries(ledgers.map((ledger) => [ledger.kind.name, ledger.report()])),
     }
   }
 

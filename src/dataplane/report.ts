@@ -1,8 +1,11 @@
 // What the reconciler tells about itself, as plain data.
-import type { KindName } from '../model/kernel.ts'
+import type { KernelObject, KindName } from '../model/kernel.ts'
 
 export interface KindReport {
   readonly wanted: number
+  /** Ours in the kernel, as far as we know; and how many of the wanted ones are there as they should be. */
+  readonly actual: number
+  readonly programmed: number
   /** Changes acknowledged by the kernel since the start. */
   readonly puts: number
   readonly removes: number
@@ -35,6 +38,28 @@ export interface Drift {
   readonly kind: KindName
   readonly key: string
   readonly what: 'missing' | 'different' | 'unwanted' | 'stray'
+  /** As it should be, and who wants it; absent where nobody does. */
+  readonly want?: KernelObject
+  readonly source?: string
+  /** As the kernel has it; absent where it is missing. */
+  readonly have?: KernelObject
+}
+
+/** An object that something else had changed or removed, and that was put right. */
+export interface Repair {
+  readonly kind: KindName
+  readonly key: string
+  /** Among the repairs of its kind since the start, from 1 on. */
+  readonly number: number
+  readonly at: Date
+}
+
+/** An object that something else keeps changing. */
+export interface Fight {
+  readonly kind: KindName
+  readonly key: string
+  /** Who wants it; empty for what is to be removed. */
+  readonly source: string
 }
 
 export interface Failure {

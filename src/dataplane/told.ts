@@ -31,6 +31,11 @@ export class Told {
     if (this.#fights.isFresh(key, performance.now())) this.#news.push({ key, source, reason: FIGHT })
   }
 
+  /** Keys of objects that something else keeps changing. */
+  fights(): string[] {
+    return this.#fights.underWay(performance.now())
+  }
+
   /** Wishes that are denied now. */
   denied(): readonly News[] {
     return [...this.#conflicts.values()].flat().map(newsOf)
