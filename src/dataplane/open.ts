@@ -2,6 +2,7 @@
 import type { Family } from '../model/ip.ts'
 import type { Namespace } from '../sys/namespace.ts'
 import { AddressCarrier } from './carriers/address.ts'
+import { BlackholeCarrier } from './carriers/blackhole.ts'
 import { FdbCarrier } from './carriers/fdb.ts'
 import { LinkCarrier } from './carriers/link.ts'
 import { NeighbourCarrier } from './carriers/neighbour.ts'
@@ -12,6 +13,7 @@ import { RouteCarrier } from './carriers/route.ts'
 import { Rtnetlink } from './carriers/rtnetlink.ts'
 import type { Ownership } from './kind.ts'
 import { addressKind } from './kinds/address.ts'
+import { blackholeKind } from './kinds/blackhole.ts'
 import { fdbKind } from './kinds/fdb.ts'
 import { linkKind } from './kinds/link.ts'
 import { neighbourKind } from './kinds/neighbour.ts'
@@ -44,6 +46,7 @@ export function openDataplane(scope: Ownership, options: DataplaneOptions = {}):
     new Ledger(fdbKind, new FdbCarrier(session), scope),
     new Ledger(nexthopKind, new NexthopCarrier(session, nexthops), scope),
     new Ledger(routeKind, new RouteCarrier(session, nexthops), scope),
+    new Ledger(blackholeKind, new BlackholeCarrier(session), scope),
   ]
   const tables =
     scope.tables.size === 0

@@ -8,6 +8,7 @@ const NAMES: Readonly<Record<KindName, readonly [one: string, many: string]>> = 
   link: ['link', 'links'],
   address: ['address', 'addresses'],
   route: ['route', 'routes'],
+  blackhole: ['blackhole route', 'blackhole routes'],
   neighbour: ['neighbour', 'neighbours'],
   fdb: ['FDB entry', 'FDB entries'],
   nexthop: ['nexthop', 'nexthops'],

@@ -53,6 +53,18 @@ export interface Route {
   readonly unrecognised?: string
 }
 
+/**
+ * A blackhole route of the main table, protocol `ROUTE_PROTOCOL`, at `BLACKHOLE_METRIC`: packets to it that no live
+ * route takes end here instead of leaving by the default route.
+ */
+export interface Blackhole {
+  readonly kind: 'blackhole'
+  readonly to: Prefix
+  /** Only in a dump: rtm_protocol and metric where they aren't ours. */
+  readonly protocol?: number
+  readonly metric?: number
+}
+
 /** A permanent ARP or NDP entry. */
 export interface Neighbour {
   readonly kind: 'neighbour'
@@ -112,11 +124,13 @@ export type NftVerdict =
   | { readonly verdict: 'accept' | 'return' }
   | { readonly verdict: 'masquerade'; readonly fullyRandom: boolean }
 
-export type KernelObject = Link | Address | Route | Neighbour | FdbEntry | Nexthop | NftTable
+export type KernelObject = Link | Address | Route | Blackhole | Neighbour | FdbEntry | Nexthop | NftTable
 export type KindName = KernelObject['kind']
 
 /** rtm_protocol and nh_protocol of what we install (0–4 are the kernel's, 186–192 the routing daemons'). */
 export const ROUTE_PROTOCOL = 0x68
+/** The worst there is, of both families: whatever route of the same prefix is there, it wins over a blackhole of ours. */
+export const BLACKHOLE_METRIC = 0xffff_ffff
 /** Nexthop ids we give out: `BASE` up to, not including, `BASE + SIZE`. */
 export const NEXTHOP_IDS = { base: 0x68_000_000, size: 0x1_000_000 } as const
 
@@ -131,3 +145,4 @@ export const neighbour = (n: Omit<Neighbour, 'kind'>): Neighbour => ({ kind: 'ne
 export const fdbEntry = (f: Omit<FdbEntry, 'kind'>): FdbEntry => ({ kind: 'fdb', ...f })
 export const nexthop = (n: Omit<Nexthop, 'kind'>): Nexthop => ({ kind: 'nexthop', ...n })
 export const route = (r: Omit<Route, 'kind'>): Route => ({ kind: 'route', ...r })
+export const blackhole = (to: Prefix): Blackhole => ({ kind: 'blackhole', to })

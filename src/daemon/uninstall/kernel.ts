@@ -38,7 +38,7 @@ export async function kernelPart(
 ): Promise<Part> {
   const devices = ourDevices(links, nexthops)
   const routes = FAMILIES.flatMap((family) =>
-    dumpRoutes(netlink, { family, table: TABLE.main, protocol: ROUTE_PROTOCOL, type: 'unicast' }),
+    dumpRoutes(netlink, { family, table: TABLE.main, protocol: ROUTE_PROTOCOL }),
   )
   const reconciler = parts.use(
     openDataplane({
@@ -61,8 +61,10 @@ export async function kernelPart(
     ],
     left: drift
       .filter(({ what }) => what === 'stray')
-      .map(
-        ({ kind, key }) => `${kind} ${key}: made by upstream's host-gw or by hand (ip ${kind} del ${key})`,
+      .map(({ kind, key }) =>
+        kind === 'blackhole'
+          ? `blackhole route ${key}: made by upstream or by hand (ip route del blackhole ${key})`
+          : `${kind} ${key}: made by upstream's host-gw or by hand (ip ${kind} del ${key})`,
       ),
   }
 }
@@ -133,6 +135,7 @@ function describe(drift: readonly Drift[]): { what: string; key: string }[] {
     })
   return [
     ...unwanted('route').map((key) => ({ what: `route ${key}`, key: `route ${key}` })),
+    ...unwanted('blackhole').map((key) => ({ what: `blackhole route ${key}`, key: `blackhole ${key}` })),
     ...unwanted('link').map((name) => {
       const more = counted(name).join(', ')
       return { what: `device ${name}${more === '' ? '' : ` with ${more}`}`, key: `link ${name}` }

@@ -20,7 +20,7 @@ import type { Message } from '../../netlink/wire.ts'
 import { blocked, type Change, done, failed, type Result } from '../carrier.ts'
 import type { Witness } from '../witness.ts'
 import { nexthopKey } from '../kinds/nexthop.ts'
-import { routeKind } from '../kinds/route.ts'
+import { METRIC, routeKind } from '../kinds/route.ts'
 import type { NexthopTable } from './nexthop-table.ts'
 import { noLink, putResult, removeResult, RtnetlinkCarrier } from './rtnetlink-carrier.ts'
 import type { Rtnetlink } from './rtnetlink.ts'
@@ -29,8 +29,6 @@ import type { Rtnetlink } from './rtnetlink.ts'
 const MARKED = [ROUTE_PROTOCOL, PROTOCOL.boot]
 /** Offset of rtm_protocol in struct rtmsg (linux/rtnetlink.h). */
 const RTM_PROTOCOL = 5
-/** What a route without a metric gets (RTA_PRIORITY absent; IP6_RT_PRIO_USER). */
-const METRIC = { ipv4: 0, ipv6: 1024 } as const
 
 type Put = Extract<Change<Route>, { op: 'put' }>
 

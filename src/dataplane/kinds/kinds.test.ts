@@ -2,9 +2,19 @@
 import { describe, expect, test } from 'bun:test'
 import { device, SCOPE } from '../../../test/support/dataplane.ts'
 import { ip, mac, prefix } from '../../../test/support/values.ts'
-import { address, neighbour, type NftTable, nexthop, route, type Route } from '../../model/kernel.ts'
+import {
+  address,
+  blackhole,
+  type Blackhole,
+  neighbour,
+  type NftTable,
+  nexthop,
+  route,
+  type Route,
+} from '../../model/kernel.ts'
 import type { Kind } from '../kind.ts'
 import { addressKind } from './address.ts'
+import { blackholeKind } from './blackhole.ts'
 import { fdbKind } from './fdb.ts'
 import { linkKind } from './link.ts'
 import { neighbourKind } from './neighbour.ts'
@@ -74,6 +84,21 @@ test('an address is ours on our links inside our networks; link-local ones never
   expect([owner6('fe80::1'), owner6('fd00::1')]).toEqual(['foreign', 'ours'])
 })
 
+test('a blackhole is ours by protocol inside our networks, and upstream’s may be taken over', () => {
+  const to = prefix('10.1.0.0/24')
+  const owner = (changes: Partial<Blackhole>) => blackholeKind.ours({ ...blackhole(to), ...changes }, SCOPE)
+  expect(owner({})).toBe('ours')
+  expect(owner({ metric: 7 })).toBe('ours')
+  expect(owner({ to: prefix('172.16.0.0/24') })).toBe('foreign')
+  expect(owner({ protocol: RTPROT.boot, metric: 0 })).toBe('adopt')
+  expect(owner({ protocol: RTPROT.boot, metric: 7 })).toBe('foreign')
+  expect(owner({ protocol: 4, metric: 0 })).toBe('foreign')
+  expect(blackholeKind.same(blackhole(to), { ...blackhole(to), metric: 7 })).toBe(false)
+  expect(blackholeKind.adopts(blackhole(to), { ...blackhole(to), protocol: RTPROT.boot, metric: 0 })).toBe(
+    true,
+  )
+})
+
 test('a link is the same only if all that we ask for is', () => {
   for (const other of [
     device({ mac: mac('02:00:00:00:00:02') }),
@@ -125,6 +150,7 @@ test('kinds come after what they need', () => {
     fdbKind,
     nexthopKind,
     routeKind,
+    blackholeKind,
     nftTableKind,
   ]
   const names = kinds.map(({ name }) => name)

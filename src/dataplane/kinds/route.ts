@@ -5,6 +5,8 @@ import type { Kind } from '../kind.ts'
 
 /** rtm_protocol (linux/rtnetlink.h): the kernel's own routes, and what `ip route add` and upstream install. */
 export const RTPROT = { kernel: 2, boot: 3 } as const
+/** What a route without a metric gets (RTA_PRIORITY absent; IP6_RT_PRIO_USER). */
+export const METRIC = { ipv4: 0, ipv6: 1024 } as const
 
 export const routeKind: Kind<Route> = {
   name: 'route',
