@@ -2,7 +2,7 @@
 // there is something to tell.
 import { setTimeout as delay } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
-import { Bell } from '../dataplane/bell.ts'
+import { Bell } from '../sys/bell.ts'
 import { subnetsOf, type Lease, type LeaseAttributes } from '../model/lease.ts'
 import { isV4Prefix, type Prefix } from '../model/prefix.ts'
 import { StoreError, type LeaseWish, type OwnLease, type Store } from '../store/store.ts'

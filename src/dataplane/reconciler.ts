@@ -2,9 +2,9 @@
 // minute and every wish are the same to it: compare, and apply the difference.
 import { setImmediate } from 'node:timers/promises'
 import type { KernelObject } from '../model/kernel.ts'
+import { Bell } from '../sys/bell.ts'
 import { log } from '../sys/log.ts'
 import { AuditClock } from './audit-clock.ts'
-import { Bell } from './bell.ts'
 import { Budget } from './budget.ts'
 import type { Source } from './desired.ts'
 import { persist } from './pause.ts'

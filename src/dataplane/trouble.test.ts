@@ -1,6 +1,5 @@
 // Back-off, blocked objects, and the time that healing may take; all by given times.
 import { expect, test } from 'bun:test'
-import { Bell } from './bell.ts'
 import { Budget } from './budget.ts'
 import { Trouble } from './trouble.ts'
 
@@ -50,15 +49,4 @@ test('healing runs at once until its budget is spent, and never waits for long',
   budget.spend(60_000, 200)
   expect(budget.waitMs(200)).toBe(300)
   expect(budget.waitMs(20_200)).toBe(0)
-})
-
-test('a bell rung before is heard; without a ring the time or the signal ends the wait', async () => {
-  const bell = new Bell()
-  const stop = new AbortController()
-  bell.ring()
-  await bell.wait(1e9, stop.signal)
-  await bell.wait(1, stop.signal)
-  const waiting = bell.wait(1e9, stop.signal)
-  stop.abort()
-  await waiting
 })
