@@ -5,6 +5,7 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { upstreamFlanneld } from '../scripts/peers.ts'
+import type { Family } from '../src/model/ip.ts'
 import type { LabFacts, LabReport, PairFact } from '../src/lab/facts.ts'
 import { Namespace } from '../src/sys/namespace.ts'
 import { EtcdServer } from './support/etcd.ts'
@@ -30,25 +31,36 @@ const problems = (report: LabReport): string =>
     .map((way) => way.problem ?? '')
     .join('\n')
 
+const ofFamily = (family: Family, addresses: readonly string[] = []): string | undefined =>
+  addresses.find((address) => address.includes(':') === (family === 'ipv6'))
+
 /** Everything that is true of any lab that works. */
 function expectProven(report: LabReport, hosts: number, pods: number): void {
+  const families = report.parameters.network.split(',').length
   const all = hosts * pods
   expect(problems(report).trim()).toBe('')
   expect(report.proof?.ok).toBe(true)
-  expect(report.proof?.pairs.length).toBe(all * (all - 1))
-  expect(report.proof?.outside.length).toBe(all)
-  const address = new Map(report.hosts.flatMap((host) => host.pods.map((pod) => [pod.name, pod.ip] as const)))
+  expect(report.proof?.pairs.length).toBe(families * all * (all - 1))
+  expect(report.proof?.outside.length).toBe(families * all)
+  const address = new Map(
+    report.hosts.flatMap((host) => host.pods.map((pod) => [pod.name, pod.ips] as const)),
+  )
   for (const way of report.proof?.pairs ?? []) {
-    expect(way.seen).toBe(address.get(way.from))
+    expect(way.seen).toBe(ofFamily(way.family, address.get(way.from)))
     expect(way.icmpMs).toBeGreaterThan(0)
     expect(way.tcpMs).toBeGreaterThan(0)
   }
   for (const way of report.proof?.outside ?? [])
     expect(way.seen).toBe(
-      report.hosts.find((host) => host.pods.some((pod) => pod.name === way.from))?.address,
+      ofFamily(
+        way.family,
+        report.hosts.find((host) => host.pods.some((pod) => pod.name === way.from))?.addresses,
+      ),
     )
-  expect(new Set(report.hosts.map((host) => host.subnet)).size).toBe(hosts)
-  expect(report.leases?.map((lease) => lease.publicIp)).toEqual(report.hosts.map((host) => host.address))
+  expect(new Set(report.hosts.flatMap((host) => host.subnets)).size).toBe(families * hosts)
+  expect(report.leases?.map((lease) => lease.publicIp)).toEqual(
+    report.hosts.flatMap((host) => host.addresses),
+  )
   expect(report.hosts.every((host) => host.daemon.running && host.daemon.ready)).toBe(true)
 }
 
@@ -94,7 +106,7 @@ describe('a lab of three hosts', () => {
     const again = lab.up()
     expectProven(again, 3, 1)
     expect(lost).not.toContain(again.hosts[0]?.daemon.pid)
-    expect(again.hosts.map((host) => host.subnet)).toEqual(report.hosts.map((host) => host.subnet))
+    expect(again.hosts.map((host) => host.subnets)).toEqual(report.hosts.map((host) => host.subnets))
   })
 
   test('names a pod that no longer hangs on its host, and `up` makes it anew', async () => {
@@ -144,7 +156,7 @@ describe('a lab of three hosts', () => {
     inHost('underlay', 'ip link set h3 up')
     expectProven(lab.check(), 3, 1)
 
-    const pod = report.hosts[0]?.pods[0]?.ip
+    const [pod] = report.hosts[0]?.pods[0]?.ips ?? []
     inHost(
       'h1',
       `nft add table ip t && nft 'add chain ip t c { type nat hook postrouting priority 50; }' && nft add rule ip t c ip saddr ${pod} ip daddr 10.244.0.0/16 masquerade`,
@@ -161,7 +173,7 @@ describe('a lab of three hosts', () => {
     for (const kind of ['links', 'neighbours', 'fdb', 'nexthops'] as const)
       expect(count(report, kind)).toEqual([0, 0, 0])
     expect(report.hosts[0]?.kernel?.routes).toContain(
-      `${report.hosts[1]?.subnet?.replace(/1\/24$/, '0/24')} via ${report.hosts[1]?.address} dev eth0`,
+      `${report.hosts[1]?.subnets[0]?.replace(/1\/24$/, '0/24')} via ${report.hosts[1]?.addresses[0]} dev eth0`,
     )
   })
 
@@ -199,8 +211,10 @@ describe('exec', () => {
   test("runs in the network that is named, with the command's exit code and input", async () => {
     await using lab = new Lab()
     const report = lab.up('--hosts', '1', '--pods', '1')
-    const { name, ip } = report.hosts[0]?.pods[0] ?? { name: '', ip: '' }
-    expect(lab.run('exec', name, '--', 'ip', '-br', 'addr', 'show', 'eth0').stdout).toContain(` ${ip}/24 `)
+    const { name, ips } = report.hosts[0]?.pods[0] ?? { name: '', ips: [] }
+    expect(lab.run('exec', name, '--', 'ip', '-br', 'addr', 'show', 'eth0').stdout).toContain(
+      ` ${ips[0]}/24 `,
+    )
     expect(lab.run('exec', 'h1', '--', 'ip', '-br', 'addr', 'show', 'eth0').stdout).toContain(
       ' 192.168.100.1/24 ',
     )

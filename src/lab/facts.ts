@@ -1,4 +1,5 @@
 // What a lab tells about itself: the same facts for people and, as JSON, for programs.
+import type { Family } from '../model/ip.ts'
 import type { DaemonStatus } from './host.ts'
 import type { KernelFacts } from './kernel.ts'
 import type { LabParameters } from './plan.ts'
@@ -10,15 +11,15 @@ export interface ProcessFact {
 }
 export interface PodFact {
   readonly name: string
-  /** Absent while the pod has no network. */
-  readonly ip: string | undefined
+  /** One a family, IPv4 first; none while the pod has no network. */
+  readonly ips: readonly string[]
 }
 export interface HostFact {
   readonly name: string
-  /** Address on the underlay. */
-  readonly address: string
-  /** The host's part of the network, as subnet.env has it. */
-  readonly subnet: string | undefined
+  /** On the underlay, one a family, IPv4 first. */
+  readonly addresses: readonly string[]
+  /** The host's part of the network, one a family, as subnet.env has them. */
+  readonly subnets: readonly string[]
   readonly daemon: ProcessFact & {
     /** `heddle`, or the path of another flanneld. */
     readonly program: string
@@ -37,16 +38,19 @@ export interface LabFacts {
   readonly parameters: LabParameters
   /** False after an interrupted or failed `up`. */
   readonly complete: boolean
-  readonly underlay: string
-  readonly outside: string
+  /** Prefixes, one a family, IPv4 first. */
+  readonly underlay: readonly string[]
+  /** Addresses, likewise. */
+  readonly outside: readonly string[]
   readonly store: ProcessFact & { readonly kind: string; readonly endpoint: string }
   readonly hosts: readonly HostFact[]
   /** As the store has them; absent if it does not answer. */
   readonly leases: readonly LeaseFact[] | undefined
 }
 
-/** One way between two pods. */
+/** One way between two pods, by one family. */
 export interface PairFact {
+  readonly family: Family
   readonly from: string
   readonly to: string
   /** Round trips; absent where there was no answer. */

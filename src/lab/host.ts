@@ -60,19 +60,23 @@ export const subnetFile = (directory: LabDirectory, host: HostPlan): string =>
 const statusSocket = (directory: LabDirectory, host: HostPlan): string =>
   directory.host(host.name, 'flanneld.sock')
 
-/** FLANNEL_SUBNET of subnet.env, once it is written. */
-export function subnetOf(directory: LabDirectory, host: HostPlan): string | undefined {
+/** What subnet.env has of each family, IPv4 first; nothing before it is written. */
+export function subnetsOf(directory: LabDirectory, host: HostPlan): readonly string[] {
   try {
-    return /^FLANNEL_SUBNET=(.+)$/m.exec(readFileSync(subnetFile(directory, host), 'utf8'))?.[1]
+    const text = readFileSync(subnetFile(directory, host), 'utf8')
+    return [/^FLANNEL_SUBNET=(.+)$/m, /^FLANNEL_IPV6_SUBNET=(.+)$/m].flatMap(
+      (line) => line.exec(text)?.[1] ?? [],
+    )
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
     throw error
   }
 }
 
-/** Waits until the host has its subnet and, where the daemon is heddle's, says that it is ready. */
+/** Waits until the host has its subnets and, where the daemon is heddle's, says that it is ready. */
 export async function daemonReady(
   directory: LabDirectory,
+  plan: LabPlan,
   host: HostPlan,
   signal: AbortSignal,
 ): Promise<void> {
@@ -88,9 +92,8 @@ export async function daemonReady(
         )
       const status = await daemonStatus(directory, host)
       if (status?.phase !== undefined) lacking = `its flanneld is at: ${status.phase}`
-      return subnetOf(directory, host) !== undefined && (host.peer !== undefined || status?.ready === true)
-        ? true
-        : undefined
+      const hasAll = subnetsOf(directory, host).length === plan.stacks.length
+      return hasAll && (host.peer !== undefined || status?.ready === true) ? true : undefined
     },
     {
       deadlineMs: READY_MS,

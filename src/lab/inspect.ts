@@ -1,13 +1,13 @@
 // Looks at a lab as it is: processes, leases, what each host says and what its kernel holds.
 import type { LabDirectory, LabRecord } from './directory.ts'
 import type { HostFact, LabFacts, ProcessFact } from './facts.ts'
-import { daemonStatus, subnetOf } from './host.ts'
+import { daemonStatus, subnetsOf } from './host.ts'
 import { isRunning } from './keep.ts'
 import { kernelFacts } from './kernel.ts'
 import type { LabNamespaces } from './namespaces.ts'
-import type { HostPlan, LabPlan } from './plan.ts'
+import { networksOf, type HostPlan, type LabPlan } from './plan.ts'
 import { podProblem } from './pod-link.ts'
-import { podAddress } from './pod-result.ts'
+import { podAddresses } from './pod-result.ts'
 import { storeEndpoint, storePrefix, StoreClient, type LeaseFact } from './store.ts'
 import { StoreError } from '../store/store.ts'
 
@@ -28,8 +28,8 @@ export async function inspect(
     directory: directory.path,
     parameters: record.parameters,
     complete: record.complete,
-    underlay: plan.underlay,
-    outside: plan.outside.address,
+    underlay: plan.stacks.map(({ underlay }) => underlay),
+    outside: plan.stacks.map(({ outside }) => outside.address),
     store: {
       ...processFact(directory, 'store'),
       kind: record.parameters.store,
@@ -47,23 +47,23 @@ async function inspectHost(
   host: HostPlan,
 ): Promise<HostFact> {
   const status = await daemonStatus(directory, host)
-  const subnet = subnetOf(directory, host)
+  const subnets = subnetsOf(directory, host)
   return {
     name: host.name,
-    address: host.underlay,
-    subnet,
+    addresses: host.addresses,
+    subnets,
     daemon: {
       ...processFact(directory, host.name),
       program: host.peer ?? 'heddle',
       ready:
         host.peer === undefined
           ? status?.ready === true
-          : isRunning(directory, host.name) && subnet !== undefined,
+          : isRunning(directory, host.name) && subnets.length === plan.stacks.length,
       status,
     },
-    pods: host.pods.map((pod) => ({ name: pod.name, ip: podAddress(directory, pod) })),
+    pods: host.pods.map((pod) => ({ name: pod.name, ips: podAddresses(directory, pod) })),
     problems: [...new Set(host.pods.flatMap((pod) => podProblem(directory, namespaces, pod) ?? []))],
-    kernel: namespaces.has(host.name) ? kernelFacts(namespaces.get(host.name), plan.network) : undefined,
+    kernel: namespaces.has(host.name) ? kernelFacts(namespaces.get(host.name), networksOf(plan)) : undefined,
   }
 }
 
@@ -85,7 +85,7 @@ async function leasesOf(plan: LabPlan, id: string): Promise<readonly LeaseFact[]
 /** In the order of the hosts; those of nobody we know last. */
 function byHost(leases: readonly LeaseFact[], plan: LabPlan): readonly LeaseFact[] {
   const place = (lease: LeaseFact): number => {
-    const index = plan.hosts.findIndex((host) => host.underlay === lease.publicIp)
+    const index = plan.hosts.findIndex((host) => host.addresses.some((ip) => ip === lease.publicIp))
     return index < 0 ? plan.hosts.length : index
   }
   return leases.toSorted((a, b) => place(a) - place(b))

@@ -1,7 +1,7 @@
 // What the kernel of one host was given for the pod network, read back from the kernel itself.
 import { tableName } from '../firewall/rules.ts'
-import { overlaps, type Prefix } from '../model/prefix.ts'
-import { listAddresses, parseAddress } from '../netlink/address.ts'
+import { lengthOf, overlaps, type Prefix } from '../model/prefix.ts'
+import { listAddresses, parseAddress, SCOPE } from '../netlink/address.ts'
 import { isRefused } from '../netlink/error.ts'
 import { listLinks, parseLink, type LinkInfo } from '../netlink/link.ts'
 import { listFdb, listNeighbours, NUD, parseNeighbour } from '../netlink/neighbour.ts'
@@ -26,7 +26,7 @@ export interface KernelFacts {
 }
 
 /** Tunnel devices and what hangs on them, routes into the pod network, nexthops, and the masquerade and forward rules. */
-export function kernelFacts(host: Namespace, network: Prefix): KernelFacts {
+export function kernelFacts(host: Namespace, networks: readonly Prefix[]): KernelFacts {
   using socket = NetlinkSocket.open('route', host)
   const links = socket.dump(listLinks(), (reply) => parseLink(reply.body))
   const name = (index: number | undefined): string => links.find((link) => link.index === index)?.name ?? '?'
@@ -36,26 +36,30 @@ export function kernelFacts(host: Namespace, network: Prefix): KernelFacts {
     links: tunnels.map(describeTunnel),
     addresses: socket.dump(listAddresses(), (reply) => {
       const a = parseAddress(reply.body)
-      return a !== undefined && onTunnel(a.linkIndex)
+      return a !== undefined && onTunnel(a.linkIndex) && a.scope !== SCOPE.link
         ? `${a.ip}/${a.length} dev ${name(a.linkIndex)}`
         : undefined
     }),
-    routes: dumpRoutes(socket, { family: 'ipv4', table: TABLE.main, type: 'unicast' })
+    routes: FAMILIES.flatMap((family) => dumpRoutes(socket, { family, table: TABLE.main, type: 'unicast' }))
       .filter(
         (route) =>
-          route.protocol !== PROTOCOL.kernel && overlaps(route.to, network) && route.to !== EVERYWHERE,
+          route.protocol !== PROTOCOL.kernel &&
+          lengthOf(route.to) > 0 &&
+          networks.some((network) => overlaps(route.to, network)),
       )
       .map((route) => {
         const through = route.nexthopId === undefined ? '' : ` nhid ${route.nexthopId}`
         const via = route.via === undefined ? '' : ` via ${route.via}`
         return `${route.to}${through}${via} dev ${name(route.linkIndex)}${route.onLink ? ' onlink' : ''}`
       }),
-    neighbours: socket.dump(listNeighbours({ family: 'ipv4' }), (reply) => {
-      const n = parseNeighbour(reply.body)
-      return n?.kind === 'neighbour' && onTunnel(n.linkIndex) && n.state === NUD.permanent
-        ? `${n.ip} dev ${name(n.linkIndex)} lladdr ${n.mac ?? '?'}`
-        : undefined
-    }),
+    neighbours: FAMILIES.flatMap((family) =>
+      socket.dump(listNeighbours({ family }), (reply) => {
+        const n = parseNeighbour(reply.body)
+        return n?.kind === 'neighbour' && onTunnel(n.linkIndex) && n.state === NUD.permanent
+          ? `${n.ip} dev ${name(n.linkIndex)} lladdr ${n.mac ?? '?'}`
+          : undefined
+      }),
+    ),
     fdb: socket.dump(listFdb(), (reply) => {
       const f = parseNeighbour(reply.body)
       return f?.kind === 'fdb' && onTunnel(f.linkIndex) && f.dst !== undefined
@@ -67,7 +71,7 @@ export function kernelFacts(host: Namespace, network: Prefix): KernelFacts {
   }
 }
 
-const EVERYWHERE = '0.0.0.0/0'
+const FAMILIES = ['ipv4', 'ipv6'] as const
 
 function describeTunnel(link: LinkInfo): string {
   const v = link.vxlan
@@ -90,7 +94,7 @@ function nexthops(socket: NetlinkSocket, name: (index: number | undefined) => st
 
 function tables(host: Namespace): string[] {
   using socket = NetlinkSocket.open('netfilter', host)
-  return (['ipv4', 'ipv6'] as const).flatMap((family) => {
+  return FAMILIES.flatMap((family) => {
     const table = readTable(socket, { family, name: tableName(family) })
     if (table === undefined || table.chains.length === 0) return []
     const chains = table.chains.map((chain) => `${chain.name} (${count(chain.rules.length, 'rule')})`)

@@ -9,7 +9,7 @@ import type { LabFacts, LabReport } from './facts.ts'
 import { ensureHolder, mayDirectly } from './held.ts'
 import { isBroughtInside, ownMountNamespace, runInside, wayInside } from './inside.ts'
 import { inspect } from './inspect.ts'
-import { checkLimits, checkPeers } from './limits.ts'
+import { checkFamilies, checkLimits, checkPeers, networkHere } from './limits.ts'
 import { LabNamespaces } from './namespaces.ts'
 import { DEFAULTS, differences, planOf, type LabParameters, type LabPlan } from './plan.ts'
 import type { Progress } from './progress.ts'
@@ -41,7 +41,7 @@ export async function labUp(call: LabCall, asked: Partial<LabParameters>): Promi
     const record = recordOf(directory)
     return told(await bringUp({ ...call, record, plan: planOf(record.parameters) }))
   }
-  const record = directory.record() ?? (await create(directory, asked, signal))
+  const record = directory.record() ?? (await create(call, asked))
   const different = differences(asked, record.parameters)
   if (different.length > 0)
     throw new LabError(
@@ -88,11 +88,13 @@ async function upHereOrInside(call: LabCall, record: LabRecord): Promise<Told<La
 }
 
 async function create(
-  directory: LabDirectory,
+  { directory, progress, signal }: LabCall,
   asked: Partial<LabParameters>,
-  signal: AbortSignal,
 ): Promise<LabRecord> {
-  const plan = planOf({ ...DEFAULTS, ...asked })
+  const here = networkHere()
+  const plan = planOf({ ...DEFAULTS, network: here.network, ...asked })
+  if (asked.network === undefined && here.lacking !== undefined) progress.done('IPv6', here.lacking)
+  checkFamilies(plan)
   checkLimits(plan)
   checkPeers(plan)
   await checkEtcd(plan, signal)

@@ -2,21 +2,56 @@
 import { accessSync, constants } from 'node:fs'
 import { readSysctl } from '../sys/sysctl.ts'
 import { LabError, reasonOf } from './error.ts'
+import { DUAL_STACK, IPV4_ALONE } from './networks.ts'
 import type { LabPlan } from './plan.ts'
 import { count } from './words.ts'
 
-const NEIGHBOURS = 'net/ipv4/neigh/default/gc_thresh3'
-
-/** One neighbour table serves all namespaces of a kernel: every host keeps one entry for every other. */
-export function checkLimits(plan: LabPlan, most = neighbourLimit()): void {
+/** One neighbour table of each family serves all namespaces of a kernel: every host keeps one entry for every other. */
+export function checkLimits(plan: LabPlan, limitOf = neighbourLimit): void {
   const { hosts, pods } = plan.parameters
   const wanted = hosts * (hosts + 1) + 2 * hosts * pods
-  if (wanted > most)
+  for (const { family } of plan.stacks) {
+    const name = `net/${family}/neigh/default/gc_thresh3`
+    const most = limitOf(name)
+    if (wanted > most)
+      throw new LabError(
+        'refused',
+        `${count(hosts, 'host')} need up to ${wanted} neighbour entries, and this kernel keeps ${most}: have fewer hosts, or run sysctl -w ${dotted(name)}=${2 * wanted}`,
+      )
+  }
+}
+
+export interface NetworkHere {
+  readonly network: string
+  /** Why it has no IPv6, for people. */
+  readonly lacking: string | undefined
+}
+
+/** The network of a lab whose network nobody has chosen: of both families where this machine has both. */
+export function networkHere(): NetworkHere {
+  const off = ipv6Switch()
+  const lacking =
+    off === undefined
+      ? 'this kernel has none: the lab is IPv4 alone'
+      : off === '0'
+        ? undefined
+        : `switched off here (${dotted(SWITCH)}=${off}): the lab is IPv4 alone; --network ${DUAL_STACK} makes one with both all the same`
+  return { network: IPV4_ALONE, lacking }
+}
+
+/** IPv6 that is only switched off is no hindrance: a lab's namespaces have settings of their own. */
+export function checkFamilies(plan: LabPlan): void {
+  if (plan.stacks.some(({ family }) => family === 'ipv6') && ipv6Switch() === undefined)
     throw new LabError(
       'refused',
-      `${count(hosts, 'host')} need up to ${wanted} neighbour entries, and this kernel keeps ${most}: have fewer hosts, or run sysctl -w ${NEIGHBOURS.replaceAll('/', '.')}=${2 * wanted}`,
+      `--network ${plan.parameters.network}: this kernel has no IPv6; want an IPv4 network such as ${IPV4_ALONE}`,
     )
 }
+
+const SWITCH = 'net/ipv6/conf/all/disable_ipv6'
+const dotted = (name: string): string => name.replaceAll('/', '.')
+
+const ipv6Switch = (): string | undefined => readIfThere(SWITCH)
 
 /** The other flannelds that hosts shall run must be there, and executable. */
 export function checkPeers(plan: LabPlan): void {
@@ -29,11 +64,13 @@ export function checkPeers(plan: LabPlan): void {
 }
 
 /** Told to the first network namespace only; elsewhere nobody knows. */
-function neighbourLimit(): number {
+const neighbourLimit = (name: string): number => Number(readIfThere(name) ?? Infinity)
+
+function readIfThere(name: string): string | undefined {
   try {
-    return Number(readSysctl(NEIGHBOURS))
+    return readSysctl(name)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return Infinity
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error
   }
 }

@@ -1,8 +1,9 @@
 // What a lab consists of, from its parameters alone: names, addresses, the network config. Pure.
-import type { IPv4 } from '../model/ip.ts'
+import type { Family, Ip } from '../model/ip.ts'
 import { NetworkConfigError, parseNetworkConfig, subnetCount } from '../model/net-config.ts'
-import { addressAt, isV4Prefix, lengthOf, overlaps, parsePrefix, type Prefix } from '../model/prefix.ts'
+import { addressAt, familyOfPrefix, lengthOf, overlaps, type Prefix } from '../model/prefix.ts'
 import { LabError } from './error.ts'
+import { DUAL_STACK, formatNetworks, parseNetworks } from './networks.ts'
 import { count } from './words.ts'
 
 export const BACKENDS = ['vxlan', 'host-gw'] as const
@@ -14,6 +15,7 @@ export interface LabParameters {
   /** On each host. */
   readonly pods: number
   readonly backend: BackendName
+  /** One network a family, IPv4 first: `10.244.0.0/16,fd00:10:244::/48`. */
   readonly network: string
   /** `embedded`, or `etcd://HOST:PORT` as this machine reaches it. */
   readonly store: string
@@ -25,7 +27,7 @@ export const DEFAULTS: LabParameters = {
   hosts: 3,
   pods: 2,
   backend: 'vxlan',
-  network: '10.244.0.0/16',
+  network: DUAL_STACK,
   store: 'embedded',
   peers: {},
 }
@@ -42,7 +44,8 @@ export interface PodPlan {
 }
 export interface HostPlan {
   readonly name: string
-  readonly underlay: IPv4
+  /** On the underlay, one a stack and in their order. */
+  readonly addresses: readonly Ip[]
   readonly pods: readonly PodPlan[]
   /** Path of the flanneld to run here instead of heddle's. */
   readonly peer: string | undefined
@@ -51,16 +54,24 @@ export interface EtcdAddress {
   readonly host: string
   readonly port: number
 }
-export interface LabPlan {
-  readonly parameters: LabParameters
+/** One family of a lab. */
+export interface StackPlan {
+  readonly family: Family
+  /** The pods'. */
   readonly network: Prefix
   /** Connects the hosts, the store and the router. */
   readonly underlay: Prefix
-  readonly router: IPv4
-  /** Where hosts reach the store: in the store's own namespace. */
-  readonly store: { readonly address: IPv4; readonly port: number; readonly etcd: EtcdAddress | undefined }
+  readonly router: Ip
+  readonly store: Ip
   /** Beyond the router; knows the way back to the underlay and to nothing else. */
-  readonly outside: { readonly prefix: Prefix; readonly router: IPv4; readonly address: IPv4 }
+  readonly outside: { readonly prefix: Prefix; readonly router: Ip; readonly address: Ip }
+}
+export interface LabPlan {
+  readonly parameters: LabParameters
+  /** One or two, IPv4 first. */
+  readonly stacks: readonly StackPlan[]
+  /** Where hosts reach the store: in the store's own namespace, by the first family. */
+  readonly store: { readonly address: Ip; readonly port: number; readonly etcd: EtcdAddress | undefined }
   readonly hosts: readonly HostPlan[]
   /** The value of the store's config key. */
   readonly config: string
@@ -73,26 +84,24 @@ export function planOf(parameters: LabParameters): LabPlan {
   whole('--pods', pods, Math.floor(MOST_PODS / hosts), ` with ${count(hosts, 'host')}`)
   if (!BACKENDS.includes(parameters.backend))
     refuse(`--backend ${parameters.backend}: a lab can have ${BACKENDS.join(' or ')}`)
-  const network = networkOf(parameters)
-  const underlay = freeOf(network, ['192.168.100.0/24', '172.20.100.0/24', '10.250.100.0/24'])
-  const outside = freeOf(network, ['203.0.113.0/24', '198.51.100.0/24'])
+  const networks = checkedNetworks(parameters)
+  const stacks = networks.map(stackOf)
+  const [first] = stacks
+  if (first === undefined) throw new TypeError('a lab without a network was planned')
   const names = Array.from({ length: hosts }, (_, i) => `h${i + 1}`)
   for (const name of Object.keys(parameters.peers))
     if (!names.includes(name)) refuse(`--peer ${name}=…: this lab has the hosts ${range(names)}`)
   return {
-    parameters: { ...parameters, network },
-    network,
-    underlay,
-    router: at(underlay, 254),
-    store: { address: at(underlay, 253), port: STORE_PORT, etcd: etcdOf(parameters.store) },
-    outside: { prefix: outside, router: at(outside, 1), address: at(outside, 2) },
+    parameters: { ...parameters, network: formatNetworks(networks) },
+    stacks,
+    store: { address: first.store, port: STORE_PORT, etcd: etcdOf(parameters.store) },
     hosts: names.map((name, i) => ({
       name,
-      underlay: at(underlay, i + 1),
+      addresses: stacks.map(({ underlay }) => at(underlay, i + 1)),
       peer: parameters.peers[name],
       pods: Array.from({ length: pods }, (_, p) => ({ name: `${name}p${p + 1}`, host: name })),
     })),
-    config: configOf({ ...parameters, network }),
+    config: configOf(parameters, networks),
   }
 }
 
@@ -105,51 +114,84 @@ function whole(flag: string, value: number, most: number, given = ''): void {
     refuse(`${flag} ${value}: want a whole number from 1 to ${most}${given}`)
 }
 
-const at = (prefix: Prefix, offset: number): IPv4 => addressAt(prefix, BigInt(offset)) as IPv4
+const at = (prefix: Prefix, offset: number): Ip => addressAt(prefix, BigInt(offset))
 const range = (names: readonly string[]): string =>
   names.length < 3 ? names.join(' and ') : `${names[0]} to ${names.at(-1)}`
 
-const configOf = (parameters: LabParameters): string =>
-  JSON.stringify({
-    Network: parameters.network,
+function configOf({ backend }: LabParameters, networks: readonly Prefix[]): string {
+  const [ipv4, ipv6] = FAMILIES.map((family) => networks.find((one) => familyOfPrefix(one) === family))
+  return JSON.stringify({
+    ...(ipv4 === undefined ? { EnableIPv4: false } : { Network: ipv4 }),
+    ...(ipv6 === undefined ? {} : { EnableIPv6: true, IPv6Network: ipv6 }),
     EnableNFTables: true,
-    Backend: { Type: parameters.backend },
+    Backend: { Type: backend },
   })
+}
 
-function networkOf(parameters: LabParameters): Prefix {
-  const prefix = parsePrefix(parameters.network)
-  if (prefix === undefined || !isV4Prefix(prefix))
-    return refuse(`--network ${parameters.network}: want an IPv4 network such as ${DEFAULTS.network}`)
-  let ipv4
+function checkedNetworks(parameters: LabParameters): readonly Prefix[] {
+  const networks = parseNetworks(parameters.network)
+  if (typeof networks === 'string') return refuse(`--network ${networks}`)
+  let config
   try {
-    ;({ ipv4 } = parseNetworkConfig(configOf(parameters)))
+    config = parseNetworkConfig(configOf(parameters, networks))
   } catch (error) {
-    if (error instanceof NetworkConfigError) return refuse(`--network ${prefix}: ${error.message}`)
+    if (error instanceof NetworkConfigError)
+      return refuse(`--network ${formatNetworks(networks)}: ${error.message}`)
     throw error
   }
-  if (ipv4 === undefined) return refuse(`--network ${prefix} leaves no IPv4 network`)
-  const subnets = subnetCount(ipv4)
-  if (subnets < BigInt(parameters.hosts))
-    refuse(
-      `--network ${prefix} has ${subnets} subnets of /${ipv4.subnetLength}: too few for ${parameters.hosts} hosts`,
-    )
-  // Its base, its gateway and its broadcast address are no pod's.
-  const room = 2 ** (32 - ipv4.subnetLength) - 3
-  if (room < parameters.pods)
-    refuse(
-      `--network ${prefix} gives each host a /${ipv4.subnetLength}: room for ${count(Math.max(0, room), 'pod')}, not ${parameters.pods}`,
-    )
-  return prefix
+  for (const family of FAMILIES) {
+    const cut = config[family]
+    if (cut === undefined) continue
+    const subnets = subnetCount(cut)
+    if (subnets < BigInt(parameters.hosts))
+      refuse(
+        `--network ${cut.network} has ${subnets} subnets of /${cut.subnetLength}: too few for ${parameters.hosts} hosts`,
+      )
+    // Its base, its gateway and its broadcast address are no pod's.
+    const room = 2 ** ((family === 'ipv4' ? 32 : 128) - cut.subnetLength) - 3
+    if (room < parameters.pods)
+      refuse(
+        `--network ${cut.network} gives each host a /${cut.subnetLength}: room for ${count(Math.max(0, room), 'pod')}, not ${parameters.pods}`,
+      )
+  }
+  return networks
+}
+
+const FAMILIES = ['ipv4', 'ipv6'] as const
+/** Where the hosts may be, and what is outside; the pods' network may take one of them. */
+const AROUND = {
+  ipv4: {
+    underlays: ['192.168.100.0/24', '172.20.100.0/24', '10.250.100.0/24'],
+    outsides: ['203.0.113.0/24', '198.51.100.0/24'],
+  },
+  ipv6: {
+    underlays: ['fd00:192:168:100::/64', 'fdc0:192:168:100::/64'],
+    outsides: ['2001:db8:203:113::/64', '2001:db8:198:51::/64'],
+  },
+} as const
+
+function stackOf(network: Prefix): StackPlan {
+  const family = familyOfPrefix(network)
+  const underlay = freeOf(network, AROUND[family].underlays)
+  const outside = freeOf(network, AROUND[family].outsides)
+  return {
+    family,
+    network,
+    underlay,
+    router: at(underlay, 254),
+    store: at(underlay, 253),
+    outside: { prefix: outside, router: at(outside, 1), address: at(outside, 2) },
+  }
 }
 
 /** The first of the candidates that the pod network leaves free. */
 function freeOf(network: Prefix, candidates: readonly string[]): Prefix {
-  for (const text of candidates) {
-    const prefix = parsePrefix(text)
-    if (prefix !== undefined && !overlaps(prefix, network)) return prefix
-  }
-  return refuse(
-    `--network ${network} leaves no addresses for the hosts; want a smaller one (/${lengthOf(network) + 1} or less)`,
+  const free = (candidates as readonly Prefix[]).find((prefix) => !overlaps(prefix, network))
+  return (
+    free ??
+    refuse(
+      `--network ${network} leaves no addresses for the hosts; want a smaller one (/${lengthOf(network) + 1} or less)`,
+    )
   )
 }
 
@@ -186,7 +228,14 @@ const show = (value: LabParameters[keyof LabParameters] | undefined): string =>
         .map(([host, path]) => `${host}=${path}`)
         .toSorted()
         .join(' ')
-    : (parsePrefix(String(value)) ?? String(value))
+    : canonicalNetworks(String(value))
+
+function canonicalNetworks(text: string): string {
+  const networks = parseNetworks(text)
+  return typeof networks === 'string' ? text : formatNetworks(networks)
+}
+
+export const networksOf = (plan: LabPlan): readonly Prefix[] => plan.stacks.map(({ network }) => network)
 
 export const podsOf = (plan: LabPlan): readonly PodPlan[] => plan.hosts.flatMap((host) => host.pods)
 

@@ -26,14 +26,22 @@ export function podProblem(
   const end = host.link(result.hostLink)
   return (
     lacking(pod.host, result.bridge, bridge) ??
-    lacksAddress(pod.host, host, bridge, result.gateway) ??
+    firstOf(result.ips, ({ gateway }) => lacksAddress(pod.host, host, bridge, gateway)) ??
     lacking(pod.host, result.hostLink, end, ` of ${pod.name}`) ??
     (end?.master === bridge?.index
       ? undefined
       : `${result.hostLink} of ${pod.name} is not on ${result.bridge}`) ??
     lacking(pod.name, IFNAME, inside.link(IFNAME)) ??
-    lacksAddress(pod.name, inside, inside.link(IFNAME), result.ip)
+    firstOf(result.ips, ({ ip }) => lacksAddress(pod.name, inside, inside.link(IFNAME), ip))
   )
+}
+
+function firstOf<T>(items: readonly T[], find: (item: T) => string | undefined): string | undefined {
+  for (const item of items) {
+    const found = find(item)
+    if (found !== undefined) return found
+  }
+  return undefined
 }
 
 interface Network {
@@ -44,7 +52,7 @@ interface Network {
 function networkOf(namespace: Namespace): Network {
   using socket = NetlinkSocket.open('route', namespace)
   const links = socket.dump(listLinks(), (reply) => parseLink(reply.body))
-  const addresses = socket.dump(listAddresses({ family: 'ipv4' }), (reply) => parseAddress(reply.body))
+  const addresses = socket.dump(listAddresses(), (reply) => parseAddress(reply.body))
   return {
     link: (name) => links.find((link) => link.name === name),
     has: (linkIndex, ip) => addresses.some((one) => one.linkIndex === linkIndex && one.ip === ip),

@@ -1,6 +1,6 @@
-// What the CNI plugin answered for a pod, kept beside it: its address, and the links it was given.
+// What the CNI plugin answered for a pod, kept beside it: its addresses, and the links it was given.
 import { readFileSync } from 'node:fs'
-import { parseIPv4, type IPv4 } from '../model/ip.ts'
+import { parseIp, type Ip } from '../model/ip.ts'
 import { parseAddressWithLength } from '../model/prefix.ts'
 import type { LabDirectory } from './directory.ts'
 import type { PodPlan } from './plan.ts'
@@ -9,8 +9,8 @@ import type { PodPlan } from './plan.ts'
 export const IFNAME = 'eth0'
 
 export interface PodResult {
-  readonly ip: IPv4
-  readonly gateway: IPv4 | undefined
+  /** At least one. */
+  readonly ips: readonly { readonly ip: Ip; readonly gateway: Ip | undefined }[]
   /** The host's end of the pod's link. */
   readonly hostLink: string
   readonly bridge: string
@@ -29,9 +29,9 @@ export function podResult(directory: LabDirectory, pod: PodPlan): PodResult | un
   }
 }
 
-/** The pod's address, if the plugin gave it one. */
-export const podAddress = (directory: LabDirectory, pod: PodPlan): IPv4 | undefined =>
-  podResult(directory, pod)?.ip
+/** What addresses the plugin gave the pod. */
+export const podAddresses = (directory: LabDirectory, pod: PodPlan): readonly Ip[] =>
+  podResult(directory, pod)?.ips.map(({ ip }) => ip) ?? []
 
 /** CNI specification, section 5; the bridge plugin lists its bridge, the host's end and the pod's, in this order. */
 interface CniResult {
@@ -39,16 +39,17 @@ interface CniResult {
   readonly ips?: readonly { readonly address?: string; readonly gateway?: string }[]
 }
 
-/** Undefined for an answer without an IPv4 address, or cut short as by a machine that went down. */
+/** Undefined for an answer without an address, or cut short as by a machine that went down. */
 export function parseResult(text: string): PodResult | undefined {
   const result = resultOf(text)
   const [bridge, hostLink] = result?.interfaces ?? []
-  for (const { address = '', gateway = '' } of result?.ips ?? []) {
-    const ip = parseIPv4(parseAddressWithLength(address)?.ip ?? '')
-    if (ip !== undefined && bridge?.name !== undefined && hostLink?.name !== undefined)
-      return { ip, gateway: parseIPv4(gateway), hostLink: hostLink.name, bridge: bridge.name }
-  }
-  return undefined
+  const ips = (result?.ips ?? []).flatMap(({ address = '', gateway = '' }) => {
+    const ip = parseAddressWithLength(address)?.ip
+    return ip === undefined ? [] : [{ ip, gateway: parseIp(gateway) }]
+  })
+  return ips.length > 0 && bridge?.name !== undefined && hostLink?.name !== undefined
+    ? { ips, hostLink: hostLink.name, bridge: bridge.name }
+    : undefined
 }
 
 function resultOf(text: string): CniResult | undefined {

@@ -13,7 +13,7 @@ import { executable } from './executable.ts'
 import type { LabNamespaces } from './namespaces.ts'
 import type { PodPlan } from './plan.ts'
 import { podProblem } from './pod-link.ts'
-import { IFNAME, parseResult, podAddress, resultFile } from './pod-result.ts'
+import { IFNAME, parseResult, podAddresses, resultFile } from './pod-result.ts'
 import { MARKER } from './process.ts'
 
 const DEADLINE_MS = 30_000
@@ -28,16 +28,13 @@ export async function ensurePod(
 ): Promise<boolean> {
   if (podProblem(directory, namespaces, pod) === undefined) return false
   const call = { directory, namespaces, id, pod, signal }
-  if (namespaces.make([pod.name]).size === 0 || podAddress(directory, pod) !== undefined)
+  if (namespaces.make([pod.name]).size === 0 || podAddresses(directory, pod).length > 0)
     await callPlugin('DEL', call)
   rmSync(resultFile(directory, pod), { force: true })
   loopbackUp(namespaces.get(pod.name))
   const answer = await callPlugin('ADD', call)
   if (parseResult(answer) === undefined)
-    throw new LabError(
-      'failed',
-      `the CNI plugin gave ${pod.name} no IPv4 address; it answered ${answer.trim()}`,
-    )
+    throw new LabError('failed', `the CNI plugin gave ${pod.name} no address; it answered ${answer.trim()}`)
   mkdirSync(dirname(resultFile(directory, pod)), { recursive: true })
   writeFileSync(resultFile(directory, pod), answer)
   return true

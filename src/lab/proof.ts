@@ -1,6 +1,6 @@
 // The proof: every pod reaches every pod by ICMP and TCP and is seen under its own address; every pod reaches the
 // outside and is seen there under its host's.
-import type { IPv4 } from '../model/ip.ts'
+import { familyOf, type Family, type Ip } from '../model/ip.ts'
 import { echo } from '../sys/icmp.ts'
 import type { PairFact, ProofFacts } from './facts.ts'
 import type { LabNamespaces } from './namespaces.ts'
@@ -9,14 +9,16 @@ import { each, ifInterrupted } from './wait.ts'
 
 export interface Endpoint {
   readonly name: string
-  readonly ip: IPv4
-  /** Under which the outside sees it. */
-  readonly masquerade: IPv4
+  /** At most one a family. */
+  readonly ips: readonly Ip[]
+  /** Under which the outside sees it, likewise. */
+  readonly masquerade: readonly Ip[]
 }
 
 export interface ProofOptions {
   readonly pods: readonly Endpoint[]
-  readonly outside: IPv4
+  /** Where the outside is reached, at most one a family: the families that are proven. */
+  readonly outside: readonly Ip[]
   /** How long failing ways are tried again. */
   readonly patienceMs: number
   readonly signal: AbortSignal
@@ -30,33 +32,19 @@ const AT_ONCE = 64
 const PAUSE_MS = 100
 
 interface Way {
-  readonly from: Endpoint
+  readonly from: string
   readonly to: string
-  readonly toIp: IPv4
-  readonly expected: IPv4
-  readonly namespace: string
+  readonly toIp: Ip
+  readonly expected: Ip
 }
 
 export async function prove(namespaces: LabNamespaces, options: ProofOptions): Promise<ProofFacts> {
   const { pods, outside, signal } = options
   await using servers = new AsyncDisposableStack()
-  const ports = new Map<IPv4, number>()
-  for (const [name, ip] of [...pods.map((pod) => [pod.name, pod.ip] as const), ['outside', outside] as const])
-    ports.set(ip, servers.use(await EchoServer.listen(namespaces.get(name), ip)).port)
-  const ways: Way[] = [
-    ...pods.flatMap((from) =>
-      pods
-        .filter((to) => to !== from)
-        .map((to) => ({ from, to: to.name, toIp: to.ip, expected: from.ip, namespace: from.name })),
-    ),
-    ...pods.map((from) => ({
-      from,
-      to: 'outside',
-      toIp: outside,
-      expected: from.masquerade,
-      namespace: from.name,
-    })),
-  ]
+  const ports = new Map<Ip, number>()
+  for (const { name, ips } of [...pods, { name: OUTSIDE, ips: outside }])
+    for (const ip of ips) ports.set(ip, servers.use(await EchoServer.listen(namespaces.get(name), ip)).port)
+  const ways = outside.flatMap((ip) => waysOf(familyOf(ip), pods, ip))
   const results = new Map<Way, PairFact>()
   const end = performance.now() + options.patienceMs
   for (;;) {
@@ -73,13 +61,31 @@ export async function prove(namespaces: LabNamespaces, options: ProofOptions): P
   const facts = ways.flatMap((way) => results.get(way) ?? [])
   return {
     ok: facts.every((fact) => fact.ok),
-    pairs: facts.filter((fact) => fact.to !== 'outside'),
-    outside: facts.filter((fact) => fact.to === 'outside'),
+    pairs: facts.filter((fact) => fact.to !== OUTSIDE),
+    outside: facts.filter((fact) => fact.to === OUTSIDE),
   }
 }
 
+const OUTSIDE = 'outside'
+
+/** From every pod to every other, and from every pod to the outside, by one family. */
+function waysOf(family: Family, pods: readonly Endpoint[], outside: Ip): readonly Way[] {
+  const of = (ips: readonly Ip[]): Ip[] => ips.filter((ip) => familyOf(ip) === family)
+  const ends = pods.flatMap(({ name, ips, masquerade }) =>
+    of(ips).flatMap((ip) => of(masquerade).map((seen) => ({ name, ip, seen }))),
+  )
+  return [
+    ...ends.flatMap((from) =>
+      ends
+        .filter((to) => to !== from)
+        .map((to) => ({ from: from.name, to: to.name, toIp: to.ip, expected: from.ip })),
+    ),
+    ...ends.map((from) => ({ from: from.name, to: OUTSIDE, toIp: outside, expected: from.seen })),
+  ]
+}
+
 async function tryWay(namespaces: LabNamespaces, way: Way, port: number): Promise<PairFact> {
-  const namespace = namespaces.get(way.namespace)
+  const namespace = namespaces.get(way.from)
   const [icmpMicroseconds, tcp] = await Promise.all([
     echo(way.toIp, { namespace, timeoutMs: TRY_MS }),
     askServer(namespace, { ip: way.toIp, port }, TRY_MS),
@@ -94,7 +100,8 @@ async function tryWay(namespaces: LabNamespaces, way: Way, port: number): Promis
           ? `seen as ${tcp.seen}, not as ${way.expected}`
           : undefined
   return {
-    from: way.from.name,
+    family: familyOf(way.toIp),
+    from: way.from,
     to: way.to,
     icmpMs: icmpMicroseconds === undefined ? undefined : icmpMicroseconds / 1000,
     tcpMs: tcp.kind === 'answered' ? tcp.ms : undefined,

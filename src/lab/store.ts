@@ -18,11 +18,13 @@ const ANSWER_MS = 20_000
 const ETCD_MS = 5_000
 
 /** As the lab's hosts reach it. */
-export const storeEndpoint = (plan: LabPlan): string => `http://${plan.store.address}:${plan.store.port}`
+export const storeEndpoint = (plan: LabPlan): string => `http://${storePlace(plan)}`
 
 /** In an etcd that others use too, a lab keeps to keys of its own; `down` removes them. */
 export const storePrefix = (plan: LabPlan, id: string): string =>
   plan.store.etcd === undefined ? '/coreos.com/network' : `/heddle-lab/${id}`
+
+const storePlace = ({ store }: LabPlan): string => formatAddress({ host: store.address, port: store.port })
 
 const formatAddress = ({ host, port }: EtcdAddress): string =>
   host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
@@ -47,7 +49,7 @@ export async function ensureStore(
   plan: LabPlan,
   signal: AbortSignal,
 ): Promise<void> {
-  const at = `${plan.store.address}:${plan.store.port}`
+  const at = storePlace(plan)
   const words =
     plan.store.etcd === undefined
       ? ['store', '--data-dir', directory.store, '--listen', at, '--allow-plaintext']
@@ -68,6 +70,7 @@ export function enterForGood(namespaces: LabNamespaces): void {
   setns(namespaces.get('store').fd, CLONE_NEWNET)
 }
 
+/** One family of a lease. */
 export interface LeaseFact {
   readonly subnet: string
   readonly publicIp: string | undefined
@@ -103,9 +106,9 @@ export class StoreClient implements Disposable {
     const { keys } = await read(this.#channel, keysUnder(under), signal)
     return keys.flatMap(({ key, value, createRevision }) => {
       const lease = parseLease(key.slice(under.length), value, createRevision)
-      if (typeof lease === 'string' || lease.ipv4 === undefined) return []
-      const { subnet, publicIp, backendData } = lease.ipv4
-      return [{ subnet, publicIp, backendType: lease.backendType, backendData }]
+      if (typeof lease === 'string') return []
+      const halves = [lease.ipv4, lease.ipv6].filter((half) => half !== undefined)
+      return halves.map((half) => ({ ...half, backendType: lease.backendType }))
     })
   }
 

@@ -3,12 +3,14 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { ipv4ToNumber, type IPv4 } from '../model/ip.ts'
+import { familyOf, ipToBytes, type Ip } from '../model/ip.ts'
 import { allocate } from '../sys/arena.ts'
 import { close, connect, getsockopt, isSysError, MSG, recvfrom, socket } from '../sys/libc.ts'
 import type { Namespace } from '../sys/namespace.ts'
 
-const AF_INET = 2
+const AF = { ipv4: 2, ipv6: 10 } as const
+/** Bytes of struct sockaddr_in and sockaddr_in6, and where in them the address is. */
+const SOCKADDR = { ipv4: { bytes: 16, at: 4 }, ipv6: { bytes: 28, at: 8 } } as const
 const SOCK_STREAM = 1
 const SOCK_NONBLOCK = 0o4000
 const IPPROTO_TCP = 6
@@ -20,15 +22,15 @@ const TCPI_RTT = 68
 export class EchoServer implements AsyncDisposable {
   readonly #server: Server
   readonly #connections: ReadonlySet<Socket>
-  readonly ip: IPv4
+  readonly ip: Ip
 
-  private constructor(server: Server, connections: ReadonlySet<Socket>, ip: IPv4) {
+  private constructor(server: Server, connections: ReadonlySet<Socket>, ip: Ip) {
     this.#server = server
     this.#connections = connections
     this.ip = ip
   }
 
-  static async listen(namespace: Namespace, ip: IPv4): Promise<EchoServer> {
+  static async listen(namespace: Namespace, ip: Ip): Promise<EchoServer> {
     const connections = new Set<Socket>()
     const server = createServer((socket) => {
       connections.add(socket)
@@ -61,17 +63,18 @@ export type TcpAnswer =
 /** Connects from inside `namespace` and reads what the server says. Never throws for what the network does. */
 export async function askServer(
   namespace: Namespace,
-  server: { readonly ip: IPv4; readonly port: number },
+  server: { readonly ip: Ip; readonly port: number },
   deadlineMs: number,
 ): Promise<TcpAnswer> {
-  const fd = namespace.run(() => socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0))
+  const family = familyOf(server.ip)
+  const fd = namespace.run(() => socket(AF[family], SOCK_STREAM | SOCK_NONBLOCK, 0))
   using block = allocate(256)
   try {
-    block.view.setUint16(0, AF_INET, true)
+    block.view.setUint16(0, AF[family], true)
     block.view.setUint16(2, server.port)
-    block.view.setUint32(4, ipv4ToNumber(server.ip))
+    block.bytes.set(ipToBytes(server.ip), SOCKADDR[family].at)
     try {
-      connect(fd, block.address, 16)
+      connect(fd, block.address, SOCKADDR[family].bytes)
     } catch (error) {
       if (!isSysError(error, 'EINPROGRESS')) throw error
     }

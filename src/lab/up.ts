@@ -1,13 +1,13 @@
 // Brings a lab up, or what is missing of it, and proves it.
 import type { LabDirectory, LabRecord } from './directory.ts'
 import type { LabReport } from './facts.ts'
-import { daemonReady, ensureDaemon, subnetOf } from './host.ts'
+import { daemonReady, ensureDaemon, subnetsOf } from './host.ts'
 import { inspect } from './inspect.ts'
 import { kernelFacts } from './kernel.ts'
 import { LabNamespaces } from './namespaces.ts'
 import type { HostPlan, LabPlan } from './plan.ts'
-import { namespacesOf, podsOf } from './plan.ts'
-import { podAddress } from './pod-result.ts'
+import { namespacesOf, networksOf, podsOf } from './plan.ts'
+import { podAddresses } from './pod-result.ts'
 import { ensurePod, writeConflist } from './pod.ts'
 import type { Progress } from './progress.ts'
 import { prove, type Endpoint } from './proof.ts'
@@ -45,14 +45,12 @@ export async function bringUp(options: UpOptions): Promise<LabReport> {
   const started = performance.now()
   using namespaces = new LabNamespaces(directory)
 
-  progress.working('underlay', `${plan.underlay}: a bridge, a router, and a link to each host`)
+  const underlay = plan.stacks.map((stack) => stack.underlay).join(' and ')
+  progress.working('underlay', `${underlay}: a bridge, a router, and a link to each host`)
   const pods = new Set(podsOf(plan).map((pod) => pod.name))
   namespaces.make(namespacesOf(plan).filter((name) => !pods.has(name)))
   connectUnderlay(plan, namespaces)
-  progress.done(
-    'underlay',
-    `${plan.underlay}, ${count(plan.hosts.length, 'host')} and a router to ${plan.outside.address} outside`,
-  )
+  progress.done('underlay', `${underlay}, ${count(plan.hosts.length, 'host')} and a router to the outside`)
 
   progress.working('store', 'starting')
   await ensureStore(directory, namespaces, record.id, plan, signal)
@@ -85,7 +83,7 @@ async function startHosts(options: UpOptions, namespaces: LabNamespaces): Promis
   show()
   const turns = limit(CALLS_AT_ONCE)
   await each(plan.hosts, plan.hosts.length, async (host) => {
-    await daemonReady(directory, host, signal)
+    await daemonReady(directory, plan, host, signal)
     ready++
     show()
     // One host's pods one after the other: its bridge is made by the first.
@@ -95,10 +93,12 @@ async function startHosts(options: UpOptions, namespaces: LabNamespaces): Promis
       show()
     }
   })
-  const subnets = plan.hosts.map((host) => `${host.name} ${subnetOf(directory, host)}`)
+  const subnets = plan.hosts.map((host) => `${host.name} ${subnetsOf(directory, host).join(' ')}`)
   progress.done(
     'hosts',
-    subnets.length <= MOST_LISTED ? subnets.join(', ') : `${subnets.length} hosts, each with its subnet`,
+    subnets.length * plan.stacks.length <= MOST_LISTED
+      ? subnets.join(', ')
+      : `${subnets.length} hosts, each with its subnet`,
   )
   progress.done('pods', `${count(pods, 'pod')}, ${describeMade(pods, made, record.complete)}`)
 }
@@ -114,14 +114,16 @@ async function waitForPeers(options: UpOptions, namespaces: LabNamespaces): Prom
   progress.working('routes', 'hosts learn of each other')
   let missing = ''
   const hasAll = (host: HostPlan): boolean => {
-    const { routes } = kernelFacts(namespaces.get(host.name), plan.network)
+    const { routes } = kernelFacts(namespaces.get(host.name), networksOf(plan))
     const to = new Set(routes.map((route) => route.split(' ')[0]))
-    const lacking = plan.hosts.find((other) => {
-      const subnet = parsePrefix(subnetOf(directory, other) ?? '')
-      return other !== host && subnet !== undefined && !to.has(subnet)
-    })
-    if (lacking !== undefined) missing = `${host.name} has no route to ${lacking.name}`
-    return lacking === undefined
+    for (const other of plan.hosts)
+      for (const text of other === host ? [] : subnetsOf(directory, other)) {
+        const subnet = parsePrefix(text)
+        if (subnet === undefined || to.has(subnet)) continue
+        missing = `${host.name} has no route to ${subnet} of ${other.name}`
+        return false
+      }
+    return true
   }
   let left = plan.hosts
   try {
@@ -147,16 +149,16 @@ export async function proveLab(
   const { directory, plan, progress, signal } = options
   const pods: Endpoint[] = plan.hosts.flatMap((host) =>
     host.pods.map((pod) => {
-      const ip = podAddress(directory, pod)
-      if (ip === undefined)
+      const ips = podAddresses(directory, pod)
+      if (ips.length < plan.stacks.length)
         throw new LabError('not-up', `${pod.name} has no address: \`heddle lab up\` makes what is missing`)
-      return { name: pod.name, ip, masquerade: host.underlay }
+      return { name: pod.name, ips, masquerade: host.addresses }
     }),
   )
   progress.working('proof', 'ICMP and TCP from every pod to every other and to the outside')
   const proof = await prove(namespaces, {
     pods,
-    outside: plan.outside.address,
+    outside: plan.stacks.map(({ outside }) => outside.address),
     patienceMs,
     signal,
     onProgress: (proven, all) => progress.working('proof', `${proven} of ${all} ways`),

@@ -5,6 +5,7 @@ import { matrix, problems } from './matrix.ts'
 
 const plain = { good: String, bad: (text: string) => `!${text}!`, dim: String, bold: String }
 const way = (from: string, to: string, problem?: string): PairFact => ({
+  family: 'ipv4',
   from,
   to,
   icmpMs: 0.25,
@@ -27,7 +28,7 @@ const proofOf = (pods: readonly string[], broken = ''): ProofFacts => {
 describe('the matrix', () => {
   test('shows both round trips pod by pod, and what failed', () => {
     expect(matrix(proofOf(['h1p1', 'h2p1'], 'h2p1 h1p1'), plain)).toBe(
-      'Round trips  from row to column, ICMP/TCP, ms\n' +
+      'Round trips by IPv4  from row to column, ICMP/TCP, ms\n' +
         '        h1p1      h2p1       outside\n' +
         '  h1p1  ·         0.25/0.13  0.25/0.13\n' +
         '  h2p1  !FAILED!  ·          0.25/0.13\n',
@@ -37,7 +38,7 @@ describe('the matrix', () => {
   test('of many pods is drawn by host, with how many ways failed', () => {
     const pods = ['h1', 'h2', 'h3'].flatMap((host) => ['p1', 'p2', 'p3'].map((pod) => `${host}${pod}`))
     expect(matrix(proofOf(pods, 'h3p1 h1p2'), plain)).toBe(
-      'Round trips  between the pods of row and column, the longest by TCP, ms\n' +
+      'Round trips by IPv4  between the pods of row and column, the longest by TCP, ms\n' +
         '      h1          h2    h3    outside\n' +
         '  h1  0.13        0.13  0.13  0.13\n' +
         '  h2  0.13        0.13  0.13  0.13\n' +
@@ -47,7 +48,7 @@ describe('the matrix', () => {
 
   test('is followed by each problem', () => {
     expect(problems(proofOf(['h1p1', 'h2p1'], 'h2p1 h1p1'), plain)).toBe(
-      '!Failed!  1 of 4 ways\n  h2p1 → h1p1  TCP: ENETUNREACH\n',
+      '!Failed!  1 of 4 ways\n  h2p1 → h1p1  IPv4  TCP: ENETUNREACH\n',
     )
   })
 })

@@ -36,6 +36,7 @@ export function showStatus(facts: LabFacts): string {
   return [
     describe(facts),
     processes(facts),
+    pods(facts),
     ...broken(facts),
     leases(facts),
     ...facts.hosts.map(kernelOf),
@@ -44,7 +45,7 @@ export function showStatus(facts: LabFacts): string {
 
 function describe({ parameters, directory, complete }: LabFacts): string {
   const { hosts, pods, backend, network, store } = parameters
-  const words = `${count(hosts, 'host')} with ${count(pods, 'pod')} each, ${backend}, ${network}, store ${store}, in ${directory}`
+  const words = `${count(hosts, 'host')} with ${count(pods, 'pod')} each, ${backend}, ${spaced(network.split(','))}, store ${store}, in ${directory}`
   return `${style.bold('Lab')}  ${words}${complete ? '' : style.bad('  (its `up` did not come to its end)')}\n`
 }
 
@@ -54,19 +55,26 @@ function processes({ hosts, store }: LabFacts): string {
   return (
     `${style.bold('Processes')}\n` +
     columns([
-      ['', 'address', 'program', 'process', 'state', 'pods'].map(style.dim),
-      ['store', store.endpoint, store.kind, `${store.pid ?? '-'}`, state(store.running, true), ''],
+      ['', 'address', 'program', 'process', 'state'].map(style.dim),
+      ['store', store.endpoint, store.kind, `${store.pid ?? '-'}`, state(store.running, true)],
       ...hosts.map((host) => [
         host.name,
-        host.address,
+        spaced(host.addresses),
         host.daemon.program,
         `${host.daemon.pid ?? '-'}`,
         state(host.daemon.running, host.daemon.ready),
-        host.pods.map((pod) => `${pod.name} ${pod.ip ?? style.bad('no address')}`).join(', '),
       ]),
     ])
   )
 }
+
+const pods = ({ hosts }: LabFacts): string =>
+  `${style.bold('Pods')}\n` +
+  columns(
+    hosts.flatMap((host) =>
+      host.pods.map((pod) => [pod.name, spaced(pod.ips.length > 0 ? pod.ips : [style.bad('no address')])]),
+    ),
+  )
 
 /** What of the pods' links is not as it was made; no part if all is. */
 function broken({ hosts }: LabFacts): string[] {
@@ -79,7 +87,7 @@ function broken({ hosts }: LabFacts): string[] {
 function leases(facts: LabFacts): string {
   const title = `${style.bold('Leases')}${facts.leases === undefined ? `  ${style.bad('the store does not answer')}` : ''}\n`
   const host = (publicIp: string | undefined): string =>
-    facts.hosts.find((one) => one.address === publicIp)?.name ?? '?'
+    facts.hosts.find((one) => one.addresses.some((ip) => ip === publicIp))?.name ?? '?'
   return (
     title +
     columns([
@@ -95,17 +103,17 @@ function leases(facts: LabFacts): string {
   )
 }
 
-const subnetOf = (host: HostFact): string => host.subnet ?? style.bad('none')
+const spaced = (words: readonly string[]): string => words.join(' ')
+const subnetsOf = ({ subnets }: HostFact): string =>
+  subnets.length > 0 ? spaced(subnets) : style.bad('none')
 
 function kernels({ hosts }: LabFacts): string {
   return (
     `${style.bold('Kernels')}  objects each host was given (\`status\` lists them)\n` +
     columns([
-      ['host', 'address', 'subnet', 'flanneld', ...KINDS].map(style.dim),
+      ['host', 'flanneld', ...KINDS].map(style.dim),
       ...hosts.map((host) => [
         host.name,
-        host.address,
-        subnetOf(host),
         host.daemon.program === 'heddle' ? 'heddle' : basename(host.daemon.program),
         ...KINDS.map((kind) => `${host.kernel?.[kind].length ?? '-'}`),
       ]),
@@ -130,7 +138,7 @@ function wordsOf({ daemon }: HostFact): string {
 }
 
 function kernelOf(host: HostFact): string {
-  const title = `${style.bold(host.name)}  ${host.address}, subnet ${subnetOf(host)}${wordsOf(host) || '\n'}`
+  const title = `${style.bold(host.name)}  ${spaced(host.addresses)}, subnet ${subnetsOf(host)}${wordsOf(host) || '\n'}`
   if (host.kernel === undefined) return `${title}  ${style.bad('its network namespace is gone')}\n`
   const { kernel } = host
   return (
@@ -145,7 +153,7 @@ function next(report: LabReport): string {
   const dir = report.directory === labDirectory().path ? '' : ` --dir ${report.directory}`
   const lab = (verb: string, rest = '') => `${program()} lab ${verb}${dir}${rest}`
   const [first, last] = [report.hosts[0], report.hosts.at(-1)]
-  const target = last?.pods.at(-1)?.ip
+  const target = last?.pods.at(-1)?.ips.at(-1)
   const tunnel = first?.kernel?.links[0]?.split(' ')[0]
   const tries: string[][] = [[lab('status'), 'all that each host and its kernel have']]
   if (onPath('ping') && target !== undefined)

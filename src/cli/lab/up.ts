@@ -50,7 +50,7 @@ export const upCommand = buildCommand<Flags, [], Context>({
         kind: 'parsed',
         parse: String,
         optional: true,
-        brief: `The pods' network, CIDR [${DEFAULTS.network}]`,
+        brief: `The pods' network: a CIDR of each family or of one [${DEFAULTS.network}]`,
       },
       peer: {
         kind: 'parsed',
