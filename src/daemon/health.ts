@@ -2,6 +2,7 @@
 import type { Reconciler } from '../dataplane/reconciler.ts'
 import type { Check } from '../status/checks.ts'
 import type { StatusSource } from '../status/server.ts'
+import type { DriftDesk } from './drift/desk.ts'
 import type { Report } from './report.ts'
 
 /** A round takes seconds with ten thousand peers: one that takes so long will never end. */
@@ -11,6 +12,7 @@ const OWN_SOURCES = ['devices', 'firewall']
 
 export class Health implements StatusSource {
   readonly #report: Report
+  #desk: Promise<DriftDesk> | undefined
 
   constructor(report: Report) {
     this.#report = report
@@ -72,6 +74,17 @@ export class Health implements StatusSource {
 
   report(): unknown {
     return { ready: this.isReady, ...this.#report.toJson() }
+  }
+
+  async drift(): Promise<unknown> {
+    return (await this.#driftDesk()).ask()
+  }
+  async *driftChanges(signal: AbortSignal): AsyncGenerator<unknown, void, undefined> {
+    yield* (await this.#driftDesk()).changes(signal)
+  }
+  /** Only who is asked for drift needs it. */
+  #driftDesk(): Promise<DriftDesk> {
+    return (this.#desk ??= import('./drift/desk.ts').then(({ DriftDesk: Desk }) => new Desk(this.#report)))
   }
 
   async metrics(): Promise<string> {

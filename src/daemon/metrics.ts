@@ -55,9 +55,6 @@ function registerDaemon(report: Report, health: Readiness): void {
   )
 }
 
-/** The sources that peers' leases are to the reconciler (fabric.ts). */
-const PEER_SOURCE = 'lease '
-
 function registerPeers(report: Report): void {
   const { counters } = report
   counters.reading(
@@ -70,7 +67,7 @@ function registerPeers(report: Report): void {
     'gauge',
     'heddle_peers_programmed',
     'Other hosts for which all is in the kernel as it should be.',
-    () => programmed(report),
+    () => report.peersProgrammed(),
   )
   counters.reading(
     'gauge',
@@ -84,14 +81,6 @@ function registerPeers(report: Report): void {
     'Peers that share their public address with another one.',
     () => report.fabric?.doubtful().size,
   )
-}
-
-function programmed({ reconciler }: Report): number | undefined {
-  if (reconciler === undefined) return undefined
-  const lacking = reconciler.lacking()
-  let count = 0
-  for (const source of reconciler.sources) if (source.startsWith(PEER_SOURCE) && !lacking.has(source)) count++
-  return count
 }
 
 function registerKernel(report: Report): void {
@@ -108,6 +97,18 @@ function registerKernel(report: Report): void {
     read: (kind: KindReport) => number,
   ) => counters.readings(type, name, help, ['kind'], kinds(read))
   byKind('gauge', 'heddle_objects_wanted', 'Kernel objects that should be there.', (kind) => kind.wanted)
+  byKind(
+    'gauge',
+    'heddle_objects_actual',
+    'Kernel objects of ours that are there, wanted or not, as far as flanneld knows.',
+    (kind) => kind.actual,
+  )
+  byKind(
+    'gauge',
+    'heddle_objects_programmed',
+    'Of the kernel objects that should be there: those that are, as far as flanneld knows.',
+    (kind) => kind.programmed,
+  )
   byKind(
     'gauge',
     'heddle_objects_failing',
@@ -127,6 +128,12 @@ function registerKernel(report: Report): void {
     'heddle_repairs_total',
     'Of the kernel objects made, changed or removed: those that undid what somebody else had done.',
     (kind) => kind.repairs,
+  )
+  counters.reading(
+    'gauge',
+    'heddle_fights',
+    'Kernel objects that something else keeps changing, though they are put right each time; /status names them.',
+    () => report.reconciler?.fights.length,
   )
   byKind(
     'counter',

@@ -16,11 +16,11 @@ export class Peers implements Disposable {
   #history: string | undefined
   #timer: NodeJS.Timeout | undefined
 
-  readonly #events: Report['leaseEvents']
+  readonly #report: Pick<Report, 'leaseEvents' | 'stirred'>
 
-  /** `events` counts what the store tells. */
-  constructor(table: LeaseTable, fabric: Fabric, events: Report['leaseEvents']) {
-    this.#events = events
+  /** `report` counts what the store tells. */
+  constructor(table: LeaseTable, fabric: Fabric, report: Pick<Report, 'leaseEvents' | 'stirred'>) {
+    this.#report = report
     this.#table = table
     this.#fabric = fabric
   }
@@ -32,11 +32,12 @@ export class Peers implements Disposable {
 
   async follow(store: Store, signal: AbortSignal): Promise<never> {
     for await (const event of store.leases(signal)) {
-      this.#events.increment({ kind: event.kind })
+      this.#report.leaseEvents.increment({ kind: event.kind })
       if (logger.isVerbose(1)) tell(event)
       const before = this.#table.peers.size
       this.#fabric.apply(this.#table.apply(event, performance.now()))
       if (event.kind === 'snapshot') this.#opened(event, before)
+      this.#report.stirred()
       this.#arm()
     }
     throw new Error('the store ended its leases')

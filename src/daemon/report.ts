@@ -13,6 +13,9 @@ import type { StoreWatch } from './store-watch.ts'
 /** Seconds: from a round over nothing to the programming of ten thousand peers. */
 const ROUND_BOUNDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
 
+/** The sources that peers' leases are to the reconciler (fabric.ts). */
+const PEER_SOURCE = 'lease '
+
 /** What isn't there yet is absent from the report. */
 export class Report {
   store: EtcdStore | undefined
@@ -37,6 +40,7 @@ export class Report {
   /** Told of the end of each round of programming. */
   onRound: () => void = () => undefined
   readonly storeWatch: StoreWatch
+  #stirring: PromiseWithResolvers<void> | undefined
   #phase = 'starting'
   #ready = false
 
@@ -78,6 +82,7 @@ export class Report {
   set phase(text: string) {
     this.#phase = text
     this.onPhase(text)
+    this.stirred()
   }
 
   /** Set after the first full programming, with subnet.env written; unset while a new lease is taken. */
@@ -93,6 +98,27 @@ export class Report {
   roundEnded(tookMs: number): void {
     this.roundSeconds.observe(tookMs / 1000)
     this.onRound()
+    this.stirred()
+  }
+
+  /** Resolves when something of what it tells of leases or the kernel may be another next time. */
+  stirring(): Promise<void> {
+    return (this.#stirring ??= Promise.withResolvers<void>()).promise
+  }
+  stirred(): void {
+    this.#stirring?.resolve()
+    this.#stirring = undefined
+  }
+
+  /** How many peers have all in the kernel as it should be. */
+  peersProgrammed(): number | undefined {
+    const { reconciler } = this
+    if (reconciler === undefined) return undefined
+    const lacking = reconciler.lacking()
+    let count = 0
+    for (const source of reconciler.sources)
+      if (source.startsWith(PEER_SOURCE) && !lacking.has(source)) count++
+    return count
   }
 
   /** For EtcdStoreOptions.heard. */
@@ -116,10 +142,13 @@ export class Report {
       networkConfig: this.configRefusal && { refused: this.configRefusal },
       lease: own && describe(own),
       peers: fabric?.peers().map(describe),
+      peersProgrammed: this.peersProgrammed(),
       refused: fabric && Object.fromEntries(fabric.refused()),
       doubtful: fabric && Object.fromEntries(fabric.doubtful()),
       objects: reconciler?.report(),
       failures: reconciler && Object.fromEntries(reconciler.failures),
+      fights: reconciler?.fights,
+      lastRepairs: reconciler?.repairs,
       counters: this.counters.snapshot(),
       rssBytes: process.memoryUsage.rss(),
     }

@@ -45,7 +45,7 @@ export async function serve(work: Work, signal: AbortSignal): Promise<never> {
   const changes = new NetworkChange({ ...work, fabric })
   report.fabric = fabric
   report.reconciler = reconciler
-  using peers = new Peers(table, fabric, report.leaseEvents)
+  using peers = new Peers(table, fabric, report)
   const failed = Promise.race([
     peers.follow(store, signal),
     configs.follow(network, {

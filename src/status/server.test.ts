@@ -16,10 +16,27 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 let failure: string | undefined
 const check = (name: string): Check => ({ name, failure })
+/** Those who watch now. */
+const watching = new Set<AbortSignal>()
+async function* watched(signal: AbortSignal) {
+  watching.add(signal)
+  try {
+    for (let number = 1; !signal.aborted; number++) {
+      yield { number }
+      const gone = Promise.withResolvers<void>()
+      signal.addEventListener('abort', () => gone.resolve())
+      if (number > 2) await gone.promise
+    }
+  } finally {
+    watching.delete(signal)
+  }
+}
 const source = {
   live: () => [check('ping')],
   ready: () => [check('programmed')],
   report: (): unknown => ({ phase: 'testing' }),
+  drift: () => Promise.resolve({ differs: false }),
+  driftChanges: watched,
   metrics: () => Promise.resolve('# HELP a A.\n# TYPE a gauge\na 1\n'),
 }
 const serve = (place: HttpPlace, told: string[] = []) =>
@@ -151,5 +168,55 @@ describe('the status server', () => {
     const told: string[] = []
     using _ = serve({ socket: file }, told)
     expect(told).toEqual([expect.stringContaining('no socket')])
+  })
+})
+
+describe('drift', () => {
+  /** The lines so far, and an end to the watching. */
+  const watch = (place: { readonly socket: string }) => {
+    const lines: string[] = []
+    let isOver = false
+    const asking = request({ socketPath: place.socket, path: '/drift?watch', agent: false }, (response) => {
+      response.on('data', (chunk: Buffer) => lines.push(...chunk.toString().trim().split('\n')))
+      response.on('close', () => (isOver = true))
+      response.on('error', () => (isOver = true))
+    })
+    asking.on('error', () => (isOver = true))
+    asking.end()
+    return { lines, leave: () => asking.destroy(), over: () => isOver }
+  }
+
+  test('is told once, or as lines while somebody watches', async () => {
+    const place = { socket }
+    const server = serve(place)
+    expect(await ask('/drift', place)).toEqual({
+      code: 200,
+      type: 'application/json',
+      body: '{"differs":false}\n',
+    })
+    const [one, other] = [watch(place), watch(place)]
+    await until(() => one.lines.length === 3 && other.lines.length === 3)
+    expect(one.lines).toEqual(['{"number":1}', '{"number":2}', '{"number":3}'])
+    expect(watching.size).toBe(2)
+    one.leave()
+    await until(() => watching.size === 1)
+    // The end of the daemon is the end of watching.
+    server[Symbol.dispose]()
+    await until(() => other.over() && watching.size === 0)
+  })
+
+  test('is watched by a few at a time', async () => {
+    const place = { socket }
+    using _ = serve(place)
+    const watchers = Array.from({ length: 16 }, () => watch(place))
+    await until(() => watching.size === 16)
+    expect(await ask('/drift?watch', place)).toMatchObject({ code: 503, body: expect.stringContaining('16') })
+    expect((await ask('/drift?watch', place, 'HEAD')).code).toBe(503)
+    for (const { leave } of watchers) leave()
+    await until(() => watching.size === 0)
+    expect(await ask('/drift?watch', place, 'HEAD')).toMatchObject({ code: 200, body: '' })
+    const again = watch(place)
+    await until(() => again.lines.length === 3)
+    expect(watching.size).toBe(1)
   })
 })

@@ -1,4 +1,5 @@
-// What flanneld tells about itself over HTTP: /healthz, /livez and /readyz, /metrics for Prometheus, /status as JSON.
+// What flanneld tells about itself over HTTP: /healthz, /livez and /readyz, /metrics for Prometheus, /status and /drift as
+// JSON, /drift?watch as lines of JSON.
 // The same answers on the health port and on the UNIX socket.
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
@@ -13,6 +14,10 @@ export interface StatusSource {
   ready(): readonly Check[]
   /** Everything worth telling, as plain JSON. */
   report(): unknown
+  /** What isn't in the kernel as it should be, compared afresh; changes nothing. */
+  drift(): Promise<unknown>
+  /** The same now and whenever it is another, until the signal. */
+  driftChanges(signal: AbortSignal): AsyncIterable<unknown>
   /** All metrics in Prometheus' text form. */
   metrics(): Promise<string>
 }
@@ -27,6 +32,8 @@ export interface StatusServerOptions {
 
 const RETRY_MS = 500
 const LONGEST_RETRY_MS = 30_000
+/** Each of them may make the daemon compare again after each round. */
+const MOST_WATCHERS = 16
 
 /** Answers from its construction on until disposed. A place that is taken is tried again: it never ends the daemon. */
 export class StatusServer implements Disposable {
@@ -36,6 +43,7 @@ export class StatusServer implements Disposable {
   #listener: Disposable | undefined
   #retry: NodeJS.Timeout | undefined
   #pauseMs: number
+  #watchers = 0
 
   constructor(place: HttpPlace, source: StatusSource, options: StatusServerOptions) {
     this.#place = place
@@ -48,7 +56,7 @@ export class StatusServer implements Disposable {
   #listen(isRetry: boolean): void {
     try {
       if ('socket' in this.#place) mkdirSync(dirname(this.#place.socket), { recursive: true })
-      this.#listener = listenHttp(this.#place, (request) => answer(this.#source, request))
+      this.#listener = listenHttp(this.#place, (request) => this.#answer(request))
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error)
       this.#options.onTrouble(
@@ -59,6 +67,23 @@ export class StatusServer implements Disposable {
       return
     }
     if (isRetry) this.#options.onRelief()
+  }
+
+  async #answer(request: HttpRequest): Promise<HttpAnswer> {
+    if (request.path !== '/drift' || !new URLSearchParams(request.query).has('watch'))
+      return answer(this.#source, request)
+    if (this.#watchers >= MOST_WATCHERS)
+      return { status: 503, type: PLAIN, body: `${MOST_WATCHERS} watch already: end one of them\n` }
+    return { status: 200, type: 'application/x-ndjson', body: this.#driftLines(request.signal) }
+  }
+
+  async *#driftLines(signal: AbortSignal): AsyncGenerator<string, void, undefined> {
+    this.#watchers++
+    try {
+      for await (const report of this.#source.driftChanges(signal)) yield `${JSON.stringify(report)}\n`
+    } finally {
+      this.#watchers--
+    }
   }
 
   [Symbol.dispose](): void {
@@ -91,6 +116,12 @@ async function answer(source: StatusSource, { path, query }: HttpRequest): Promi
         return { status: 200, type: PROMETHEUS, body: await source.metrics() }
       case '/status':
         return { status: 200, type: 'application/json', body: `${JSON.stringify(source.report())}\n` }
+      case '/drift':
+        return {
+          status: 200,
+          type: 'application/json',
+          body: `${JSON.stringify(await source.drift())}\n`,
+        }
       default:
         return { status: 404, type: PLAIN, body: '404 page not found\n' }
     }

@@ -10,12 +10,15 @@ export interface HttpRequest {
   readonly path: string
   /** What follows the question mark. */
   readonly query: string
+  /** Aborts when nobody waits for the answer any more. */
+  readonly signal: AbortSignal
 }
 export interface HttpAnswer {
   readonly status: number
   /** Media type. */
   readonly type: string
-  readonly body: string
+  /** Parts are sent as they come, each asked for once the one before is on its way; it ends with the request's signal. */
+  readonly body: string | AsyncIterable<string>
 }
 
 /** A connection that says nothing for so long is closed. */
@@ -26,9 +29,17 @@ export function listenHttp(
   place: HttpPlace,
   answer: (request: HttpRequest) => HttpAnswer | Promise<HttpAnswer>,
 ): Disposable {
-  const fetch = async (request: Request): Promise<Response> => {
-    const { status, type, body } = await answer(requestOf(request.url))
-    return new Response(body, { status, headers: { 'content-type': type } })
+  const stop = new AbortController()
+  const fetch = async (request: Request, server: Bun.Server<undefined>): Promise<Response> => {
+    const gone = new AbortController()
+    const signal = AbortSignal.any([request.signal, gone.signal, stop.signal])
+    const { status, type, body } = await answer({ ...targetOf(request.url), signal })
+    const headers = { 'content-type': type }
+    if (typeof body === 'string') return new Response(body, { status, headers })
+    if (request.method === 'HEAD') return new Response(null, { status, headers })
+    // Between two parts there may be hours.
+    server.timeout(request, 0)
+    return new Response(streamOf(body, gone), { status, headers })
   }
   if ('socket' in place) takeOver(place.socket)
   const server =
@@ -43,13 +54,31 @@ export function listenHttp(
         })
   return {
     [Symbol.dispose]() {
+      stop.abort(new Error('the listener is closed'))
       void server.stop(true)
     },
   }
 }
 
+/** `gone` is aborted when the client has gone. */
+function streamOf(parts: AsyncIterable<string>, gone: AbortController): ReadableStream<Uint8Array> {
+  const iterator = parts[Symbol.asyncIterator]()
+  const encoder = new TextEncoder()
+  return new ReadableStream({
+    async pull(controller) {
+      const { value, done } = await iterator.next()
+      if (done === true) controller.close()
+      else controller.enqueue(encoder.encode(value))
+    },
+    async cancel() {
+      gone.abort(new Error('the client has gone'))
+      await iterator.return?.()
+    },
+  })
+}
+
 /** `http://host/path?query`, or without the host where the request named none. */
-function requestOf(url: string): HttpRequest {
+function targetOf(url: string): Pick<HttpRequest, 'path' | 'query'> {
   const [target = '', ...query] = url.replace(/^[a-z]+:\/\/[^/?]*/, '').split('?')
   return { path: target, query: query.join('?') }
 }

@@ -1,0 +1,77 @@
+// Objects read as ip(8) prints them, and a difference names the property that differs.
+import { describe, expect, test } from 'bun:test'
+import { ip, mac, prefix } from '../../../test/support/values.ts'
+import { address, fdbEntry, link, neighbour, nexthop, route, type KernelObject } from '../../model/kernel.ts'
+import { firewallTables } from '../../firewall/rules.ts'
+import { differences, objectText } from './words.ts'
+
+const device = link({
+  name: 'flannel.1',
+  mac: mac('02:00:00:00:00:01'),
+  mtuBytes: 1450,
+  vxlan: { vni: 1, port: 8472, local: ip('192.168.0.1'), underlay: 'eth0', learning: false, gbp: false },
+})
+const tunnelled = route({
+  to: prefix('10.5.3.0/24'),
+  via: ip('10.5.3.0'),
+  link: 'flannel.1',
+  onLink: true,
+  through: 'nexthop',
+})
+const tables = (masquerade: boolean) =>
+  firewallTables({ masquerade, forward: true, fullyRandom: true }, [
+    { network: prefix('10.5.0.0/16'), subnet: prefix('10.5.1.0/24') },
+  ])
+
+describe('kernel objects in words', () => {
+  test.each<[KernelObject, string]>([
+    [
+      device,
+      'link flannel.1 up mtu 1450 address 02:00:00:00:00:01 vxlan id 1 local 192.168.0.1 dev eth0 dstport 8472 nolearning',
+    ],
+    [address({ link: 'flannel.1', ip: ip('10.5.1.0'), length: 32 }), 'address 10.5.1.0/32 dev flannel.1'],
+    [tunnelled, 'route 10.5.3.0/24 via 10.5.3.0 dev flannel.1 onlink'],
+    [
+      neighbour({ link: 'flannel.1', ip: ip('fd00::3'), mac: mac('02:00:00:00:00:03') }),
+      'neigh fd00::3 dev flannel.1 lladdr 02:00:00:00:00:03',
+    ],
+    [
+      fdbEntry({ link: 'flannel.1', mac: mac('02:00:00:00:00:03'), dst: ip('192.168.0.3') }),
+      'fdb 02:00:00:00:00:03 dev flannel.1 dst 192.168.0.3',
+    ],
+    [
+      nexthop({ link: 'flannel.1', via: ip('10.5.3.0'), onLink: true }),
+      'nexthop via 10.5.3.0 dev flannel.1 onlink',
+    ],
+    ...tables(true).map((table): [KernelObject, string] => [table, 'table ip flannel-ipv4']),
+  ])('%#', (object, text) => expect(objectText(object)).toBe(text))
+})
+
+describe('differences', () => {
+  test('name each property that differs, and no other', () => {
+    expect(differences(device, { ...device, mtuBytes: 1300, up: false })).toEqual([
+      { field: 'state', want: 'up', have: 'down' },
+      { field: 'mtu', want: '1450', have: '1300' },
+    ])
+    expect(differences(device, { ...device, unrecognised: 'proxy' })).toEqual([
+      { field: 'more', want: 'none', have: 'proxy' },
+    ])
+    expect(differences(tunnelled, { ...tunnelled, through: 'plain', protocol: 3 })).toEqual([
+      { field: 'nhid', want: 'a nexthop object', have: 'none' },
+      { field: 'proto', want: '104', have: '3' },
+    ])
+    expect(differences(tunnelled, tunnelled)).toEqual([])
+  })
+
+  test('name the chain of a table that has other rules, or none', () => {
+    const [want] = tables(true)
+    const [have] = tables(false)
+    if (want === undefined || have === undefined) throw new Error('no tables')
+    expect(differences(want, have)).toEqual([{ field: 'chain postrtg', want: 'its rules', have: 'none' }])
+    const other = { ...want, chains: want.chains.map((chain) => ({ ...chain, rules: [] })) }
+    expect(differences(want, other)).toEqual([
+      { field: 'chain postrtg', want: 'its rules', have: 'other rules' },
+      { field: 'chain forward', want: 'its rules', have: 'other rules' },
+    ])
+  })
+})

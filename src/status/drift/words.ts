@@ -1,0 +1,103 @@
+// Kernel objects in the words of ip(8), bridge(8) and nft(8), and what of one is not as it should be. Pure.
+import type { KernelObject, Link, NftTable, Route } from '../../model/kernel.ts'
+import { ROUTE_PROTOCOL } from '../../model/kernel.ts'
+
+/** One property of an object, as it should be and as the kernel has it. */
+export interface Difference {
+  readonly field: string
+  readonly want: string
+  readonly have: string
+}
+
+/** As `ip` would show it, its command's noun in front. */
+export function objectText(object: KernelObject): string {
+  switch (object.kind) {
+    case 'link':
+      return `link ${object.name} ${linkFields(object)
+        .map(([field, value]) => (SPEAKING.has(field) ? value : `${field} ${value}`))
+        .join(' ')}`
+    case 'address':
+      return `address ${object.ip}/${object.length} dev ${object.link}`
+    case 'route':
+      return `route ${object.to} via ${object.via} dev ${object.link}${object.onLink ? ' onlink' : ''}`
+    case 'neighbour':
+      return `neigh ${object.ip} dev ${object.link} lladdr ${object.mac}`
+    case 'fdb':
+      return `fdb ${object.mac} dev ${object.link} dst ${object.dst}`
+    case 'nexthop':
+      return `nexthop via ${object.via} dev ${object.link}${object.onLink ? ' onlink' : ''}`
+    case 'nft-table':
+      return `table ${object.family === 'ipv4' ? 'ip' : 'ip6'} ${object.name}`
+    default:
+      return `${object.kind} ${object.to}`
+  }
+}
+
+/** Whose values say by themselves what they are. */
+const SPEAKING: ReadonlySet<string> = new Set(['state', 'learning', 'gbp'])
+
+type Field = readonly [field: string, value: string]
+
+const linkFields = ({ up, mac, mtuBytes, vxlan }: Link): Field[] => [
+  ['state', up ? 'up' : 'down'],
+  ['mtu', `${mtuBytes}`],
+  ['address', mac],
+  ['vxlan id', `${vxlan.vni}`],
+  ['local', vxlan.local],
+  ['dev', vxlan.underlay],
+  ['dstport', `${vxlan.port}`],
+  ['learning', vxlan.learning ? 'learning' : 'nolearning'],
+  ...(vxlan.gbp ? [['gbp', 'gbp'] as const] : []),
+]
+
+const routeFields = ({ via, link, onLink, through, protocol }: Route): Field[] => [
+  ['via', via],
+  ['dev', link],
+  ['onlink', onLink ? 'onlink' : 'not onlink'],
+  ['nhid', through === 'nexthop' ? 'a nexthop object' : 'none'],
+  ['proto', `${protocol ?? ROUTE_PROTOCOL}`],
+]
+
+const tableFields = ({ chains }: NftTable): Field[] =>
+  chains.map(({ name, hook, rules }) => [`chain ${name}`, JSON.stringify([hook, rules])])
+
+function fieldsOf(object: KernelObject): Field[] {
+  switch (object.kind) {
+    case 'link':
+      return linkFields(object)
+    case 'route':
+      return routeFields(object)
+    case 'neighbour':
+      return [['lladdr', object.mac]]
+    case 'fdb':
+      return [['dst', object.dst]]
+    case 'nexthop':
+      return [['onlink', object.onLink ? 'onlink' : 'not onlink']]
+    case 'nft-table':
+      return tableFields(object)
+    default:
+      return []
+  }
+}
+
+/** What of two objects with the same key isn't alike. */
+export function differences(want: KernelObject, have: KernelObject): Difference[] {
+  const [wanted, there] = [new Map(fieldsOf(want)), new Map(fieldsOf(have))]
+  const fields = new Set([...wanted.keys(), ...there.keys()])
+  const differing = [...fields].filter((field) => wanted.get(field) !== there.get(field))
+  const more = 'unrecognised' in have ? have.unrecognised : undefined
+  return [
+    ...differing.map((field) => ({
+      field,
+      want: shown(field, wanted.get(field)),
+      have: shown(field, there.get(field), wanted.has(field)),
+    })),
+    ...(more === undefined ? [] : [{ field: 'more', want: 'none', have: more }]),
+  ]
+}
+
+/** The rules of a chain are too long to show: `nft list table` does. */
+function shown(field: string, value: string | undefined, isOther = false): string {
+  if (value === undefined) return 'none'
+  return field.startsWith('chain ') ? (isOther ? 'other rules' : 'its rules') : value
+}
