@@ -15,7 +15,7 @@ const HOSTS = 50
 const EARLY = 2
 const CONFIG = networkConfig({ Type: 'vxlan' }, { SubnetMax: '10.244.159.0' })
 
-test('50 daemons that start at once on 60 subnets', async () => {
+test('weak point 21: 50 daemons that start at once on 60 subnets', async () => {
   await using segment = await Segment.create(HOSTS)
   await using cluster = await EtcdCluster.start(segment, CONFIG)
   await using stack = new AsyncDisposableStack()

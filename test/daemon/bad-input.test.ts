@@ -14,7 +14,7 @@ const CONFIG = networkConfig({ Type: 'vxlan' })
 const PEER = { key: leaseKey('10.244.60.0/24'), mac: '02:42:00:00:00:60' }
 const good = vxlanLease('192.168.100.60', PEER.mac)
 
-describe('a bad lease of another writer:', () => {
+describe('weak point 1: a bad lease of another writer:', () => {
   const stack = new AsyncDisposableStack()
   let host: Host
   let store: TestStore

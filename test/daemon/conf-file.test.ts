@@ -79,7 +79,7 @@ describe('a conf file', () => {
     ])
   })
 
-  test('has a password that is told nowhere', async () => {
+  test('weak point 49: has a password that is told nowhere', async () => {
     await using store = await TestStore.start('etcd', segment)
     const file = conf({ etcd: { user: 'root', password: 's3cr3t-word' } })
     const args = [`--config-file=${file}`, '--v=4']

@@ -60,7 +60,7 @@ describe('flannel-compat 1.3:', () => {
       expect((await heddle.end()).code).toBe(0)
     })
 
-  test('1: upstream, no usable interface; heddle waits for it', async () => {
+  test('weak point 37: 1: upstream, no usable interface; heddle waits for it', async () => {
     await using upstream = launch('upstream', good, '--iface=nothing0')
     expect((await upstream.process.ended).code).toBe(1)
     await using heddle = launch('heddle', good, '--iface=nothing0')

@@ -16,7 +16,7 @@ const reached = (from: Pod, to: Pod) =>
   eventually(`${from.ip} reaches ${to.ip}`, async () => (await from.reaches(to.ip)) || undefined)
 
 for (const type of ['vxlan', 'host-gw'])
-  describe(`${type}: a host whose interface changes`, () => {
+  describe(`weak point 36: ${type}: a host whose interface changes`, () => {
     const stack = new AsyncDisposableStack()
     let segment: Segment
     let store: TestStore

@@ -137,7 +137,7 @@ for (const kind of ETCD_KINDS) {
       expect(nameOf(await leases.until(({ kind }) => kind === 'delete'))).toBe('/coreos.com/network/subnets')
     })
 
-    test('R5, weak point 27: stop at once with their signal, also while nobody reads', async () => {
+    test('R5: stop at once with their signal, also while nobody reads', async () => {
       await using world = await StoreWorld.start(kind)
       const stop = new AbortController()
       const idle = world.store().leases(stop.signal)[Symbol.asyncIterator]()

@@ -56,7 +56,7 @@ for (const kind of ETCD_KINDS)
       }
     })
 
-    test('is put again at once when its etcd lease is revoked, and lives on with another', async () => {
+    test('weak point 28: is put again at once when its etcd lease is revoked, and lives on with another', async () => {
       await using t = await started(kind)
       for (let i = 0; i < 2; i++) {
         const before = await t.world.get(KEY)

@@ -219,7 +219,7 @@ describe('connecting', () => {
     expect(error.message).toContain('ECONNREFUSED')
   })
 
-  test('to a server that accepts and says nothing has an end', async () => {
+  test('weak point 44: to a server that accepts and says nothing has an end', async () => {
     const endpoint = await serveRaw(() => undefined)
     expect((await failure(ask(channel(endpoint, { deadlineMs: 300 })))).message).toContain(
       'no HTTP/2 answer within 0.3 s',
