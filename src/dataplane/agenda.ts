@@ -90,8 +90,8 @@ export class Agenda<T extends KernelObject> {
     return undefined
   }
 
-  /** What is there and not wanted, of the keys of this round. */
-  removals(): Keyed<T>[] {
+  /** What is there and not wanted, of the keys of this round; those of `held` have to wait for a later one. */
+  removals(held: ReadonlySet<string> = NONE): Keyed<T>[] {
     const changes: Keyed<T>[] = this.#actual.extras.map((have) => ({
       key: this.#kind.key(have),
       change: { op: 'remove', have },
@@ -102,9 +102,9 @@ export class Agenda<T extends KernelObject> {
       // Wanted again since this round began: the next one sees to it.
       if (this.#desired.winner(key, have) !== undefined) continue
       if (have === undefined) this.#outcomes.fine(key)
-      else changes.push({ key, change: { op: 'remove', have } })
+      else if (!held.has(key)) changes.push({ key, change: { op: 'remove', have } })
     }
-    this.#due = new Set()
+    this.#due = this.#due.intersection(held)
     return changes
   }
 
@@ -114,3 +114,5 @@ export class Agenda<T extends KernelObject> {
     this.#due = new Set()
   }
 }
+
+const NONE: ReadonlySet<string> = new Set()

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'bun:test'
 import { DataplaneHost, soon } from '../../test/support/dataplane.ts'
 import { kernel } from '../../test/support/kernel.ts'
+import { eventually } from '../../test/support/process.ts'
 import { prefix } from '../../test/support/values.ts'
 import { blackhole } from '../model/kernel.ts'
 import type { Reconciler } from './reconciler.ts'
@@ -136,7 +137,7 @@ for (const v of [
       expect(reason).toContain(`not heddle's (unreachable, protocol 4)`)
       await h.sh(`${v.ip} route replace blackhole ${v.other} ${WORST} proto 104`)
       await h.sh(`${v.ip} route del unreachable ${v.subnet} ${WORST}`)
-      while ((await routes(h)).join() !== v.ours) await reconciler.settled(soon())
+      await eventually('ours is there', async () => (await routes(h)).join() === v.ours || undefined)
       expect([...reconciler.failures]).toEqual([])
     })
   })

@@ -145,3 +145,25 @@ test('both families of one VNI live side by side on their own devices', async ()
   await reconciler.settled(soon())
   expect(await reconciler.drift()).toEqual([])
 })
+
+test('a way to a gateway that a daemon left behind goes', async () => {
+  await using host = await host6()
+  {
+    await using reconciler = await programmed(host)
+    expect([...reconciler.failures]).toEqual([])
+  }
+  const before = await host.sh('ip -6 route')
+  await host.sh(`ip -6 route add fd00:5:0:9::/128 dev ${DEVICE} proto 104`)
+  await using reconciler = await programmed(host)
+  expect(await host.sh('ip -6 route')).toBe(before)
+  expect(await reconciler.drift()).toEqual([])
+})
+
+test('the underlay may have another route to where a peer’s gateway is', async () => {
+  await using host = await host6()
+  await host.sh('ip -6 route add fd00:5::/32 via fd00:1::99 proto static')
+  await using reconciler = await programmed(host)
+  expect([...reconciler.failures]).toEqual([])
+  expect(await reconciler.drift()).toEqual([])
+  expect(await host.sh('ip -6 route show proto 104')).not.toContain('/128')
+})

@@ -181,9 +181,25 @@ export class Ledger<T extends KernelObject> {
     this.#agenda.hold()
   }
 
-  /** Removes what is there and not wanted, of the keys of this round. `ahead` as with `put`. */
-  async remove(signal: AbortSignal, ahead: (kinds: Iterable<KindName>) => void = ignore): Promise<Ripple> {
-    return this.#apply(this.#agenda.removals(), signal, ahead)
+  /** Removes what is there and not wanted, of the keys of this round, but not yet what is `held`. `ahead` as with `put`. */
+  async remove(
+    signal: AbortSignal,
+    ahead: (kinds: Iterable<KindName>) => void = ignore,
+    held?: ReadonlySet<string>,
+  ): Promise<Ripple> {
+    return this.#apply(this.#agenda.removals(held), signal, ahead)
+  }
+
+  /** What the kernel has of ours under a key, as far as we know. */
+  have(key: string): T | undefined {
+    return this.#actual.get(key)
+  }
+  /** What could be neither changed to what is wanted instead, nor removed. */
+  *stuck(): Generator<T> {
+    for (const [key] of this.outcomes.trouble.entries()) {
+      const have = this.#actual.get(key)
+      if (have !== undefined) yield have
+    }
   }
 
   async #apply(

@@ -2,6 +2,7 @@
 // kind's change means for others. One kind's trouble with the kernel is no other's.
 import type { KernelObject, KindName } from '../model/kernel.ts'
 import { log } from '../sys/log.ts'
+import { heldBy } from './held.ts'
 import type { Ledger } from './ledger.ts'
 import { pauseMsAfter } from './pause.ts'
 import { pluralOf, RepairLog } from './repair-log.ts'
@@ -130,10 +131,12 @@ export class Rounds {
   }
 
   async #remove(ledger: AnyLedger, signal: AbortSignal): Promise<void> {
+    const areRoutesFine = this.#byKind.get('route')?.outcomes.trouble.size === 0
     // Routes went before their nexthops, unless one could not be moved away from its own.
-    const isSafe = ledger.kind.name === 'nexthop' && this.#byKind.get('route')?.outcomes.trouble.size === 0
+    const isSafe = ledger.kind.name === 'nexthop' && areRoutesFine
     const ahead = (kinds: Iterable<KindName>) => this.#markOurs(isSafe ? [] : kinds)
-    this.spread(await ledger.remove(signal, ahead), 'ours')
+    const held = areRoutesFine ? undefined : heldBy(this.#byKind)[ledger.kind.name]
+    this.spread(await ledger.remove(signal, ahead, held), 'ours')
   }
 
   /** False if the kind is blind now: it pauses, longer each time until a whole round of it has gone well. */

@@ -63,6 +63,26 @@ for (const [what, before, change, answer] of CHANGES)
     expect(underlay.isOnLink(FAR, 'eth0')).toBe(answer)
   })
 
+test('a link of another name is still meant, until another one has its name', async () => {
+  await using host = await dataplaneHost()
+  const near6 = ip('fd00:9::7')
+  await host.sh(
+    `echo 0 > /proc/sys/net/ipv6/conf/eth0/disable_ipv6; ip addr add fd00:9::1/64 dev eth0 nodad; ip link add eth1 type veth peer name eth1-peer`,
+  )
+  using underlay = UnderlayWatch.open(['ipv4', 'ipv6'], host.namespace)
+  const answers = () => [NEAR, near6].map((peer) => underlay.isOnLink(peer, 'eth0'))
+  expect(answers()).toEqual([true, true])
+  const next = underlay.changes(soon())[Symbol.asyncIterator]().next()
+  await host.sh('ip link set eth0 name lan0')
+  expect(await Promise.race([next, setTimeout(150)])).toBe(undefined)
+  expect(answers()).toEqual([true, true])
+  expect(underlay.isOnLink(NEAR, 'lan0')).toBe(true)
+  await host.sh('ip link set eth1 name eth0')
+  const { value } = await next
+  expect(new Set(value)).toEqual(new Set([NEAR, near6]))
+  expect(answers()).toEqual([false, false])
+})
+
 test('changes that concern no answer are not told, and neither are our own routes', async () => {
   await using host = await dataplaneHost()
   using underlay = UnderlayWatch.open(['ipv4'], host.namespace)

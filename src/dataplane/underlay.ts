@@ -84,7 +84,8 @@ export class UnderlayWatch implements Disposable {
     return this.#indexes.get(link)
   }
 
-  #askIndex(link: string): number | undefined {
+  #askIndex(link: string | number | undefined): number | undefined {
+    if (link === undefined) return undefined
     try {
       const [reply] = this.#socket.request(getLink(link))
       return reply && parseLink(reply.body).index
@@ -116,7 +117,8 @@ export class UnderlayWatch implements Disposable {
   #hear(): boolean {
     for (const event of this.#listen().take())
       if (event.kind === 'overrun') {
-        for (const name of this.#indexes.keys()) this.#rename(name, this.#askIndex(name))
+        for (const [name, before] of this.#indexes)
+          this.#rename(name, this.#askIndex(name) ?? this.#askIndex(before))
         this.#doubt(() => true)
       } else if (event.type === RTM_LINK.put || event.type === RTM_LINK.remove) this.#hearLink(event)
       else {
@@ -130,9 +132,9 @@ export class UnderlayWatch implements Disposable {
     if (body[0] !== AF_UNSPEC) return
     const link = parseLink(body)
     const removed = type === RTM_LINK.remove
-    // A name we asked for may now mean another link, or none.
-    const before = [...this.#indexes].find(([, index]) => index === link.index)?.[0]
-    if (before !== undefined && (removed || before !== link.name)) this.#rename(before, undefined)
+    // A name we asked for may now mean another link, or none. Renamed, a link is still meant until another has its name.
+    for (const [name, index] of this.#indexes)
+      if (removed && index === link.index) this.#rename(name, undefined)
     if (!removed && this.#indexes.has(link.name)) this.#rename(link.name, link.index)
     // Down, its routes went without a word; up, they are announced.
     if (removed || !link.up) this.#doubt((_ip, answer) => answer === link.index)

@@ -1,4 +1,4 @@
-// A hundred packets a second from one pod to another, with a count of those that got lost.
+// A hundred packets a second (unless told otherwise) from one pod to another, with a count of those that got lost.
 import type { Namespace } from '../../src/sys/namespace.ts'
 import { Running } from './process.ts'
 
@@ -10,8 +10,10 @@ export class Traffic implements AsyncDisposable {
   }
 
   /** Returns once the first answers are in. */
-  static async start(from: Namespace, to: string): Promise<Traffic> {
-    const traffic = new Traffic(Running.start('ping', ['-n', '-i', '0.01', to], { namespace: from }))
+  static async start(from: Namespace, to: string, everySeconds = 0.01): Promise<Traffic> {
+    const traffic = new Traffic(
+      Running.start('ping', ['-n', '-i', `${everySeconds}`, to], { namespace: from }),
+    )
     await traffic.#ping.line(/icmp_seq=3 /)
     return traffic
   }

@@ -169,7 +169,7 @@ export class LinkCarrier extends RtnetlinkCarrier<Link> {
     const tunnel = {
       ...(local === have.vxlan.local ? {} : { local }),
       ...(learning === have.vxlan.learning ? {} : { learning }),
-      ...(want.vxlan.underlay === have.vxlan.underlay ? {} : { link: underlay }),
+      ...(underlay === existing.vxlan?.link ? {} : { link: underlay }),
     }
     try {
       if (Object.keys(tunnel).length > 0) socket.request(changeLink(index, { vxlan: tunnel }))

@@ -16,6 +16,7 @@ import { type Change, done, failed, type Result } from '../carrier.ts'
 import type { Witness } from '../witness.ts'
 import { nexthopKey } from '../kinds/nexthop.ts'
 import type { NexthopTable } from './nexthop-table.ts'
+import type { GatewayPut } from './gateway-way.ts'
 import { noLink, putResult, removeResult, RtnetlinkCarrier } from './rtnetlink-carrier.ts'
 import type { Rtnetlink } from './rtnetlink.ts'
 
@@ -90,13 +91,14 @@ export class NexthopCarrier extends RtnetlinkCarrier<Nexthop> {
     const late = new Set<Change<Nexthop>>()
     const results = this.batch(
       numbered,
-      ({ change, id, known }): Message | Result => {
+      ({ change, id, known }): Message | GatewayPut | Result => {
         if (id === undefined) return done
         if (change.op === 'remove') return removeNexthop(id)
         const { via, link, onLink } = change.want
         const linkIndex = this.session.indexOf(link)
         if (linkIndex === undefined) return noLink(link)
-        return (known ? putNexthop : addNexthop)({ id, linkIndex, via, onLink, protocol: ROUTE_PROTOCOL })
+        const hop = { id, linkIndex, via, onLink, protocol: ROUTE_PROTOCOL }
+        return { message: (known ? putNexthop : addNexthop)(hop), ...hop }
       },
       ({ change, id }, error) => {
         if (change.op === 'put') {

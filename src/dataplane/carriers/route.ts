@@ -1,7 +1,7 @@
 // Carries unicast routes of the main table, through nexthop objects or plain. Never replaces a route: another's of
 // the same prefix could be in front. It adds ours behind the old one of ours, then removes that.
 import { type Route, ROUTE_PROTOCOL, route } from '../../model/kernel.ts'
-import { familyOfPrefix, type Prefix } from '../../model/prefix.ts'
+import { baseOf, familyOfPrefix, type Prefix } from '../../model/prefix.ts'
 import { isExists, type NetlinkError } from '../../netlink/error.ts'
 import { parseRoute, type RouteInfo } from '../../netlink/route-info.ts'
 import {
@@ -22,6 +22,7 @@ import type { Witness } from '../witness.ts'
 import { nexthopKey } from '../kinds/nexthop.ts'
 import { METRIC, routeKind } from '../kinds/route.ts'
 import type { NexthopTable } from './nexthop-table.ts'
+import type { GatewayPut } from './gateway-way.ts'
 import { noLink, putResult, removeResult, RtnetlinkCarrier } from './rtnetlink-carrier.ts'
 import type { Rtnetlink } from './rtnetlink.ts'
 
@@ -29,6 +30,8 @@ import type { Rtnetlink } from './rtnetlink.ts'
 const MARKED = [ROUTE_PROTOCOL, PROTOCOL.boot]
 /** Offset of rtm_protocol in struct rtmsg (linux/rtnetlink.h). */
 const RTM_PROTOCOL = 5
+
+const NO_GATEWAY = 'no gateway'
 
 type Put = Extract<Change<Route>, { op: 'put' }>
 
@@ -79,7 +82,8 @@ export class RouteCarrier extends RtnetlinkCarrier<Route> {
       return undefined
     if (info.multipath || info.cloned) return undefined
     const protocol = info.protocol === ROUTE_PROTOCOL ? {} : { protocol: info.protocol }
-    const odd = info.source === undefined ? {} : { unrecognised: `source ${info.source}` }
+    const odd: { unrecognised?: string } =
+      info.source === undefined ? {} : { unrecognised: `source ${info.source}` }
     if (info.nexthopId !== undefined) {
       const nexthop = this.#nexthops.at(info.nexthopId)
       if (nexthop !== undefined) {
@@ -89,10 +93,15 @@ export class RouteCarrier extends RtnetlinkCarrier<Route> {
       odd.unrecognised = `nexthop ${info.nexthopId}`
     }
     const link = this.session.nameOf(info.linkIndex)
-    if (link === undefined || info.via === undefined) return undefined
+    if (link === undefined) return undefined
+    if (info.via === undefined) {
+      // A way to a gateway (gateway-way.ts) that was left behind, or somebody's doing: nothing that could be wanted.
+      if (info.protocol !== ROUTE_PROTOCOL || info.nexthopId !== undefined) return undefined
+      odd.unrecognised = NO_GATEWAY
+    }
     return route({
       to: info.to,
-      via: info.via,
+      via: info.via ?? baseOf(info.to),
       link,
       onLink: info.onLink,
       through: 'plain',
@@ -108,7 +117,7 @@ export class RouteCarrier extends RtnetlinkCarrier<Route> {
     for (const [index, change] of puts.entries()) outcomes.set(change, put[index] ?? done)
     // What was there before goes only after its successor is in; the result is that of the removal.
     const removals = changes.filter(
-      (change) => change.op === 'remove' || isReplaced(change, outcomes.get(change)),
+      (change) => change.op === 'remove' || this.#isReplaced(change, outcomes.get(change)),
     )
     const removed = this.batch(
       removals,
@@ -123,11 +132,13 @@ export class RouteCarrier extends RtnetlinkCarrier<Route> {
     let taken: ReadonlyMap<Prefix, readonly RouteInfo[]> | undefined
     return this.batch(
       puts,
-      ({ want, have }): Message | Result => {
-        const message = this.#message(want)
-        if ('kind' in message) return message
-        if (have === undefined) return addRoute(message)
-        return familyOfPrefix(want.to) === 'ipv4' ? appendRoute(message) : putRoute(message)
+      ({ want, have }): GatewayPut | Result => {
+        if (have !== undefined && this.#isOne(want, have)) return done
+        const route = this.#message(want)
+        if ('kind' in route) return route
+        if (have === undefined) return { message: addRoute(route), ...route }
+        const put = familyOfPrefix(want.to) === 'ipv4' ? appendRoute : putRoute
+        return { message: put(route), ...route }
       },
       ({ want }, error) => {
         if (!isExists(error)) return putResult(error, want.link)
@@ -135,6 +146,22 @@ export class RouteCarrier extends RtnetlinkCarrier<Route> {
         return this.#inTheWay(want, taken.get(want.to) ?? [], error)
       },
     )
+  }
+
+  /** Whether it is one route to the kernel, its link called by another name. */
+  #isOne(want: Route, have: Route): boolean {
+    const { link } = want
+    return (
+      want.through === 'plain' &&
+      routeKind.same(want, { ...have, link }) &&
+      this.session.indexOf(link) === this.session.indexOf(have.link)
+    )
+  }
+
+  /** IPv4 routes are added behind the old one, which is still to be removed. IPv6 replaces. */
+  #isReplaced({ want, have }: Put, result: Result | undefined): boolean {
+    if (have === undefined || result?.kind !== 'done') return false
+    return familyOfPrefix(want.to) === 'ipv4' && !this.#isOne(want, have)
   }
 
   /** The route as a request, or why it can't be tried. */
@@ -159,7 +186,9 @@ export class RouteCarrier extends RtnetlinkCarrier<Route> {
     if (have.unrecognised?.startsWith('nexthop') === true) return removeRoute({ to: have.to, protocol })
     const linkIndex = this.session.indexOf(have.link)
     // With its link it went too.
-    return linkIndex === undefined ? done : removeRoute({ to: have.to, protocol, via: have.via, linkIndex })
+    if (linkIndex === undefined) return done
+    const via = have.unrecognised === NO_GATEWAY ? {} : { via: have.via }
+    return removeRoute({ to: have.to, protocol, ...via, linkIndex })
   }
 
   /** The kernel says that a route of this prefix is there already: ours after all, or somebody else's. */
@@ -200,7 +229,3 @@ export class RouteCarrier extends RtnetlinkCarrier<Route> {
       this.queue.push({ kind: 'seen', key: info.to, have: undefined })
   }
 }
-
-/** IPv4 routes are added behind the old one, which is still to be removed. IPv6 replaces. */
-const isReplaced = (change: Put, result: Result | undefined): boolean =>
-  change.have !== undefined && result?.kind === 'done' && familyOfPrefix(change.want.to) === 'ipv4'

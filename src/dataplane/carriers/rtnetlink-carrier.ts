@@ -3,6 +3,7 @@ import { isMissing, type NetlinkError } from '../../netlink/error.ts'
 import type { Message } from '../../netlink/wire.ts'
 import { blocked, type Carrier, type Change, done, failed, type Hint, type Result } from '../carrier.ts'
 import type { Witness } from '../witness.ts'
+import { batchWithWays, type GatewayPut } from './gateway-way.ts'
 import { HintQueue } from './hint-queue.ts'
 import type { Ear, Rtnetlink } from './rtnetlink.ts'
 
@@ -47,16 +48,20 @@ export abstract class RtnetlinkCarrier<T> implements Carrier<T>, Ear {
   /** Sends the messages of all changes that can be tried; `prepare` gives a result instead where one can't. */
   protected batch<C>(
     changes: readonly C[],
-    prepare: (change: C) => Message | Result,
+    prepare: (change: C) => Message | GatewayPut | Result,
     judge: (change: C, error: NetlinkError | undefined) => Result,
   ): Result[] {
     const prepared = changes.map(prepare)
-    const errors = this.session.socket.batch(prepared.filter(isMessage))
+    const sending = prepared.filter(isAttempt)
+    const errors = batchWithWays(
+      this.session.socket,
+      sending.map((attempt) => ('message' in attempt ? attempt : { message: attempt })),
+    )
     let sent = 0
     return changes.map((change, index) => {
       const attempt = prepared[index]
       if (attempt === undefined) return failed('nothing was prepared for it')
-      return isMessage(attempt) ? judge(change, errors[sent++]) : attempt
+      return isAttempt(attempt) ? judge(change, errors[sent++]) : attempt
     })
   }
 }
@@ -81,7 +86,8 @@ export abstract class OnLinkCarrier<T extends { readonly link: string }> extends
   }
 }
 
-const isMessage = (attempt: Message | Result): attempt is Message => 'body' in attempt
+const isAttempt = (attempt: Message | GatewayPut | Result): attempt is Message | GatewayPut =>
+  !('kind' in attempt)
 
 export const noLink = (link: string): Result => blocked(link, `there is no link ${link}`)
 

@@ -89,19 +89,20 @@ export class Rtnetlink implements Disposable {
     this.#linkListener = listener
   }
 
-  /** From now on changes of this link concern us, whether or not there is one. */
+  /** From now on changes of this link concern us, whether or not there is one. Ours keep their names, others are followed. */
   attend(name: string): void {
     if (this.#used.has(name)) return
     this.#used.add(name)
+    this.links.follow(name)
     this.#refilter()
   }
   /** Index of a link, or undefined where there is none. From now on its changes concern us. */
   indexOf(name: string): number | undefined {
     this.attend(name)
-    return this.links.get(name)?.index
+    return this.links.indexOf(name)
   }
   nameOf(index: number | undefined): string | undefined {
-    return this.links.at(index)?.name
+    return this.links.nameOf(index)
   }
   /** The name of a link with this index if it is ours. */
   ownName(index: number): string | undefined {
@@ -149,7 +150,7 @@ export class Rtnetlink implements Disposable {
 
   /** A link as just read, or undefined if there is none of that index now. */
   noteLink(index: number, link: LinkInfo | undefined): void {
-    const names = link === undefined ? [this.links.remove(index)?.name] : this.links.put(link)
+    const names = link === undefined ? [this.links.remove(index)] : this.links.put(link)
     this.#refilter()
     for (const name of names) if (name !== undefined) this.linkChanged(name)
   }
@@ -187,7 +188,7 @@ export class Rtnetlink implements Disposable {
   /** Tells the kernel which links' notifications to let through. */
   #refilter(): void {
     const indexes = (names: Iterable<string>) =>
-      [...names].map((name) => this.links.get(name)?.index).filter((index) => index !== undefined)
+      [...names].map((name) => this.links.indexOf(name)).filter((index) => index !== undefined)
     const own = indexes(this.scope.links)
     const used = indexes(this.#used)
     const next = `${own.join()} ${used.join()}`
