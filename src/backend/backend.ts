@@ -1,58 +1,87 @@
 // What a back end is: pure functions from leases to kernel objects. It never touches a socket.
 // Adding one means adding one file and its line in `backends` of list.ts.
-import type { Family, Ip, IPv4 } from '../model/ip.ts'
+import type { Family, Ip, IPv4, IPv6 } from '../model/ip.ts'
 import type { KernelObject } from '../model/kernel.ts'
 import type { Json, Lease } from '../model/lease.ts'
 import type { Mac } from '../model/mac.ts'
 import type { Prefix } from '../model/prefix.ts'
+
+/** One family of this host on the underlay. */
+export interface SelfHalf<I extends Ip = Ip> {
+  /** The underlay interface's own address: the outer source of tunnels (VXLAN `local`). */
+  readonly address: I
+  /** What other hosts use; equals `address` unless told otherwise (`--public-ip`, `--public-ipv6`). */
+  readonly publicIp: I
+}
 
 /** This host, as the back ends see it. */
 export interface Self {
   /** The underlay (inter-host) interface. */
   readonly link: string
   readonly mtuBytes: number
-  /** The underlay interface's own address: VXLAN `local`. */
-  readonly ipv4: IPv4
-  /** What other hosts use; equals `ipv4` unless told otherwise. */
-  readonly publicIp: IPv4
+  /** Each family by itself; absent where the network doesn't use it. At least one is there. */
+  readonly ipv4: SelfHalf<IPv4> | undefined
+  readonly ipv6: SelfHalf<IPv6> | undefined
   /** The MAC for each device name: of the device that exists, of our lease in the store, or derived. */
   readonly macOf: (device: string) => Mac
-  /** Our own subnets, once leased. */
+  /** Our own subnets, at most one a family; none before the lease is known. */
   readonly subnets: readonly Prefix[]
   /** Whether the kernel has nexthop objects (probed, not guessed by version). */
   readonly nexthopObjects: boolean
 }
 
-/** What the kernel's routing says about the underlay. */
+/** What the kernel's routing says about the underlay, of either family. */
 export interface Underlay {
   /** Whether `ip` is reached without a gateway, through `link`. */
   isOnLink(ip: Ip, link: string): boolean
 }
 
-/** What this host publishes: goes into its lease. */
+/** What this host publishes: goes into its lease as BackendData and BackendV6Data. */
 export interface BackendData {
   readonly ipv4: Json | undefined
   readonly ipv6: Json | undefined
 }
 
-export type Reach =
-  | { readonly kind: 'reachable'; readonly objects: readonly KernelObject[] }
-  | { readonly kind: 'unreachable'; readonly reason: string }
-export const reachable = (...objects: KernelObject[]): Reach => ({ kind: 'reachable', objects })
-export const unreachable = (reason: string): Reach => ({ kind: 'unreachable', reason })
+/** How a peer is reached: each family by itself, so that a broken or missing one never takes the other along. */
+export interface Reach {
+  /** What carries packets to the peer, for all families by which it can be reached; none: it can't be at all. */
+  readonly objects: readonly KernelObject[]
+  /** Of each family that this host uses (Self.ipv4, ipv6) and that can't reach the peer: why. */
+  readonly refusals: readonly Refusal[]
+}
+export interface Refusal {
+  readonly family: Family
+  /** A sentence's end, as it goes on after the lease's name: what is wrong, and what to do. */
+  readonly reason: string
+}
 
+/**
+ * All functions but `parse` are pure and total: the same arguments give equal answers, whatever was asked before, and
+ * nothing throws for what another host has written. `Self` has one family or both, and never one that the network
+ * hasn't got: whatever is planned, is planned for each family that `Self` has.
+ *
+ * `peer.ts` has what most back ends need: `reachEachFamily` does all the checks of a peer that don't depend on the
+ * back end, `familiesOf` tells the families of this host.
+ */
 export interface Backend<Options> {
+  /** Backend.Type of the network config and BackendType of leases, in lower case. */
   readonly type: string
   /** The options in the config's Backend object; a sentence if they are bad. Keys match whatever their case. */
   parse(backend: { readonly [key: string]: Json }): Options | string
-  /** A sentence if this host can't run the back end as it is (host-gw behind NAT). */
+  /**
+   * A sentence if this host can't run the back end as it is (host-gw behind NAT, an MTU too small, a family that the
+   * back end hasn't got). Asked at the start and whenever interface or config change: what was in force then stays.
+   */
   refuses(self: Self, options: Options): string | undefined
-  /** MTU that pods may use. */
-  podMtuBytes(self: Self, options: Options, underlay: Family): number
-  /** Devices of this host, and once `self.subnets` is known their addresses. */
+  /** MTU that pods may use. They have one for all families: the least over those in use, headers of tunnels taken off. */
+  podMtuBytes(self: Self, options: Options): number
+  /**
+   * Devices of this host, of each family in use, and once `self.subnets` is known their addresses. The devices don't
+   * depend on the subnets.
+   */
   devices(self: Self, options: Options): readonly KernelObject[]
-  /** BackendType and data for our lease. */
+  /** Data for our lease, as upstream writes it to the byte; of a family not in use, undefined. */
   publish(self: Self, options: Options): BackendData
-  /** What reaches one peer; or why it can't be reached. Depends on its arguments alone. */
+  /** What reaches one peer, by each family in use; and why, where it can't be. Keys of different peers differ. */
   reach(peer: Lease, self: Self, underlay: Underlay, options: Options): Reach
 }

@@ -1,5 +1,4 @@
 // The back ends there are. A new one adds its file and its line here, nothing else.
-import type { Family } from '../model/ip.ts'
 import type { KernelObject } from '../model/kernel.ts'
 import type { Json, Lease } from '../model/lease.ts'
 import type { Backend, BackendData, Reach, Self, Underlay } from './backend.ts'
@@ -10,7 +9,7 @@ import { vxlan } from './vxlan.ts'
 export interface ConfiguredBackend {
   readonly type: string
   refuses(self: Self): string | undefined
-  podMtuBytes(self: Self, underlay: Family): number
+  podMtuBytes(self: Self): number
   devices(self: Self): readonly KernelObject[]
   publish(self: Self): BackendData
   reach(peer: Lease, self: Self, underlay: Underlay): Reach
@@ -31,7 +30,7 @@ const entry = <Options>(backend: Backend<Options>): BackendEntry => ({
     return {
       type: backend.type,
       refuses: (self) => backend.refuses(self, options),
-      podMtuBytes: (self, underlay) => backend.podMtuBytes(self, options, underlay),
+      podMtuBytes: (self) => backend.podMtuBytes(self, options),
       devices: (self) => backend.devices(self, options),
       publish: (self) => backend.publish(self, options),
       reach: (peer, self, underlay) => backend.reach(peer, self, underlay, options),

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'bun:test'
 import { leaseOf } from '../model/lease.ts'
 import type { Json, Lease } from '../model/lease.ts'
 import { ip, mac, prefix } from '../../test/support/values.ts'
-import type { IPv4 } from '../model/ip.ts'
+import type { IPv4, IPv6 } from '../model/ip.ts'
 import type { Self, Underlay } from './backend.ts'
 import { vxlan, vxlanDevice, type VxlanSettings } from './vxlan.ts'
 
@@ -11,11 +11,18 @@ const OWN = mac('02:00:00:00:00:01')
 const self: Self = {
   link: 'eth0',
   mtuBytes: 1500,
-  ipv4: ip('192.168.0.1') as IPv4,
-  publicIp: ip('203.0.113.1') as IPv4,
+  ipv4: { address: ip('192.168.0.1') as IPv4, publicIp: ip('203.0.113.1') as IPv4 },
+  ipv6: undefined,
   macOf: () => OWN,
   subnets: [prefix('10.244.1.0/24')],
   nexthopObjects: true,
+}
+const OWN_V6 = mac('02:06:00:00:00:01')
+const dual: Self = {
+  ...self,
+  ipv6: { address: ip('fd00:1::1') as IPv6, publicIp: ip('2001:db8::1') as IPv6 },
+  macOf: (device) => (device === 'flannel-v6.1' ? OWN_V6 : OWN),
+  subnets: [prefix('10.244.1.0/24'), prefix('fd00:5:0:1::/64')],
 }
 const away: Underlay = { isOnLink: () => false }
 const near: Underlay = { isOnLink: () => true }
@@ -110,7 +117,7 @@ describe('this host', () => {
         vxlan: {
           vni: 1,
           port: 8472,
-          local: self.ipv4,
+          local: ip('192.168.0.1'),
           underlay: 'eth0',
           learning: false,
           gbp: false,
@@ -126,12 +133,40 @@ describe('this host', () => {
   })
 
   test('gives pods the underlay’s MTU less 50, or 70 over IPv6; never more than the interface carries', () => {
-    expect(vxlan.podMtuBytes(self, settings(), 'ipv4')).toBe(1450)
-    expect(vxlan.podMtuBytes(self, settings(), 'ipv6')).toBe(1430)
-    expect(vxlan.podMtuBytes(self, settings({ MTU: 1400 }), 'ipv4')).toBe(1350)
-    expect(vxlan.podMtuBytes(self, settings({ MTU: 9000 }), 'ipv4')).toBe(1450)
+    expect(vxlan.podMtuBytes(self, settings())).toBe(1450)
+    expect(vxlan.podMtuBytes(dual, settings())).toBe(1430)
+    expect(vxlan.podMtuBytes({ ...dual, ipv4: undefined }, settings())).toBe(1430)
+    expect(vxlan.podMtuBytes(self, settings({ MTU: 1400 }))).toBe(1350)
+    expect(vxlan.podMtuBytes(self, settings({ MTU: 9000 }))).toBe(1450)
     expect(vxlan.refuses(self, settings())).toBeUndefined()
-    expect(vxlan.refuses({ ...self, mtuBytes: 100 }, settings())).toContain('too small')
+    expect(vxlan.refuses({ ...self, mtuBytes: 100 }, settings())).toContain('too small for IPv4')
+  })
+
+  test('is refused IPv6 on an underlay that leaves it less than 1280 bytes', () => {
+    expect(vxlan.refuses({ ...dual, mtuBytes: 1350 }, settings())).toBeUndefined()
+    expect(vxlan.refuses({ ...dual, mtuBytes: 1349 }, settings())).toContain('switch off EnableIPv6')
+    expect(vxlan.refuses({ ...self, mtuBytes: 1349 }, settings())).toBeUndefined()
+    expect(vxlan.refuses(dual, settings({ MTU: 1300 }))).toContain('1300 bytes (eth0 has 1500)')
+  })
+
+  // Weak points 10 and 11: upstream's device is on the public address, and 20 bytes too large.
+  test('has a device for each family, on the interface’s address, with 50 and 70 bytes less', () => {
+    expect(vxlan.devices(dual, settings())).toMatchObject([
+      { name: 'flannel.1', mac: OWN, mtuBytes: 1450, vxlan: { vni: 1, port: 8472, local: '192.168.0.1' } },
+      { kind: 'address', link: 'flannel.1', ip: '10.244.1.0', length: 32 },
+      {
+        name: 'flannel-v6.1',
+        mac: OWN_V6,
+        mtuBytes: 1430,
+        vxlan: { vni: 1, port: 8472, local: 'fd00:1::1' },
+      },
+      { kind: 'address', link: 'flannel-v6.1', ip: 'fd00:5:0:1::', length: 128 },
+    ])
+    expect(vxlan.publish(dual, settings())).toEqual({
+      ipv4: { VNI: 1, VtepMAC: OWN },
+      ipv6: { VNI: 1, VtepMAC: OWN_V6 },
+    })
+    expect(vxlan.publish({ ...dual, ipv4: undefined }, settings()).ipv4).toBeUndefined()
   })
 
   test('publishes its VNI and MAC as upstream does', () => {
@@ -161,18 +196,18 @@ describe('a peer', () => {
   ]
 
   test('is reached by a neighbour, an FDB entry and a route through a nexthop object', () =>
-    expect(reach(peer())).toEqual({ kind: 'reachable', objects: tunnel('nexthop') } as never))
+    expect(reach(peer())).toEqual({ refusals: [], objects: tunnel('nexthop') } as never))
 
   test('is reached by a plain route where the kernel has no nexthop objects', () =>
     expect(reach(peer(), away, settings(), { ...self, nexthopObjects: false })).toEqual({
-      kind: 'reachable',
+      refusals: [],
       objects: tunnel('plain'),
     } as never))
 
   test('on link is routed directly if asked for, by the peer’s own address', () => {
     const direct = settings({ DirectRouting: true })
     expect(reach(peer(), near, direct)).toEqual({
-      kind: 'reachable',
+      refusals: [],
       objects: [
         {
           kind: 'route',
@@ -184,16 +219,16 @@ describe('a peer', () => {
         },
       ],
     })
-    expect(reach(peer(), away, direct)).toEqual({ kind: 'reachable', objects: tunnel('nexthop') } as never)
-    expect(reach(peer(), near)).toEqual({ kind: 'reachable', objects: tunnel('nexthop') } as never)
+    expect(reach(peer(), away, direct)).toEqual({ refusals: [], objects: tunnel('nexthop') } as never)
+    expect(reach(peer(), near)).toEqual({ refusals: [], objects: tunnel('nexthop') } as never)
   })
 
   test('of an older version publishes no VNI', () =>
-    expect(reach(peer({ data: { VtepMAC: '02:00:00:00:00:02' } })).kind).toBe('reachable'))
+    expect(reach(peer({ data: { VtepMAC: '02:00:00:00:00:02' } })).refusals).toEqual([]))
 
   test('may write its MAC in any form, and its keys in any case', () =>
     expect(reach(peer({ data: { vni: 1, vtepmac: '02-00-00-00-00-02' } }))).toEqual({
-      kind: 'reachable',
+      refusals: [],
       objects: tunnel('nexthop'),
     } as never))
 
@@ -216,6 +251,53 @@ describe('a peer', () => {
     ['whose subnet overlaps ours', peer({ subnet: '10.244.0.0/16' }), 'overlaps ours, 10.244.1.0/24'],
   ])('%s can’t be reached', (_what, lease, reason) => {
     const result = reach(lease)
-    expect(result.kind === 'unreachable' ? result.reason : result.kind).toContain(reason)
+    expect(result).toMatchObject({ objects: [], refusals: [{ family: 'ipv4' }] })
+    expect(result.refusals[0]?.reason).toContain(reason)
+  })
+
+  const half = {
+    subnet: prefix('fd00:5:0:2::/64'),
+    publicIp: ip('2001:db8::2') as IPv6,
+    backendData: { VNI: 1, VtepMAC: '02:06:00:00:00:02' },
+  }
+  const both = (changes: object = {}): Lease => ({ ...peer(), ipv6: { ...half, ...changes } })
+
+  test('of both families is reached by each through its own device', () => {
+    const { objects, refusals } = reach(both(), away, settings(), dual)
+    expect(refusals).toEqual([])
+    expect(objects.slice(0, 4)).toEqual(tunnel('nexthop') as never)
+    expect(objects.slice(4)).toMatchObject([
+      { kind: 'neighbour', link: 'flannel-v6.1', ip: 'fd00:5:0:2::', mac: '02:06:00:00:00:02' },
+      { kind: 'fdb', link: 'flannel-v6.1', mac: '02:06:00:00:00:02', dst: '2001:db8::2' },
+      { kind: 'nexthop', link: 'flannel-v6.1', via: 'fd00:5:0:2::', onLink: true },
+      { kind: 'route', to: 'fd00:5:0:2::/64', via: 'fd00:5:0:2::', link: 'flannel-v6.1', through: 'nexthop' },
+    ])
+  })
+
+  test('may be on link by one family and not by the other', () => {
+    const nearBy6: Underlay = { isOnLink: (to) => to.includes(':') }
+    const { objects } = reach(both(), nearBy6, settings({ DirectRouting: true }), dual)
+    expect(objects.slice(0, 4)).toEqual(tunnel('nexthop') as never)
+    expect(objects.slice(4)).toMatchObject([
+      { kind: 'route', to: 'fd00:5:0:2::/64', via: '2001:db8::2', link: 'eth0', through: 'plain' },
+    ])
+  })
+
+  test.each([
+    ['has none', { ...both(), ipv6: undefined }, 'no IPv6 subnet'],
+    ['has no address', both({ publicIp: undefined }), 'no IPv6 public address'],
+    ['has the unspecified address', both({ publicIp: ip('::') }), ":: is no host's"],
+    ['has a loopback address', both({ publicIp: ip('::1') }), "::1 is no host's"],
+    ['has a multicast address', both({ publicIp: ip('ff02::1') }), "ff02::1 is no host's"],
+    ['has a mapped address', both({ publicIp: ip('::ffff:1.2.3.4') }), "::ffff:1.2.3.4 is no host's"],
+    ['has our public address', both({ publicIp: ip('2001:db8::1') }), 'our own address 2001:db8::1'],
+    ['has our interface’s address', both({ publicIp: ip('fd00:1::1') }), 'our own address fd00:1::1'],
+    ['has no data', both({ backendData: undefined }), 'no VXLAN data'],
+    ['has our MAC', both({ backendData: { VNI: 1, VtepMAC: OWN_V6 } }), 'is our own'],
+    ['overlaps our subnet', both({ subnet: prefix('fd00:5::/48') }), 'overlaps ours, fd00:5:0:1::/64'],
+  ])('whose IPv6 half %s keeps IPv4', (_what, lease, reason) => {
+    const { objects, refusals } = reach(lease, away, settings(), dual)
+    expect(objects).toEqual(tunnel('nexthop') as never)
+    expect(refusals).toMatchObject([{ family: 'ipv6', reason: expect.stringContaining(reason) }])
   })
 })

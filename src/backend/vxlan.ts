@@ -1,22 +1,23 @@
-// vxlan: one device a host; a neighbour, an FDB entry and a route a peer (flannel-compat 4.1). Pods of peers on the
-// same segment may be routed directly.
+// vxlan: of each family one device a host; a neighbour, an FDB entry and a route a peer (flannel-compat 4.1). Pods of
+// peers on the same segment may be routed directly.
 import * as v from 'valibot'
 import { bitsOf, type Family } from '../model/ip.ts'
 import { address, fdbEntry, link, neighbour, nexthop, route, type KernelObject } from '../model/kernel.ts'
 import type { Json } from '../model/lease.ts'
 import { isMulticastMac, isZeroMac, parseMac, type Mac } from '../model/mac.ts'
-import { baseOf, familyOfPrefix, isV4Prefix } from '../model/prefix.ts'
-import { reachable, unreachable, type Backend, type Self } from './backend.ts'
+import { baseOf, familyOfPrefix } from '../model/prefix.ts'
+import type { Backend, Self } from './backend.ts'
 import { flag, readOptions, wholeNumber } from './options.ts'
-import { ipv4Half } from './peer.ts'
+import { familiesOf, NAME, reachEachFamily } from './peer.ts'
 
 const TYPE = 'vxlan'
 /** The Linux module's own default (udp_port), which upstream relies on. IANA's is 4789. */
 const DEFAULT_PORT = 8472
 /** Outer Ethernet, IP, UDP and VXLAN headers, RFC 7348 §5: 14 + 20 (40) + 8 + 8. */
 const OVERHEAD_BYTES: Record<Family, number> = { ipv4: 50, ipv6: 70 }
-/** Least MTU that IPv4 allows on a link (RFC 791), plus the overhead. */
-const LEAST_OUTER_MTU_BYTES = 68 + OVERHEAD_BYTES.ipv6
+/** Least MTU of a link: RFC 791, RFC 8200 §5. Below the latter the kernel takes IPv6 off the device. */
+const LEAST_MTU_BYTES: Record<Family, number> = { ipv4: 68, ipv6: 1280 }
+const LEAST_OUTER_MTU_BYTES = LEAST_MTU_BYTES.ipv4 + OVERHEAD_BYTES.ipv6
 
 export interface VxlanSettings {
   readonly vni: number
@@ -60,68 +61,77 @@ export const vxlanDevice = (settings: VxlanSettings, family: Family): string =>
   `${family === 'ipv4' ? 'flannel' : 'flannel-v6'}.${settings.vni}`
 
 /** Never more than the underlay interface carries: the kernel would refuse it, or clip it silently. */
-const innerMtuBytes = (self: Self, settings: VxlanSettings, underlay: Family): number =>
-  Math.min(settings.mtuBytes === 0 ? self.mtuBytes : settings.mtuBytes, self.mtuBytes) -
-  OVERHEAD_BYTES[underlay]
+const outerMtuBytes = (self: Self, { mtuBytes }: VxlanSettings): number =>
+  mtuBytes === 0 ? self.mtuBytes : Math.min(mtuBytes, self.mtuBytes)
+/** Each family is carried by its own: IPv6 in IPv6. */
+const innerMtuBytes = (self: Self, settings: VxlanSettings, family: Family): number =>
+  outerMtuBytes(self, settings) - OVERHEAD_BYTES[family]
 
 export const vxlan: Backend<VxlanSettings> = {
   type: TYPE,
   parse: (backend) => readOptions(schema, backend),
 
   refuses(self, settings) {
-    const mtuBytes = innerMtuBytes(self, settings, 'ipv4')
-    return mtuBytes >= LEAST_OUTER_MTU_BYTES - OVERHEAD_BYTES.ipv6
-      ? undefined
-      : `${self.link} has an MTU of ${self.mtuBytes} bytes, too small for VXLAN's ${OVERHEAD_BYTES.ipv4} bytes of headers`
+    for (const family of familiesOf(self)) {
+      const outer = outerMtuBytes(self, settings)
+      const [overhead, least] = [OVERHEAD_BYTES[family], LEAST_MTU_BYTES[family]]
+      if (outer - overhead < least)
+        return `an MTU of ${outer} bytes (${self.link} has ${self.mtuBytes}) is too small for ${NAME[family]}: it needs ${least} bytes, and VXLAN's headers ${overhead}; enlarge it, or switch off Enable${NAME[family]}`
+    }
+    return undefined
   },
 
-  podMtuBytes: innerMtuBytes,
+  podMtuBytes: (self, settings) =>
+    Math.min(...familiesOf(self).map((family) => innerMtuBytes(self, settings, family))),
 
-  devices(self, settings) {
-    const name = vxlanDevice(settings, 'ipv4')
-    const device = link({
-      name,
-      mac: self.macOf(name),
-      mtuBytes: innerMtuBytes(self, settings, 'ipv4'),
-      vxlan: {
-        vni: settings.vni,
-        port: settings.port,
-        local: self.ipv4,
-        underlay: self.link,
-        learning: settings.learning,
-        gbp: settings.gbp,
-      },
-    })
-    const addresses = self.subnets
-      .filter(isV4Prefix)
-      .map((subnet) => address({ link: name, ip: baseOf(subnet), length: bitsOf(familyOfPrefix(subnet)) }))
-    return [device, ...addresses]
+  /** Both have the same VNI and port: the kernel tells them apart by the family of `local`. */
+  devices: (self, settings) =>
+    (['ipv4', 'ipv6'] as const).flatMap((family) => {
+      const own = self[family]
+      if (own === undefined) return []
+      const name = vxlanDevice(settings, family)
+      const device = link({
+        name,
+        mac: self.macOf(name),
+        mtuBytes: innerMtuBytes(self, settings, family),
+        vxlan: {
+          vni: settings.vni,
+          port: settings.port,
+          local: own.address,
+          underlay: self.link,
+          learning: settings.learning,
+          gbp: settings.gbp,
+        },
+      })
+      const addresses = self.subnets
+        .filter((subnet) => familyOfPrefix(subnet) === family)
+        .map((subnet) => address({ link: name, ip: baseOf(subnet), length: bitsOf(family) }))
+      return [device, ...addresses]
+    }),
+
+  publish(self, settings) {
+    const data = (family: Family): Json | undefined =>
+      self[family] && { VNI: settings.vni, VtepMAC: self.macOf(vxlanDevice(settings, family)) }
+    return { ipv4: data('ipv4'), ipv6: data('ipv6') }
   },
 
-  publish: (self, settings) => ({
-    ipv4: { VNI: settings.vni, VtepMAC: self.macOf(vxlanDevice(settings, 'ipv4')) },
-    ipv6: undefined,
-  }),
-
-  reach(peer, self, underlay, settings) {
-    const half = ipv4Half(peer, self, TYPE)
-    if (typeof half === 'string') return unreachable(half)
-    const { subnet, publicIp } = half
-    const device = vxlanDevice(settings, 'ipv4')
-    const mac = vtepMacOf(half.data, settings.vni, self.macOf(device))
-    if ('bad' in mac) return unreachable(mac.bad)
-    if (settings.directRouting && underlay.isOnLink(publicIp, self.link))
-      return reachable(route({ to: subnet, via: publicIp, link: self.link, onLink: false, through: 'plain' }))
-    const via = baseOf(subnet)
-    const objects: KernelObject[] = [
-      neighbour({ link: device, ip: via, mac: mac.mac }),
-      fdbEntry({ link: device, mac: mac.mac, dst: publicIp }),
-    ]
-    if (self.nexthopObjects) objects.push(nexthop({ via, link: device, onLink: true }))
-    const through = self.nexthopObjects ? 'nexthop' : 'plain'
-    objects.push(route({ to: subnet, via, link: device, onLink: true, through }))
-    return reachable(...objects)
-  },
+  reach: (peer, self, underlay, settings) =>
+    reachEachFamily(peer, self, TYPE, ({ family, subnet, publicIp, data }) => {
+      const device = vxlanDevice(settings, family)
+      const mac = vtepMacOf(data, settings.vni, self.macOf(device))
+      if ('bad' in mac) return mac.bad
+      if (settings.directRouting && underlay.isOnLink(publicIp, self.link))
+        return [route({ to: subnet, via: publicIp, link: self.link, onLink: false, through: 'plain' })]
+      const via = baseOf(subnet)
+      const objects: KernelObject[] = [
+        neighbour({ link: device, ip: via, mac: mac.mac }),
+        fdbEntry({ link: device, mac: mac.mac, dst: publicIp }),
+      ]
+      if (self.nexthopObjects) objects.push(nexthop({ via, link: device, onLink: true }))
+      const through = self.nexthopObjects ? 'nexthop' : 'plain'
+      objects.push(route({ to: subnet, via, link: device, onLink: true, through }))
+      return objects
+    }),
 }
 
 /** The VTEP MAC in a peer's `{"VNI":1,"VtepMAC":"…"}`. Writers before v0.11 leave the VNI out: taken as ours. */

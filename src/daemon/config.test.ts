@@ -17,10 +17,15 @@ describe('a network config', () => {
     [{ Network: '10.5.0.0/16', Backend: { Type: 'wireguard' } }, 'wireguard'],
     [{ Network: '10.5.0.0/16', Backend: { Type: 'vxlan', VNI: '1' } }, 'VNI'],
     [{ Network: '10.5.0.0/16', Backend: { Type: 'vxlan', MTU: 9 } }, 'MTU'],
-    [
-      { Network: '10.5.0.0/16', EnableIPv6: true, IPv6Network: 'fd00::/48', Backend: { Type: 'vxlan' } },
-      'IPv6',
-    ],
-    [{ EnableIPv4: false, EnableIPv6: true, IPv6Network: 'fd00::/48', Backend: { Type: 'vxlan' } }, 'IPv6'],
   ])('%j is refused by name', (json, word) => expect(use(json)).toContain(word))
+
+  test.each([
+    { Network: '10.5.0.0/16', EnableIPv6: true, IPv6Network: 'fd00::/48' },
+    { EnableIPv4: false, EnableIPv6: true, IPv6Network: 'fd00::/48' },
+  ])('with IPv6 is usable: %j', (families) => {
+    for (const Type of ['vxlan', 'host-gw'])
+      expect(use({ ...families, Backend: { Type } })).toMatchObject({
+        config: { ipv6: { network: 'fd00::/48' } },
+      })
+  })
 })

@@ -13,8 +13,6 @@ const ABOUT = { about: 'network config' }
 
 /** The config with its back end; a sentence about why this build can't use it. */
 export function usable(config: NetworkConfig): Usable | string {
-  if (config.ipv6 !== undefined) return 'EnableIPv6 is not built yet: set it to false'
-  if (config.ipv4 === undefined) return 'EnableIPv4 is false, and IPv6 is not built yet: enable IPv4'
   const backend = configureBackend(config.backendType, config.backend)
   return typeof backend === 'string' ? backend : { config, backend }
 }

@@ -4,7 +4,7 @@ import { openDataplane } from '../dataplane/open.ts'
 import { UnderlayWatch } from '../dataplane/underlay.ts'
 import type { Ownership } from '../dataplane/kind.ts'
 import { tableName } from '../firewall/rules.ts'
-import type { Prefix } from '../model/prefix.ts'
+import { familyOfPrefix, type Prefix } from '../model/prefix.ts'
 import { hasNexthops } from '../dataplane/carriers/nexthop-table.ts'
 import { NetlinkSocket } from '../netlink/socket.ts'
 import { EtcdStore } from '../store/etcd/store.ts'
@@ -12,10 +12,10 @@ import { log } from '../sys/log.ts'
 import { ConfigFollower } from './config.ts'
 import { Certificates } from './certificates.ts'
 import { etcdAccess } from './etcd-access.ts'
-import { identify, type Identity } from './identity.ts'
+import { identify, nameForFamily, type Identity } from './identity.ts'
 import { claimInstance } from './instance-lock.ts'
-import { ExternalInterface } from './interface/external-interface.ts'
-import { firstInterface, InterfaceFollower, wishOf } from './interface/follow.ts'
+import { ExternalInterface, FAMILIES } from './interface/external-interface.ts'
+import { firstInterface, InterfaceFollower, stackOf, wishOf } from './interface/follow.ts'
 import { vxlanMacs } from './interface/read-host.ts'
 import { LeaseRecords } from './lease-record.ts'
 import { requireNetAdmin } from './net-admin.ts'
@@ -56,7 +56,8 @@ export async function runDaemon(
     const network = new Network(await configs.first())
     const { backend } = network
     logger.info(`Found network config - Backend type: ${backend.type}`)
-    const external = parts.use(ExternalInterface.open({ wish: wishOf(options), stack: 'ipv4' }))
+    const stack = stackOf(network.config)
+    const external = parts.use(ExternalInterface.open({ wish: wishOf(options), stack }))
     const chosen = await firstInterface(external, report, signal)
     const identity = identify(chosen, vxlanMacs(netlink), hasNexthops(netlink))
     const refusal = backend.refuses(identity.self([]))
@@ -70,7 +71,7 @@ export async function runDaemon(
     const began = await Promise.race([Tenancy.begin(landlord, previous.subnets, signal), followed])
     const tenancy = parts.use(began)
     report.phase = 'programming'
-    const underlay = parts.use(UnderlayWatch.open())
+    const underlay = parts.use(UnderlayWatch.open(FAMILIES[stack]))
     const scope = scopeOf(network, identity, previous.networks)
     const onRound = (tookMs: number) => {
       report.roundEnded(tookMs)
@@ -123,7 +124,7 @@ function scopeOf(
 ): Ownership & { readonly links: Set<string> } {
   const devices = backend.devices(identity.self([])).filter((object) => object.kind === 'link')
   return {
-    links: new Set(devices.map((device) => device.name)),
+    links: new Set(devices.flatMap(({ name }) => [name, ...formerDevices(name, former)])),
     networks: [
       ...[config.ipv4, config.ipv6].flatMap((range) => (range === undefined ? [] : [range.network])),
       ...former,
@@ -131,3 +132,7 @@ function scopeOf(
     tables: new Set((['ipv4', 'ipv6'] as const).map((family) => `${family} ${tableName(family)}`)),
   }
 }
+
+/** The device of the same VNI for a family that the network had: a restart may have switched it off. */
+const formerDevices = (name: string, former: readonly Prefix[]): string[] =>
+  former.map((network) => nameForFamily(name, familyOfPrefix(network)))

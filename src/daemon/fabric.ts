@@ -1,6 +1,7 @@
 // From leases to wishes: every peer's lease becomes the kernel objects that reach it, our own the devices, their
 // addresses and the firewall. The reconciler does the rest.
-import type { Self, Underlay } from '../backend/backend.ts'
+import type { Refusal, Self, Underlay } from '../backend/backend.ts'
+import { familiesOf, NAME } from '../backend/peer.ts'
 import type { Reconciler } from '../dataplane/reconciler.ts'
 import { firewallTables, type FirewallOptions } from '../firewall/rules.ts'
 import type { Lease, SubnetKey } from '../model/lease.ts'
@@ -23,8 +24,8 @@ export interface FabricParts {
 export class Fabric {
   readonly #parts: FabricParts
   #self: Self
-  /** Peers that this host's back end can't reach, and why. */
-  readonly #unreachable = new Map<SubnetKey, string>()
+  /** Peers that this host's back end can't reach, by one family at least, and why. */
+  readonly #unreachable = new Map<SubnetKey, readonly Refusal[]>()
   /** Refusals that the log has told, by key. */
   readonly #told = new Map<string, string>()
 
@@ -41,7 +42,16 @@ export class Fabric {
 
   /** Leases that aren't programmed, wholly or in part, and why. */
   refused(): ReadonlyMap<string, string> {
-    return new Map([...this.#parts.table.refused, ...this.#unreachable])
+    const { table } = this.#parts
+    const refused = new Map(table.refused)
+    for (const [key, refusals] of this.#unreachable) {
+      const [invalid, peer] = [refused.get(key), table.peers.get(key)]
+      // A half that the table took away is missing for the table's reason.
+      const own = refusals.filter(({ family }) => invalid === undefined || peer?.[family] !== undefined)
+      const reasons = [...(invalid === undefined ? [] : [invalid]), ...wordsFor(own, this.#self)]
+      refused.set(key, reasons.join('; '))
+    }
+    return refused
   }
 
   /** Peers in use that share their PublicIP with another: at most one of them can be right. */
@@ -89,14 +99,12 @@ export class Fabric {
   }
 
   #want(lease: Lease): void {
-    const reach = this.#parts.network.backend.reach(lease, this.#self, this.#parts.underlay)
-    if (reach.kind === 'unreachable') {
-      this.#parts.reconciler.forget(sourceOf(lease.key))
-      this.#unreachable.set(lease.key, reach.reason)
-      return
-    }
-    this.#unreachable.delete(lease.key)
-    this.#parts.reconciler.want(sourceOf(lease.key), reach.objects, lease.createRevision)
+    const { reconciler, network, underlay } = this.#parts
+    const { objects, refusals } = network.backend.reach(lease, this.#self, underlay)
+    if (refusals.length > 0) this.#unreachable.set(lease.key, refusals)
+    else this.#unreachable.delete(lease.key)
+    if (objects.length > 0) reconciler.want(sourceOf(lease.key), objects, lease.createRevision)
+    else reconciler.forget(sourceOf(lease.key))
   }
 
   /** Each refusal once, and again when its reason is another; a store full of them is one line more. */
@@ -104,7 +112,9 @@ export class Fabric {
     const refused = this.refused()
     const fresh = [...refused].filter(([key, reason]) => this.#told.get(key) !== reason)
     for (const [key, reason] of fresh.slice(0, MOST_TOLD))
-      logger.warning(`lease ${key} is refused, and nothing else changes: ${reason}`)
+      logger.warning(
+        `lease ${key} is ${this.#isUsed(key) ? 'used in part' : 'refused'}, and nothing else changes: ${reason}`,
+      )
     if (fresh.length > MOST_TOLD)
       logger.warning(`${fresh.length - MOST_TOLD} more leases are refused; /status names them`, {
         key: 'more',
@@ -113,10 +123,24 @@ export class Fabric {
     for (const [key, reason] of fresh) this.#told.set(key, reason)
   }
 
+  /** Whether the peer is reached by one family at least. */
+  #isUsed(key: string): boolean {
+    const refusals = this.#unreachable.get(key as SubnetKey) ?? []
+    return this.#parts.table.peers.has(key as SubnetKey) && refusals.length < familiesOf(this.#self).length
+  }
+
   #drop(key: SubnetKey): void {
     this.#unreachable.delete(key)
     this.#parts.reconciler.forget(sourceOf(key))
   }
+}
+
+/** What all families have in common is said once; what one of several has, with its name. */
+function wordsFor(refusals: readonly Refusal[], self: Self): string[] {
+  const reasons = [...new Set(refusals.map(({ reason }) => reason))]
+  return refusals.length === familiesOf(self).length && reasons.length === 1
+    ? reasons
+    : refusals.map(({ family, reason }) => `not reached by ${NAME[family]}: ${reason}`)
 }
 
 const sourceOf = (key: SubnetKey): string => `lease ${key}`

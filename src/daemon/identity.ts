@@ -1,8 +1,8 @@
 // This host as its back end sees it: interface, addresses, and the MAC that peers know it by.
-import type { Self } from '../backend/backend.ts'
+import type { Self, SelfHalf } from '../backend/backend.ts'
 import type { ConfiguredBackend } from '../backend/list.ts'
 import { vtepMac } from '../backend/vtep-mac.ts'
-import type { IPv4 } from '../model/ip.ts'
+import type { Family, Ip, IPv4, IPv6 } from '../model/ip.ts'
 import type { Json, Lease, LeaseAttributes } from '../model/lease.ts'
 import { parseMac, type Mac } from '../model/mac.ts'
 import type { Prefix } from '../model/prefix.ts'
@@ -12,10 +12,17 @@ import { machineId } from './machine.ts'
 /** Names of the VXLAN devices: the family and the VNI. */
 const DEVICE = /^flannel(-v6)?\.(\d+)$/
 
+/** The device of the same VNI for that family. */
+export const nameForFamily = (device: string, family: Family): string =>
+  device.replace(DEVICE, family === 'ipv4' ? 'flannel.$2' : 'flannel-v6.$2')
+
 export interface Identity {
   /** Where this host is now. */
   readonly place: Chosen
-  readonly publicIp: IPv4
+  readonly publicIp: IPv4 | undefined
+  readonly publicIpv6: IPv6 | undefined
+  /** By which its lease is known to be its own: IPv4's where the network has it (publisherOf). */
+  readonly publisher: Ip
   self(subnets: readonly Prefix[]): Self
   /** This host as it would be there. */
   selfAt(place: Chosen, subnets: readonly Prefix[]): Self
@@ -41,22 +48,22 @@ export function identify(
   let place = chosen
   const choose = (device: string): Mac => {
     const [, v6, vni] = DEVICE.exec(device) ?? []
-    const half = v6 === undefined ? leased?.ipv4 : leased?.ipv6
+    const family: Family = v6 === undefined ? 'ipv4' : 'ipv6'
     return vtepMac({
       device: devices.get(device),
-      lease: vtepMacIn(half?.backendData),
+      lease: vtepMacIn(leased?.[family]?.backendData),
       machineId: machine,
-      address: ipv4Of(place.ipv4),
+      address: known(place[family]),
       vni: Number(vni ?? 0),
-      family: v6 === undefined ? 'ipv4' : 'ipv6',
+      family,
     })
   }
   const macOf = (device: string): Mac => fixed.get(device) ?? choose(device)
-  const selfAt = ({ link, mtuBytes, ipv4, publicIp }: Chosen, subnets: readonly Prefix[]): Self => ({
-    link,
-    mtuBytes,
-    ipv4: ipv4Of(ipv4),
-    publicIp: ipv4Of(publicIp),
+  const selfAt = (where: Chosen, subnets: readonly Prefix[]): Self => ({
+    link: where.link,
+    mtuBytes: where.mtuBytes,
+    ipv4: halfOf(where.ipv4, where.publicIp),
+    ipv6: halfOf(where.ipv6, where.publicIpv6),
     macOf,
     subnets,
     nexthopObjects,
@@ -67,7 +74,13 @@ export function identify(
       return place
     },
     get publicIp() {
-      return ipv4Of(place.publicIp)
+      return place.publicIp
+    },
+    get publicIpv6() {
+      return place.publicIpv6
+    },
+    get publisher() {
+      return known<Ip>(place.publicIp ?? place.publicIpv6)
     },
     self,
     selfAt,
@@ -75,8 +88,10 @@ export function identify(
       place = now
     },
     owns(lease) {
-      const mac = vtepMacIn(lease.ipv4?.backendData)
-      return mac !== undefined && own.has(mac)
+      return [lease.ipv4, lease.ipv6].some((half) => {
+        const mac = half && vtepMacIn(half.backendData)
+        return mac !== undefined && own.has(mac)
+      })
     },
     attributes(backend, existing) {
       leased ??= existing
@@ -90,8 +105,8 @@ export function identify(
         },
       })
       return {
-        publicIp: ipv4Of(place.publicIp),
-        publicIpv6: undefined,
+        publicIp: place.publicIp,
+        publicIpv6: place.publicIpv6,
         backendType: backend.type,
         backendData: data.ipv4,
         backendV6Data: data.ipv6,
@@ -100,9 +115,12 @@ export function identify(
   }
 }
 
-/** The interface of a network with IPv4 has such an address, or it isn't chosen. */
-function ipv4Of(ip: IPv4 | undefined): IPv4 {
-  if (ip === undefined) throw new TypeError('an interface without an IPv4 address was chosen')
+const halfOf = <I extends Ip>(address: I | undefined, publicIp: I | undefined): SelfHalf<I> | undefined =>
+  address && { address, publicIp: publicIp ?? address }
+
+/** The interface has an address of each family of the network, or it isn't chosen. */
+function known<I extends Ip>(ip: I | undefined): I {
+  if (ip === undefined) throw new TypeError('an interface without an address of the network was chosen')
   return ip
 }
 

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as v from 'valibot'
-import type { Lease } from '../model/lease.ts'
+import { publisherOf, type Lease } from '../model/lease.ts'
 import type { OwnLease } from '../store/store.ts'
 import { writeFileAtomically } from '../sys/files.ts'
 import { log } from '../sys/log.ts'
@@ -23,7 +23,7 @@ const schema = v.object({
   cluster: v.string(),
   key: v.string(),
   createRevision: v.pipe(v.string(), v.regex(/^\d+$/)),
-  /** What was published, and what was about to be. */
+  /** What was published (publisherOf), and what was about to be. */
   publicIps: v.array(v.string()),
 })
 export type LeaseRecord = v.InferOutput<typeof schema>
@@ -46,14 +46,14 @@ export class LeaseRecords {
     this.#instance = instance
   }
 
-  /** Whether it is the very lease that was recorded, with a PublicIP that this host has had: nobody took it since. */
+  /** Whether it is the very lease that was recorded, with a public address that this host has had: nobody took it since. */
   owns(lease: Lease, cluster: string): boolean {
     const record = this.#read(cluster)
     return (
       record !== undefined &&
       record.key === lease.key &&
       record.createRevision === lease.createRevision.toString() &&
-      record.publicIps.includes(lease.ipv4?.publicIp ?? '')
+      record.publicIps.includes(publisherOf(lease) ?? '')
     )
   }
 
@@ -67,7 +67,7 @@ export class LeaseRecords {
       cluster,
       key: lease.key,
       createRevision: lease.createRevision.toString(),
-      publicIps: [...new Set([lease.ipv4?.publicIp ?? nextPublicIp, nextPublicIp])],
+      publicIps: [...new Set([publisherOf(lease) ?? nextPublicIp, nextPublicIp])],
     }
     if (JSON.stringify(this.#read(cluster)) === JSON.stringify(record)) return
     this.#known.set(cluster, record)

@@ -92,8 +92,9 @@ function tell(event: LeaseEvent): void {
       )
     case 'put': {
       const { key, backendType, ipv4, ipv6 } = event.lease
-      const data = JSON.stringify(ipv4?.backendData ?? ipv6?.backendData)
-      return logger.debug(2, `lease ${key} of ${ipv4?.publicIp ?? ipv6?.publicIp} (${backendType} ${data})`)
+      const halves = [ipv4, ipv6].filter((half) => half?.publicIp !== undefined)
+      const told = halves.map((half) => `${half?.publicIp} ${JSON.stringify(half?.backendData)}`)
+      return logger.debug(2, `lease ${key} (${backendType}) of ${told.join(' and ') || 'nobody'}`)
     }
     case 'delete':
       return logger.debug(2, `lease ${event.subnet} is gone`)

@@ -160,6 +160,8 @@ const describe = (lease: Lease) => ({
   subnet: lease.ipv4?.subnet,
   ipv6Subnet: lease.ipv6?.subnet,
   publicIp: lease.ipv4?.publicIp,
+  publicIpv6: lease.ipv6?.publicIp,
   backendType: lease.backendType,
   backendData: lease.ipv4?.backendData,
+  backendV6Data: lease.ipv6?.backendData,
 })

@@ -3,8 +3,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { Bell } from '../sys/bell.ts'
-import { subnetsOf, type Lease, type LeaseAttributes } from '../model/lease.ts'
-import { isV4Prefix, type Prefix } from '../model/prefix.ts'
+import type { Family, Ip } from '../model/ip.ts'
+import { subnetsOf, type Json, type Lease, type LeaseAttributes, type LeaseHalf } from '../model/lease.ts'
+import { familyOfPrefix, type Prefix } from '../model/prefix.ts'
 import { StoreError, type LeaseWish, type OwnLease, type Store } from '../store/store.ts'
 import { log } from '../sys/log.ts'
 import type { Identity } from './identity.ts'
@@ -81,7 +82,7 @@ export class Tenancy implements AsyncDisposable {
 
   #record(): void {
     const { records, identity } = this.#from
-    records.keep(this.#own, identity.publicIp)
+    records.keep(this.#own, identity.publisher)
   }
 
   /** This host's address or MTU may be another, or what its back end publishes. */
@@ -105,8 +106,14 @@ export class Tenancy implements AsyncDisposable {
     this.#record()
     try {
       await this.#own.update(attributes, signal)
-      const { publicIp, backendData } = attributes
-      const told = `${publicIp} ${JSON.stringify(backendData)}`
+      const { publicIp, publicIpv6, backendData, backendV6Data } = attributes
+      const told = [
+        [publicIp, backendData],
+        [publicIpv6, backendV6Data],
+      ]
+        .filter(([ip]) => ip !== undefined)
+        .map(([ip, data]) => `${ip as string} ${JSON.stringify(data)}`)
+        .join(' and ')
       logger.info(`The lease ${this.lease.key} tells other hosts of ${told} now`, { about: 'published' })
     } catch (error) {
       if (!(error instanceof StoreError && error.code === 'lost')) throw error
@@ -158,17 +165,20 @@ export class Tenancy implements AsyncDisposable {
 
   get #podMtuBytes(): number {
     const { network, identity } = this.#from
-    return network.backend.podMtuBytes(identity.self(subnetsOf(this.lease)), 'ipv4')
+    return network.backend.podMtuBytes(identity.self(subnetsOf(this.lease)))
   }
 
   #write(path: string): void {
     const { options, report, network } = this.#from
-    const { ipv4 } = network.config
-    const subnet = subnetsOf(this.lease).find(isV4Prefix)
+    const half = (family: Family) => {
+      const range = network.config[family]
+      const subnet = subnetsOf(this.lease).find((each) => familyOfPrefix(each) === family)
+      return range && subnet && { network: range.network, subnet }
+    }
     const mtuBytes = this.#podMtuBytes
     writeSubnetFile(path, {
-      ipv4: ipv4 && subnet && { network: ipv4.network, subnet },
-      ipv6: undefined,
+      ipv4: half('ipv4'),
+      ipv6: half('ipv6'),
       mtuBytes,
       ipMasq: options['ip-masq'],
     })
@@ -181,10 +191,17 @@ export class Tenancy implements AsyncDisposable {
 }
 
 /** Whether a lease tells all that this host publishes. */
-const tells = (lease: Lease, wanted: LeaseAttributes): boolean =>
-  lease.backendType === wanted.backendType &&
-  lease.ipv4?.publicIp === wanted.publicIp &&
-  isDeepStrictEqual(lease.ipv4?.backendData, wanted.backendData)
+const tells = ({ backendType, ipv4, ipv6 }: Lease, wanted: LeaseAttributes): boolean =>
+  backendType === wanted.backendType &&
+  tellsHalf(ipv4, wanted.publicIp, wanted.backendData) &&
+  tellsHalf(ipv6, wanted.publicIpv6, wanted.backendV6Data)
+
+/** Of a family that the lease has no subnet of, nothing is told. */
+const tellsHalf = (
+  half: LeaseHalf<Ip> | undefined,
+  publicIp: Ip | undefined,
+  data: Json | undefined,
+): boolean => half === undefined || (half.publicIp === publicIp && isDeepStrictEqual(half.backendData, data))
 
 /** A lease as soon as the store has one for us: where all subnets are taken, once one becomes free. */
 async function acquire(from: Landlord, previous: readonly Prefix[], signal: AbortSignal): Promise<OwnLease> {
@@ -198,6 +215,9 @@ async function acquire(from: Landlord, previous: readonly Prefix[], signal: Abor
     attributes,
     get publicIp() {
       return identity.publicIp
+    },
+    get publicIpv6() {
+      return identity.publicIpv6
     },
     owns,
     previous,

@@ -118,7 +118,7 @@ describe('allocate', () => {
             subnetAt(range.ipv4, BigInt(i)),
           )
           const free = all.filter((s) => !taken.some((t) => overlaps(s, t)))
-          if (place === undefined) return free.length === 0
+          if (place?.ipv4 === undefined) return free.length === 0
           return free.includes(place.ipv4) && containsPrefix(range.ipv4.network, place.ipv4)
         },
       ),

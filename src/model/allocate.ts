@@ -3,9 +3,9 @@ import { ipToValue, ipv4ToNumber, type Ip, type IPv4 } from './ip.ts'
 import { allows, subnetAt, subnetCount, type NetworkConfig, type NetworkRange } from './net-config.ts'
 import { baseOf, familyOfPrefix, lengthOf, overlaps, sizeOf, type Prefix } from './prefix.ts'
 
-/** A host's place in the network: always IPv4, and IPv6 where the config has it. */
+/** A host's place in the network: a subnet of each family that the config has. */
 export interface Place {
-  readonly ipv4: Prefix
+  readonly ipv4: Prefix | undefined
   readonly ipv6: Prefix | undefined
 }
 
@@ -18,7 +18,7 @@ const CANDIDATES = 100
  * yields numbers in [0, 1).
  */
 export function allocate(
-  config: NetworkConfig & { readonly ipv4: NetworkRange },
+  config: NetworkConfig,
   taken: readonly Prefix[],
   preferred: readonly Prefix[],
   random: () => number,
@@ -26,18 +26,18 @@ export function allocate(
   const choose = (range: NetworkRange) =>
     preferred.find((p) => allows(range, p) && !taken.some((t) => overlaps(t, p))) ??
     pick(range, taken, random)
-  const ipv4 = choose(config.ipv4)
+  const ipv4 = config.ipv4 && choose(config.ipv4)
   const ipv6 = config.ipv6 && choose(config.ipv6)
-  return ipv4 === undefined || (config.ipv6 && ipv6 === undefined) ? undefined : { ipv4, ipv6 }
+  const isFull = (config.ipv4 && ipv4 === undefined) || (config.ipv6 && ipv6 === undefined)
+  return isFull ? undefined : { ipv4, ipv6 }
 }
 
 /** Whether a host may hold that place under `config`. */
 export const suits = (config: NetworkConfig, place: Place): boolean =>
-  config.ipv4 !== undefined &&
-  allows(config.ipv4, place.ipv4) &&
-  (config.ipv6 === undefined
-    ? place.ipv6 === undefined
-    : place.ipv6 !== undefined && allows(config.ipv6, place.ipv6))
+  suitsRange(config.ipv4, place.ipv4) && suitsRange(config.ipv6, place.ipv6)
+
+const suitsRange = (range: NetworkRange | undefined, subnet: Prefix | undefined): boolean =>
+  range === undefined ? subnet === undefined : subnet !== undefined && allows(range, subnet)
 
 function pick(range: NetworkRange, taken: readonly Prefix[], random: () => number): Prefix | undefined {
   const free = firstFree(range, taken, CANDIDATES)

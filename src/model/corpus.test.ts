@@ -148,7 +148,8 @@ describe('the corpus spoiled anywhere', () => {
         const written = formatSubnetKey(subnets.ipv4, subnets.ipv6)
         expect(parseSubnetKey(written)).toEqual(subnets)
         if (subnets.ipv6 === undefined) expect(written as string).toBe(text)
-        expect(parsePrefix(subnets.ipv4)).toBe(subnets.ipv4)
+        for (const subnet of [subnets.ipv4, subnets.ipv6])
+          if (subnet !== undefined) expect(parsePrefix(subnet)).toBe(subnet)
         return true
       }),
       { numRuns: 3000 },

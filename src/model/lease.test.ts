@@ -33,10 +33,13 @@ describe('subnet key', () => {
     ['10.12.13.0-24&fd00:12:13::-56', '10.12.13.0/24', 'fd00:12:13::/56'],
     ['10.5.52.0-24&fd00:10:5:34::-64', '10.5.52.0/24', 'fd00:10:5:34::/64'],
     ['10.5.52.32-27', '10.5.52.32/27', undefined],
+    // Upstream's MakeSubnetKey of a lease without an IPv4 subnet.
+    ['0.0.0.0-0&fd00:10:5:34::-64', undefined, 'fd00:10:5:34::/64'],
   ])('%s names %s and %s, and back', (key, v4, v6) => {
     const parsed = parseSubnetKey(key)
     expect(parsed as unknown).toEqual({ ipv4: v4, ipv6: v6 })
-    expect(formatSubnetKey(prefix(v4), v6 === undefined ? undefined : prefix(v6)) as string).toBe(key)
+    const half = (text: string | undefined) => (text === undefined ? undefined : prefix(text))
+    expect(formatSubnetKey(half(v4), half(v6)) as string).toBe(key)
   })
 
   test.each([
@@ -75,7 +78,9 @@ describe('subnet key', () => {
       .map(([n, length]) => prefixOf(ipv6FromBigInt(n), length))
     fc.assert(
       fc.property(v4, fc.option(v6, { nil: undefined }), (ipv4, ipv6) => {
-        expect(parseSubnetKey(formatSubnetKey(ipv4, ipv6))).toEqual({ ipv4, ipv6 })
+        // All of IPv4 beside IPv6 is how a key says that it has none.
+        const none = ipv4 === '0.0.0.0/0' && ipv6 !== undefined
+        expect(parseSubnetKey(formatSubnetKey(ipv4, ipv6))).toEqual({ ipv4: none ? undefined : ipv4, ipv6 })
       }),
     )
   })

@@ -1,9 +1,20 @@
 // A lease: one host's slice of the network, each family by itself, and its text form in the store (upstream's,
 // to the byte; flannel-compat 3.1 and 3.2.2). Pure.
-import { parseIPv4, parseIPv4OrMapped, parseIPv6, parseIPv6OrIPv4, type IPv4, type IPv6 } from './ip.ts'
+import {
+  parseIPv4,
+  parseIPv4OrMapped,
+  parseIPv6,
+  parseIPv6OrIPv4,
+  type Ip,
+  type IPv4,
+  type IPv6,
+} from './ip.ts'
 import { baseOf, lengthOf, prefixOf, type Prefix } from './prefix.ts'
 
-/** Name of a lease in its store as it is written there, e.g. `10.5.52.0-24` or `10.5.52.0-24&fd00:10:5:34::-64`. */
+/**
+ * Name of a lease in its store as it is written there: `10.5.52.0-24`, `10.5.52.0-24&fd00:10:5:34::-64`, and of a network
+ * without IPv4 `0.0.0.0-0&fd00:10:5:34::-64`.
+ */
 declare const subnetKey: unique symbol
 export type SubnetKey = string & { readonly [subnetKey]: true }
 
@@ -36,11 +47,13 @@ export interface LeaseAttributes {
   readonly backendV6Data: Json | undefined
 }
 
-/** What a key names. */
+/** What a key names: one subnet or two. */
 interface Subnets {
-  readonly ipv4: Prefix
+  readonly ipv4: Prefix | undefined
   readonly ipv6: Prefix | undefined
 }
+/** Go's zero value: how a key says that there is no IPv4 subnet. */
+const NO_IPV4 = '0.0.0.0/0' as Prefix
 
 /** Lower-case hex only, as upstream has it (`FD00::` is none to it), and lengths without leading zeros. */
 const KEY = /^(\d+\.\d+\.\d+\.\d+)-(0|[1-9]\d?)(?:&([0-9a-f:]+)-(0|[1-9]\d{0,2}))?$/
@@ -58,12 +71,14 @@ export function parseSubnetKey(key: string): Subnets | undefined {
   const length6 = Number(match[4])
   if (base6 === undefined || length6 > 127) return undefined
   const ipv6 = prefixOf(base6, length6)
-  return baseOf(ipv6) === base6 ? { ipv4, ipv6 } : undefined
+  return baseOf(ipv6) === base6 ? { ipv4: ipv4 === NO_IPV4 ? undefined : ipv4, ipv6 } : undefined
 }
 
-export function formatSubnetKey(ipv4: Prefix, ipv6: Prefix | undefined): SubnetKey {
+/** As upstream's MakeSubnetKey. */
+export function formatSubnetKey(ipv4: Prefix | undefined, ipv6: Prefix | undefined): SubnetKey {
   const half = (p: Prefix) => `${baseOf(p)}-${lengthOf(p)}`
-  return (ipv6 === undefined ? half(ipv4) : `${half(ipv4)}&${half(ipv6)}`) as SubnetKey
+  const first = half(ipv4 ?? NO_IPV4)
+  return (ipv6 === undefined ? first : `${first}&${half(ipv6)}`) as SubnetKey
 }
 
 /** LeaseAttrs as Go's encoder writes them: fixed order, no spaces, `<>&` and U+2028/9 escaped. */
@@ -143,7 +158,7 @@ export function parseLease(key: string, value: string, createRevision: bigint): 
 }
 
 export const leaseOf = (
-  ipv4: Prefix,
+  ipv4: Prefix | undefined,
   ipv6: Prefix | undefined,
   attributes: LeaseAttributes,
   createRevision: bigint,
@@ -157,7 +172,7 @@ const leaseAs = (
 ): Lease => ({
   key,
   backendType: a.backendType,
-  ipv4: { subnet: ipv4, publicIp: a.publicIp, backendData: a.backendData },
+  ipv4: ipv4 && { subnet: ipv4, publicIp: a.publicIp, backendData: a.backendData },
   ipv6: ipv6 && { subnet: ipv6, publicIp: a.publicIpv6, backendData: a.backendV6Data },
   createRevision,
 })
@@ -165,3 +180,15 @@ const leaseAs = (
 /** The subnets of a lease, IPv4 first. */
 export const subnetsOf = (lease: Lease): readonly Prefix[] =>
   [lease.ipv4?.subnet, lease.ipv6?.subnet].filter((p) => p !== undefined)
+
+/** The address by which a lease is told to be a host's: that of IPv4, or of IPv6 where the lease has no IPv4 subnet. */
+export const publisherOf = ({ ipv4, ipv6 }: Lease): Ip | undefined => (ipv4 ?? ipv6)?.publicIp
+
+/** Whether a host with these addresses has published it: by IPv4 where both have that family, else by IPv6. */
+export const isPublishedBy = (
+  lease: Lease,
+  { publicIp, publicIpv6 }: { readonly publicIp: IPv4 | undefined; readonly publicIpv6?: IPv6 | undefined },
+): boolean =>
+  publicIp !== undefined && lease.ipv4?.publicIp !== undefined
+    ? lease.ipv4.publicIp === publicIp
+    : publicIpv6 !== undefined && lease.ipv6?.publicIp === publicIpv6

@@ -1,7 +1,7 @@
 // What a control store offers the daemon. Implementations: etcd/ (which also speaks to the embedded store).
 import type { Lease, LeaseAttributes, SubnetKey } from '../model/lease.ts'
 import type { NetworkConfig } from '../model/net-config.ts'
-import type { IPv4 } from '../model/ip.ts'
+import type { IPv4, IPv6 } from '../model/ip.ts'
 import type { Prefix } from '../model/prefix.ts'
 
 export interface Store extends AsyncDisposable {
@@ -44,8 +44,9 @@ export interface LeaseWish {
   readonly config: NetworkConfig
   /** What to publish, given the lease that is ours already in the store, if any (its VTEP MAC is kept). */
   readonly attributes: (existing: Lease | undefined) => LeaseAttributes
-  /** Proves ownership of a lease that exists already; looked at anew with each attempt. */
-  readonly publicIp: IPv4
+  /** Prove ownership of a lease that exists already (isPublishedBy); looked at anew with each attempt. */
+  readonly publicIp: IPv4 | undefined
+  readonly publicIpv6?: IPv6 | undefined
   /** Stronger proof: the lease is this host's though its address was another. `cluster` as in OwnLease. */
   readonly owns?: (lease: Lease, cluster: string) => boolean
   /** The subnets of subnet.env, if any: used again if free and allowed by the config. */
@@ -58,7 +59,7 @@ export interface OwnLease extends AsyncDisposable {
   readonly cluster: string
   /** When it ends in the store unless it is renewed; undefined: never (a reservation), or not known. */
   readonly expiresAt: Date | undefined
-  /** Publishes new attributes under the same subnet; from now on that PublicIP is ours. */
+  /** Publishes new attributes under the same subnet; from now on its public address is ours. */
   update(attributes: LeaseAttributes, signal: AbortSignal): Promise<void>
   /** Our own lease as it changes in the store; `lost` when another host holds the subnet now. */
   changes(signal: AbortSignal): AsyncIterable<'lost' | Lease>

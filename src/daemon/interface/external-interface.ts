@@ -24,7 +24,7 @@ interface ExternalInterfaceOptions {
   readonly graceMs?: number
 }
 
-const FAMILIES: Readonly<Record<Stack, readonly Family[]>> = {
+export const FAMILIES: Readonly<Record<Stack, readonly Family[]>> = {
   ipv4: ['ipv4'],
   ipv6: ['ipv6'],
   dual: ['ipv4', 'ipv6'],

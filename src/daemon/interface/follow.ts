@@ -1,12 +1,13 @@
 // Waits for the interface between hosts, then follows it: what changes is put in force at once. While there is none the
 // data plane stays as it is.
 import { persist } from '../../dataplane/pause.ts'
+import type { NetworkConfig } from '../../model/net-config.ts'
 import { log } from '../../sys/log.ts'
 import type { Identity } from '../identity.ts'
 import type { Network } from '../network.ts'
 import type { Options } from '../options.ts'
 import type { Report } from '../report.ts'
-import type { Chosen, InterfaceWish } from './choose.ts'
+import type { Chosen, InterfaceWish, Stack } from './choose.ts'
 import type { ExternalInterface } from './external-interface.ts'
 
 const logger = log.from('follow.ts')
@@ -19,6 +20,10 @@ export const wishOf = (options: Options): InterfaceWish => ({
   publicIp: options['public-ip'],
   publicIpv6: options['public-ipv6'],
 })
+
+/** The addresses that the interface must have: one of each family of the network. */
+export const stackOf = ({ ipv4, ipv6 }: NetworkConfig): Stack =>
+  ipv6 === undefined ? 'ipv4' : ipv4 === undefined ? 'ipv6' : 'dual'
 
 /** As soon as there is one. */
 export async function firstInterface(

@@ -22,7 +22,7 @@ const FLAGS: readonly Row[] = [
   ['iface-can-reach', '', '192.0.2.1', '192.0.2.1'],
   ['subnet-file', '/run/flannel/subnet.env', '/x', '/x'],
   ['public-ip', '', '192.0.2.1', '192.0.2.1'],
-  ['public-ipv6', '', '2001:db8::1', { refused: 'IPv6 is not built yet' }],
+  ['public-ipv6', '', '2001:db8::1', '2001:db8::1'],
   ['subnet-lease-renew-margin', 60, '1439', 1439],
   ['ip-masq', false, 'true', true],
   ['ip-masq-fully-random-disable', false, 'true', true],

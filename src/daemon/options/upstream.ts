@@ -81,7 +81,6 @@ export const UPSTREAM = [
     default: '',
     section: 'interface',
     help: 'IPv6 address that other hosts use for this one',
-    refused: 'IPv6 is not built yet',
     check: ipv6,
   },
   {

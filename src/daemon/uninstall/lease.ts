@@ -1,6 +1,6 @@
 // The store's part of an uninstall: this host's lease, given back if the store answers soon; else it ends by itself.
 import type { Ip } from '../../model/ip.ts'
-import { subnetsOf, type Lease } from '../../model/lease.ts'
+import { publisherOf, subnetsOf, type Lease } from '../../model/lease.ts'
 import type { Mac } from '../../model/mac.ts'
 import type { Prefix } from '../../model/prefix.ts'
 import { EtcdError } from '../../store/etcd/error.ts'
@@ -33,9 +33,9 @@ export function provesLease(
   { macs, addresses, subnets }: Proof,
 ): boolean {
   if (records.owns(lease, cluster)) return true
-  const mac = vtepMacIn(lease.ipv4?.backendData)
-  if (mac !== undefined && macs.includes(mac)) return true
-  const publicIp = lease.ipv4?.publicIp
+  const told = [lease.ipv4, lease.ipv6].flatMap((half) => vtepMacIn(half?.backendData) ?? [])
+  if (told.some((mac) => macs.includes(mac))) return true
+  const publicIp = publisherOf(lease)
   return (
     publicIp !== undefined && addresses.has(publicIp) && subnetsOf(lease).every((s) => subnets.includes(s))
   )

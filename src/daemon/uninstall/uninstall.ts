@@ -89,10 +89,10 @@ async function look(options: Options, withinMs: number, parts: AsyncDisposableSt
   const told = readSubnetFile(subnetFile)
   const subnets = [...told.subnets, ...recordedSubnets(stateDir, subnetFile)]
   const devices = ourDevices(seen.links, seen.nexthops)
-  const publicIp = parseIp(options['public-ip'])
+  const published = [options['public-ip'], options['public-ipv6']].flatMap((text) => parseIp(text) ?? [])
   const proof = {
     macs: devices.flatMap(({ mac }) => mac ?? []),
-    addresses: new Set<Ip>([...addresses.map(({ ip }) => ip), ...(publicIp === undefined ? [] : [publicIp])]),
+    addresses: new Set<Ip>([...addresses.map(({ ip }) => ip), ...published]),
     subnets,
   }
   // Where nothing shows that this host ever had a lease, the store isn't asked.
@@ -123,5 +123,5 @@ const recordedSubnets = (stateDir: string, subnetFile: string): Prefix[] =>
     const record = readRecord(path)
     const subnets =
       typeof record === 'object' && record.subnetFile === subnetFile ? parseSubnetKey(record.key) : undefined
-    return subnets === undefined ? [] : [subnets.ipv4, ...(subnets.ipv6 === undefined ? [] : [subnets.ipv6])]
+    return [subnets?.ipv4, subnets?.ipv6].filter((subnet) => subnet !== undefined)
   })

@@ -254,14 +254,6 @@ for (const kind of ETCD_KINDS)
       expect(error.message).toContain('10.3.1.0 to 10.3.2.0 in steps of /24')
     })
 
-    test('weak point 26: a network without IPv4 is refused with a sentence', async () => {
-      await using world = await StoreWorld.start(kind)
-      const v6 = { EnableIPv4: false, EnableIPv6: true, IPv6Network: 'fd00:3::/48' }
-      const error = await refusal(world.store().acquire(wishOf('1.2.3.4', v6), world.signal))
-      expect(error.code).toBe('invalid')
-      expect(error.message).toContain('EnableIPv4=false')
-    })
-
     test('weak point 21: twenty hosts at once on a network of twenty subnets get one each, and the next one none', async () => {
       await using world = await StoreWorld.start(kind)
       const config = { ...CONFIG, SubnetMax: '10.3.20.0' }

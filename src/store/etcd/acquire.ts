@@ -1,8 +1,14 @@
 // How a host comes by its lease in etcd: its own one again, else a free subnet that no other host can take meanwhile
 // (flannel-compat 3.2.4, with its races closed).
 import { allocate, suits } from '../../model/allocate.ts'
-import { formatLeaseAttributes, formatSubnetKey, subnetsOf, type Lease } from '../../model/lease.ts'
-import type { NetworkConfig, NetworkRange } from '../../model/net-config.ts'
+import {
+  formatLeaseAttributes,
+  formatSubnetKey,
+  isPublishedBy,
+  subnetsOf,
+  type Lease,
+} from '../../model/lease.ts'
+import type { NetworkConfig } from '../../model/net-config.ts'
 import { containsPrefix, overlaps, type Prefix } from '../../model/prefix.ts'
 import { StoreError, type LeaseWish } from '../store.ts'
 import type { Client } from './client.ts'
@@ -34,22 +40,15 @@ interface View {
   /** Every subnet that a key names, with that key; readable value or not. */
   readonly taken: readonly { readonly key: string; readonly subnets: readonly Prefix[] }[]
 }
-type DualConfig = NetworkConfig & { readonly ipv4: NetworkRange }
 
-/** Throws StoreError: `full` if no subnet is free, `invalid` for a network without IPv4, or what etcd has against it. */
+/** Throws StoreError: `full` if no subnet is free, or what etcd has against it. */
 export async function acquire(
   client: Client,
   wish: LeaseWish,
   ttlSeconds: number,
   signal: AbortSignal,
 ): Promise<Held> {
-  const { ipv4 } = wish.config
-  if (ipv4 === undefined)
-    throw new StoreError(
-      'invalid',
-      'the network has EnableIPv4=false, but etcd names leases by their IPv4 subnet: set EnableIPv4 and Network, or use the Kubernetes store',
-    )
-  const config = { ...wish.config, ipv4 }
+  const { config } = wish
   const backoff = new Backoff(5, 2_000)
   // Granted once, however many attempts it takes; never revoked, lest an attempt that seemed to fail has used it.
   let granted: Granted | undefined
@@ -67,10 +66,10 @@ export async function acquire(
 }
 
 const fits = (config: NetworkConfig, lease: Lease): boolean =>
-  lease.ipv4 !== undefined && suits(config, { ipv4: lease.ipv4.subnet, ipv6: lease.ipv6?.subnet })
+  suits(config, { ipv4: lease.ipv4?.subnet, ipv6: lease.ipv6?.subnet })
 
 /** Another host was earlier with a subnet that overlaps: every peer sends its traffic there, not here. */
-const isOutranked = (config: DualConfig, { kv, lease }: Found, { others }: View): boolean =>
+const isOutranked = (config: NetworkConfig, { kv, lease }: Found, { others }: View): boolean =>
   others.some(
     (other) =>
       other.createRevision < kv.createRevision &&
@@ -84,7 +83,6 @@ const isOutranked = (config: DualConfig, { kv, lease }: Found, { others }: View)
 
 /** What the leases at one moment are to this host. */
 function viewOf(client: Client, { keys, leases, place }: Look, wish: LeaseWish): View {
-  const { publicIp } = wish
   const cluster = clusterName(place.clusterId)
   const own: (Found & { readonly isProved: boolean })[] = []
   const others: Lease[] = []
@@ -99,13 +97,13 @@ function viewOf(client: Client, { keys, leases, place }: Look, wish: LeaseWish):
     }
     taken.push({ key: kv.key, subnets: subnetsOf(lease) })
     const isProved = wish.owns?.(lease, cluster) === true
-    if (isProved || lease.ipv4?.publicIp === publicIp) own.push({ kv, lease, isProved })
+    if (isProved || isPublishedBy(lease, wish)) own.push({ kv, lease, isProved })
     else others.push(lease)
   }
   const isLease = ({ kv }: Found) => (kv.lease === 0n ? 0 : 1)
   own.sort((a, b) => isLease(a) - isLease(b) || Number(a.kv.createRevision - b.kv.createRevision))
   // Where our address was another, a lease with our new one may be of the host that had this address before.
-  const hasMoved = own.some(({ lease, isProved }) => isProved && lease.ipv4?.publicIp !== publicIp)
+  const hasMoved = own.some(({ lease, isProved }) => isProved && !isPublishedBy(lease, wish))
   return { at: place, own: hasMoved ? own.filter(({ isProved }) => isProved) : own, others, taken }
 }
 
@@ -144,7 +142,7 @@ async function takeUp(
 async function create(
   client: Client,
   wish: LeaseWish,
-  config: DualConfig,
+  config: NetworkConfig,
   view: View,
   life: () => Promise<Granted>,
   signal: AbortSignal,
@@ -185,7 +183,7 @@ export function heldOf(
   return { kv, lease, clusterId, ttlSeconds }
 }
 
-function outOfSubnets(config: DualConfig, view: View): StoreError {
+function outOfSubnets(config: NetworkConfig, view: View): StoreError {
   const ranges = [config.ipv4, config.ipv6]
     .filter((range) => range !== undefined)
     .map(({ min, max, subnetLength }) => `${min} to ${max} in steps of /${subnetLength}`)

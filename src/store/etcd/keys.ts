@@ -31,7 +31,7 @@ export class Keys {
   /** The subnets that a key names, whatever its value; none for a key that is no lease's. */
   subnetsIn(key: string): readonly Prefix[] {
     const place = parseSubnetKey(this.nameOf(key))
-    return place === undefined ? [] : place.ipv6 === undefined ? [place.ipv4] : [place.ipv4, place.ipv6]
+    return [place?.ipv4, place?.ipv6].filter((subnet) => subnet !== undefined)
   }
 
   /** A sentence if key or value is bad. */
@@ -45,7 +45,7 @@ export class Keys {
    * network around those. IPv6 stands last in a key, so with it only all of them will do.
    */
   around(place: Place): readonly KeyRange[] {
-    if (place.ipv6 !== undefined) return [keysUnder(this.#folder)]
+    if (place.ipv4 === undefined || place.ipv6 !== undefined) return [keysUnder(this.#folder)]
     const base = baseOf(place.ipv4)
     const octets = Math.floor(lengthOf(place.ipv4) / 8)
     const text = base

@@ -1,5 +1,6 @@
 // This host's lease, kept: renewed in time, put again when it vanishes, given up only when another host holds it.
-import { formatLeaseAttributes, parseSubnetKey, subnetsOf } from '../../model/lease.ts'
+import { formatLeaseAttributes, parseSubnetKey, publisherOf, subnetsOf } from '../../model/lease.ts'
+import type { Ip } from '../../model/ip.ts'
 import type { Lease, LeaseAttributes } from '../../model/lease.ts'
 import { overlaps } from '../../model/prefix.ts'
 import { StoreError, type LeaseWish, type OwnLease } from '../store.ts'
@@ -50,9 +51,9 @@ export class EtcdOwnLease implements OwnLease {
   #held: Held
   /** What the store should hold. */
   #value: string
-  /** What we publish, and what we published before: a store may yet tell that. */
-  #publicIp: LeaseAttributes['publicIp']
-  readonly #formerIps = new Set<LeaseAttributes['publicIp']>()
+  /** The address that we publish (publisherOf), and those before: a store may yet tell such a one. */
+  #publicIp: Ip | undefined
+  readonly #formerIps = new Set<Ip | undefined>()
   /** `lost`: another host holds the subnet. An error is a fault of ours. */
   #over: 'lost' | Error | undefined
   #timer: NodeJS.Timeout | undefined
@@ -65,7 +66,7 @@ export class EtcdOwnLease implements OwnLease {
   /** `storeLife` ends with the store. */
   constructor(client: Client, wish: LeaseWish, held: Held, upkeep: Upkeep, storeLife: AbortSignal) {
     this.#client = client
-    this.#publicIp = held.lease.ipv4?.publicIp ?? wish.publicIp
+    this.#publicIp = publisherOf(held.lease) ?? wish.publicIp ?? wish.publicIpv6
     this.#held = held
     this.#value = held.kv.value
     this.#upkeep = upkeep
@@ -88,7 +89,7 @@ export class EtcdOwnLease implements OwnLease {
   async update(attributes: LeaseAttributes, signal: AbortSignal): Promise<void> {
     this.#value = formatLeaseAttributes(attributes)
     this.#formerIps.add(this.#publicIp)
-    this.#publicIp = attributes.publicIp
+    this.#publicIp = attributes.publicIp ?? attributes.publicIpv6
     await untilAborted(this.#restore(), signal)
     if (this.#over === 'lost')
       throw new StoreError(
@@ -221,12 +222,12 @@ export class EtcdOwnLease implements OwnLease {
   }
 
   /**
-   * Holds a PublicIP that isn't ours, nor was during the life of this key. A value that can't be read says nothing of
+   * Holds a public address that isn't ours, nor was during the life of this key. A value that can't be read says nothing of
    * another host.
    */
   #isForeign(kv: KeyValue, at: Position): boolean {
     const lease = this.#client.keys.leaseOf(kv)
-    const publicIp = typeof lease === 'string' ? undefined : lease.ipv4?.publicIp
+    const publicIp = typeof lease === 'string' ? undefined : publisherOf(lease)
     if (publicIp === undefined || publicIp === this.#publicIp) return false
     const held = this.#held
     const isSameKey = kv.createRevision === held.kv.createRevision && at.clusterId === held.clusterId
