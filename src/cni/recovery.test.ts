@@ -1,7 +1,7 @@
 // What the plugin makes of namespaces that are gone, state that is lost or upstream's, and a subnet that changed.
 import { describe, expect, test } from 'bun:test'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { added, cniNode, ipsOf, reaches, STOCK, SUBNET_ENV } from '../../test/support/cni.ts'
+import { added, cniNode, ipsOf, reaches, stockBridge, SUBNET_ENV } from '../../test/support/cni.ts'
 import { kernel } from '../../test/support/kernel.ts'
 
 describe('namespaces', () => {
@@ -52,14 +52,10 @@ describe('state', () => {
   test("of upstream's plugin is taken over, and ours by it", async () => {
     await using node = await cniNode()
     const pod = await node.pod()
-    const stock = (command: string, config: string) =>
-      node.own.sh(
-        `CNI_COMMAND=${command} CNI_CONTAINERID=c1 CNI_NETNS=${pod.namespace.path} CNI_IFNAME=eth0 CNI_PATH=${STOCK} ${STOCK}/bridge <<'END'\n${config}\nEND`,
-      )
     const state = node.at('flannel', 'c1')
     added(await node.call('ADD', pod))
     const config = readFileSync(state, 'utf8')
-    await stock('DEL', config)
+    await stockBridge(node, pod, 'DEL', config)
     rmSync(state)
     expect(node.given()).toEqual([])
     expect(await node.links()).toEqual(['cni0'])
@@ -67,7 +63,7 @@ describe('state', () => {
     rmSync(node.at('flannel'), { recursive: true })
     mkdirSync(node.at('flannel'))
     writeFileSync(state, config)
-    await stock('ADD', config)
+    await stockBridge(node, pod, 'ADD', config)
     await reaches(pod, '10.1.17.1')
     expect(node.given()).toEqual(['10.1.17.3'])
     expect((await node.call('DEL', pod)).stdout).toBe('')

@@ -11,6 +11,7 @@ const MAIN = join(import.meta.dirname, '..', '..', 'src', 'cni', 'main.ts')
 const SCRIPT = `import { cniMain } from '${MAIN}'; process.exit(await cniMain())`
 /** Where Debian keeps the stock plugins. */
 export const STOCK = '/usr/lib/cni'
+export const IPV6_ENV = 'FLANNEL_IPV6_NETWORK=fc00::/48\nFLANNEL_IPV6_SUBNET=fc00::1/64\n'
 export const SUBNET_ENV =
   'FLANNEL_NETWORK=10.1.0.0/16\nFLANNEL_SUBNET=10.1.17.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n'
 
@@ -58,15 +59,11 @@ export async function cniNode(subnetEnv = SUBNET_ENV) {
       run(
         own,
         { ...conf, ...wish.config },
-        {
-          CNI_COMMAND: command,
-          CNI_CONTAINERID: wish.id ?? 'c1',
-          CNI_NETNS: typeof pod === 'string' ? pod : pod.namespace.path,
-          CNI_IFNAME: wish.ifname ?? 'eth0',
-          CNI_PATH: STOCK,
-          ...wish.env,
-        },
+        environment(command, typeof pod === 'string' ? pod : pod.namespace.path, wish),
       ),
+    /** A call that is killed once a file of the node's is there, or has ended before. */
+    killed: (command: string, pod: TestHost, file: string) =>
+      kill(own, conf, environment(command, pod.namespace.path), at(file)),
     states: () => files('flannel'),
     given: () => files('networks/cbr0').filter((name) => /^\d+\.|:/.test(name)),
     links: async () =>
@@ -75,11 +72,36 @@ export async function cniNode(subnetEnv = SUBNET_ENV) {
   }
 }
 
-function run(host: TestHost, config: JsonObject, env: Readonly<Record<string, string>>): Promise<Answer> {
-  const child = spawn('nsenter', [`--net=${host.namespace.path}`, process.execPath, '-e', SCRIPT], {
+type Environment = Readonly<Record<string, string>>
+
+const environment = (command: string, netns: string, wish: Wish = {}): Environment => ({
+  CNI_COMMAND: command,
+  CNI_CONTAINERID: wish.id ?? 'c1',
+  CNI_NETNS: netns,
+  CNI_IFNAME: wish.ifname ?? 'eth0',
+  CNI_PATH: STOCK,
+  ...wish.env,
+})
+
+/** nsenter becomes the plugin: its process is the one that is started. */
+const start = (host: TestHost, env: Environment) =>
+  spawn('nsenter', [`--net=${host.namespace.path}`, process.execPath, '-e', SCRIPT], {
     env: { ...env, PATH: process.env['PATH'] },
     stdio: ['pipe', 'pipe', 'pipe'],
   })
+
+async function kill(host: TestHost, config: JsonObject, env: Environment, file: string): Promise<void> {
+  const child = start(host, env)
+  child.stdin.on('error', () => undefined)
+  const closed = new Promise((resolve) => child.on('close', resolve))
+  child.stdin.end(JSON.stringify(config))
+  while (child.exitCode === null && !existsSync(file)) await new Promise((resolve) => setImmediate(resolve))
+  child.kill('SIGKILL')
+  await closed
+}
+
+function run(host: TestHost, config: JsonObject, env: Environment): Promise<Answer> {
+  const child = start(host, env)
   let [stdout, stderr] = ['', '']
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()))
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
@@ -101,5 +123,10 @@ export const added = (answer: Answer): Answer => {
   if (answer.code !== 0) throw new Error(`ADD failed: ${answer.stdout}${answer.stderr}`)
   return answer
 }
+/** The stock bridge as a runtime calls it, for the container c1; what it printed. Throws if it failed. */
+export const stockBridge = (node: CniNode, pod: TestHost, command: string, config: string): Promise<string> =>
+  node.own.sh(
+    `CNI_COMMAND=${command} CNI_CONTAINERID=c1 CNI_NETNS=${pod.namespace.path} CNI_IFNAME=eth0 CNI_PATH=${STOCK} ${STOCK}/bridge <<'END'\n${config}\nEND`,
+  )
 /** One answered ping. */
 export const reaches = (from: TestHost, to: string) => from.sh(`ping -n -c 1 -W 5 ${to}`)

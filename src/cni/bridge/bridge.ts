@@ -8,6 +8,7 @@ import {
   parseAddress,
   putAddress,
   removeAddress,
+  SCOPE,
   type AddressMessage,
 } from '../../netlink/address.ts'
 import { ignoreExists, isMissing } from '../../netlink/error.ts'
@@ -50,6 +51,9 @@ function makeBridge(socket: NetlinkSocket, name: string, mtuBytes: number | unde
   if (made === undefined)
     throw new CniError(Code.internal, `bridge ${name} was removed as soon as it was made`)
   setIfThere(`net/ipv6/conf/${name}/accept_ra`, 0)
+  // The link-local address comes with the first pod; while it is tentative nobody is asked for by neighbour discovery,
+  // and what is forwarded to pods is lost.
+  setIfThere(`net/ipv6/conf/${name}/accept_dad`, 0)
   return made
 }
 
@@ -69,10 +73,15 @@ export function ensureGateway(
   const family = familyOf(ip)
   const there = addressesOf(socket, bridge.index).filter((address) => familyOf(address.ip) === family)
   if (!there.some((address) => address.ip === ip && address.length === length)) {
-    for (const address of there.filter((other) => family === 'ipv4' || isClash(other, gateway))) {
-      if (!force && hasPorts(socket, bridge)) throw otherAddress(bridge.name, address, gateway)
+    const others = there.filter((other) => family === 'ipv4' || other.scope !== SCOPE.link)
+    const serves = others.length > 0 && hasPorts(socket, bridge)
+    // A bridge without ports serves nobody: the address of a subnet that this host had before may go. IPv6 may have
+    // several.
+    for (const address of others.filter((a) => !serves || family === 'ipv4' || isClash(a, gateway))) {
+      if (!force && serves) throw otherAddress(bridge.name, address, gateway)
       socket.request(removeAddress({ linkIndex: bridge.index, ip: address.ip, length: address.length }))
     }
+    if (family === 'ipv6') enableIpv6(bridge.name)
     // The subnet is this host's alone: nobody else can have the gateway's address.
     const flags = family === 'ipv6' ? { flags: IFA_F.noDad } : {}
     socket.request(putAddress({ linkIndex: bridge.index, ip, length, ...flags }))
@@ -90,7 +99,6 @@ const addressesOf = (socket: NetlinkSocket, linkIndex: number): Required<Address
 const isClash = (a: Gateway, b: Gateway): boolean =>
   containsIp(prefixOf(a.ip, a.length), b.ip) || containsIp(prefixOf(b.ip, b.length), a.ip)
 
-/** A bridge without ports serves nobody: the address of a subnet that this host had before may go. */
 const hasPorts = (socket: NetlinkSocket, bridge: LinkInfo): boolean =>
   socket.dump(listLinks(), (reply) => parseLink(reply.body)).some(({ master }) => master === bridge.index)
 
@@ -101,6 +109,23 @@ const otherAddress = (bridge: string, have: Gateway, want: Gateway): CniError =>
     `it has ${have.ip}/${have.length}, and pods on it. If this host has got another subnet, restart those pods and run ` +
       `'ip addr del ${have.ip}/${have.length} dev ${bridge}', or set "forceAddress": true in the delegate`,
   )
+
+/** Lets links have IPv6 addresses, of the namespace this thread is in. */
+export function enableIpv6(...links: readonly string[]): void {
+  for (const link of links) {
+    const name = `net/ipv6/conf/${link}/disable_ipv6`
+    try {
+      if (readSysctl(name) !== '0') writeSysctl(name, 0)
+    } catch (cause) {
+      throw new CniError(
+        Code.internal,
+        `failed to enable IPv6 on ${link}: ${messageOf(cause)}`,
+        `subnet.env has an IPv6 subnet: the kernel must have IPv6, and ${name.replaceAll('/', '.')} be 0`,
+        cause,
+      )
+    }
+  }
+}
 
 /** Reads first: /proc/sys may be read-only where somebody else has seen to it. */
 function enable(name: string): void {

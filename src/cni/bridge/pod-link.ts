@@ -9,11 +9,10 @@ import { changeLink, createLink, removeLink, type LinkInfo } from '../../netlink
 import { addRoute, PROTOCOL } from '../../netlink/route.ts'
 import type { NetlinkSocket } from '../../netlink/socket.ts'
 import type { Namespace } from '../../sys/namespace.ts'
-import { readSysctl, writeSysctl } from '../../sys/sysctl.ts'
 import { Code, CniError } from '../error.ts'
 import type { Given } from '../ipam/host-local.ts'
 import type { Route } from '../result.ts'
-import { findLink, randomMac, setIfThere } from './bridge.ts'
+import { enableIpv6, findLink, randomMac, setIfThere } from './bridge.ts'
 
 export interface Pair {
   /** In the bridge, up. */
@@ -129,6 +128,7 @@ function prepareSysctls(ifname: string, ipv6: boolean): void {
   setIfThere(`net/ipv4/conf/${ifname}/arp_notify`, 1)
   setIfThere(`net/ipv6/conf/${ifname}/accept_dad`, 0)
   if (!ipv6) return
-  for (const name of ['lo', ifname].map((link) => `net/ipv6/conf/${link}/disable_ipv6`))
-    if (readSysctl(name) !== '0') writeSysctl(name, 0)
+  enableIpv6('lo', ifname)
+  // IPv6 addresses go with a link that is set down, unless told otherwise.
+  setIfThere(`net/ipv6/conf/${ifname}/keep_addr_on_down`, 1)
 }

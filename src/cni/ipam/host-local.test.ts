@@ -102,6 +102,13 @@ describe('addresses', () => {
     expect(net.files()).toEqual(['10.1.2.7', '10.1.2.9'])
   })
 
+  test('that nobody owns, left by a call that was killed, are free', () => {
+    using net = network([[{ subnet: '10.1.2.0/30' }]])
+    net.give('a')
+    writeFileSync(join(net.directory, '10.1.2.2'), '')
+    expect(net.give('b')).toEqual(['10.1.2.2'])
+  })
+
   test('of a container in the old form are taken back with it', () => {
     using net = network()
     net.give('a')

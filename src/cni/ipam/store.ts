@@ -1,15 +1,7 @@
 // host-local's directory of a network: one file an address that is given out, `<containerID>\r\n<ifname>` in it, the
-// last address given out of each set, and a lock. The stock plugin and this one can share it.
-import {
-  closeSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs'
+// last address given out of each set, and a lock. The stock plugin and this one can share it: both change it under the
+// lock only.
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseIp, type Ip } from '../../model/ip.ts'
 import { lockFile } from '../../sys/lock.ts'
@@ -33,12 +25,15 @@ export class Store implements Disposable {
     this.#lock = lockFile(join(this.#directory, 'lock'), 0o750)
   }
 
-  /** Who has which address. */
+  /** Who has which address. A file that names nobody is what a call left that was killed in writing it: it goes. */
   entries(): ReadonlyMap<Ip, Owner> {
     const entries = new Map<Ip, Owner>()
     for (const name of readdirSync(this.#directory)) {
       const ip = parseIp(name)
-      if (ip !== undefined) entries.set(ip, parseOwner(readFileSync(join(this.#directory, name), 'utf8')))
+      if (ip === undefined) continue
+      const owner = parseOwner(readFileSync(join(this.#directory, name), 'utf8'))
+      if (owner.containerId === '') this.release(ip)
+      else entries.set(ip, owner)
     }
     return entries
   }
@@ -55,21 +50,17 @@ export class Store implements Disposable {
   /** False if it is given out already. */
   reserve(ip: Ip, owner: Required<Owner>, set: number): boolean {
     const path = join(this.#directory, ip)
-    let fd: number
+    if (existsSync(path)) return false
+    // The lock is ours: nobody else is writing.
+    const half = join(this.#directory, '.reserving')
     try {
-      fd = openSync(path, 'wx', 0o644)
-    } catch (error) {
-      if (isErrno(error, 'EEXIST')) return false
-      throw error
-    }
-    try {
-      writeSync(fd, `${owner.containerId}\r\n${owner.ifname}`)
+      writeFileSync(half, `${owner.containerId}\r\n${owner.ifname}`, { mode: 0o644 })
+      renameSync(half, path)
       writeFileSync(this.#lastPath(set), ip, { mode: 0o644 })
     } catch (error) {
+      rmSync(half, { force: true })
       rmSync(path, { force: true })
       throw error
-    } finally {
-      closeSync(fd)
     }
     return true
   }
