@@ -69,6 +69,23 @@ test('a device of ours keeps its index when it has been renamed and given anothe
   expect(await reconciler.drift()).toEqual([])
 })
 
+test('a device of ours gets its name back from another tunnel', async () => {
+  await using host = await dataplaneHost()
+  await using reconciler = host.reconciler()
+  reconciler.want('device', ownObjects())
+  reconciler.want('lease', peer(1))
+  reconciler.complete()
+  await reconciler.settled(soon())
+  const index = host.index('flannel.1')
+  host.shAtOnce(
+    'ip link add vx0 type vxlan id 77 dev eth0 dstport 4789; ip link set flannel.1 name odd0; ip link set vx0 name flannel.1',
+  )
+  await reconciler.settled(soon())
+  expect(host.index('flannel.1')).toBe(index)
+  expect(await reconciler.drift()).toEqual([])
+  expect([...reconciler.failures]).toEqual([])
+})
+
 for (const [what, more] of [
   ['', ''],
   [' and MAC, with a remote', 'address 02:00:00:00:00:01 type vxlan remote 192.168.0.9'],

@@ -83,14 +83,14 @@ export class LinkCarrier extends RtnetlinkCarrier<Link> {
         `${want.name} is ${named.type === undefined ? 'another device' : `a ${named.type} device`}, not VXLAN, and not heddle's to remove: rename or delete it (ip link del ${want.name}), or use another VNI`,
       )
     const rival = this.#rival(want, named)
-    const isRenamed = named === undefined && rival !== undefined && this.#isOurs(want, rival)
+    const isRenamed = rival !== undefined && this.#isOurs(want, rival)
     if (rival !== undefined && !isRenamed) {
       const { vni, port } = want.vxlan
       return failed(
         `VNI ${vni}, port ${port} is in use by ${rival.name}, which is not heddle's: remove it, or use another VNI or Port`,
       )
     }
-    const existing = isRenamed ? this.#rename(rival, want.name) : named
+    const existing = isRenamed ? this.#restore(rival, want, named) : named
     const have = existing === undefined ? undefined : this.#read(existing)
     if (existing === undefined) this.#create(want, underlay)
     else if (have === undefined || have.unrecognised !== undefined || !isSameTunnel(want, have))
@@ -112,6 +112,18 @@ export class LinkCarrier extends RtnetlinkCarrier<Link> {
     const found = this.#read(info)
     if (found === undefined || found.unrecognised !== undefined) return false
     return found.mac === want.mac || this.#indexes.get(want.name) === info.index
+  }
+
+  /** Our device gets its name back; a tunnel that has it by now goes, as it would if ours were gone. */
+  #restore(ours: LinkInfo, want: Link, other: LinkInfo | undefined): LinkInfo | undefined {
+    if (other !== undefined) {
+      const was = this.#read(other)
+      logger.warning(
+        `${want.name} is deleted, for heddle's own device is called ${ours.name} now and gets its name back; it was ${was === undefined ? 'something else' : describe(was)}`,
+      )
+      this.session.socket.request(removeLink(other.index))
+    }
+    return this.#rename(ours, want.name)
   }
 
   #rename({ index }: LinkInfo, name: string): LinkInfo | undefined {
