@@ -21,6 +21,24 @@ describe('the command line', () => {
   })
 
   test.each([
+    [['help'], ['--help']],
+    [
+      ['help', 'lab', 'up'],
+      ['lab', 'up', '--help'],
+    ],
+    [
+      ['help', 'store'],
+      ['store', '--help'],
+    ],
+    [['version'], ['--version']],
+  ])('%j is %j', (words, flags) => {
+    const { status, stdout } = heddle(...words)
+    expect(status).toBe(0)
+    expect(stdout).toBe(heddle(...flags).stdout)
+    expect(stdout).not.toBe('')
+  })
+
+  test.each([
     [['lbb'], 'there is no command lbb; did you mean `lab`?'],
     [['lab', 'chekc'], 'did you mean `check`?'],
     [['lab', 'up', '--hots', '3'], 'there is no flag --hots; did you mean --hosts?'],
@@ -39,6 +57,8 @@ describe('the command line', () => {
     [['lab', 'exec'], 'is missing; see --help'],
     [['store', '--lisen', 'x'], 'lisen'],
     [['config', 'shwo'], 'did you mean `show`?'],
+    [['help', 'lbb'], 'did you mean `lab`?'],
+    [['version', 'now'], 'there is no command version'],
   ])('%j is not understood', (args, sentence) => {
     const { status, stdout, stderr } = heddle(...args)
     expect([status, stdout]).toEqual([2, ''])

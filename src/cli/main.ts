@@ -70,7 +70,18 @@ function argumentProblem(error: unknown): string {
   return sentence
 }
 
-export async function heddleMain(argv: readonly string[]): Promise<number> {
+/** `help lab up` is `lab up --help`, and `version` is `--version`, as with other programs. */
+function inFlags([first, ...rest]: readonly string[]): readonly string[] {
+  if (first === 'help') return [...rest, '--help']
+  return first === 'version' && rest.length === 0
+    ? ['--version']
+    : first === undefined
+      ? []
+      : [first, ...rest]
+}
+
+export async function heddleMain(words: readonly string[]): Promise<number> {
+  const argv = inFlags(words)
   // The store reads its own command line.
   if (argv[0] === 'store') return (await import('../store/embedded/main.ts')).storeMain(argv.slice(1))
   const here = context()

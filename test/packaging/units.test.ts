@@ -88,6 +88,20 @@ test('the store runs as heddle, without a capability, its files its own', () => 
   for (const set of ['CapPrm', 'CapBnd']) expect(processStatus('heddle-store', set)).toBe('0000000000000000')
 })
 
+test('the store may listen on a socket of its own in /run', async () => {
+  root.sh(`
+    cp -p /etc/default/heddle-store /tmp/default
+    echo 'HEDDLE_STORE_OPTIONS=--listen 127.0.0.1:2379,unix:/run/heddle-store/store.sock' >/etc/default/heddle-store
+    systemctl restart heddle-store
+  `)
+  const path = '/run/heddle-store/store.sock'
+  await eventually('it is there', () => root.try(`test -S ${path}`).status === 0 || undefined)
+  expect(root.sh(`stat -c "%U %a %F" /run/heddle-store ${path}`)).toBe(
+    'heddle 700 directory\nheddle 600 socket\n',
+  )
+  root.sh('cp -p /tmp/default /etc/default/heddle-store; systemctl restart heddle-store')
+})
+
 test('root backs the store up while it runs, and what root restores is the store’s own again', () => {
   root.sh(`
     heddle store backup /root/copy; systemctl stop heddle-store; rm -r /var/lib/heddle/store
