@@ -94,6 +94,48 @@ test('two that want another content of the same table say once what to do', asyn
   expect(told[0]).toContain('nft-table ipv4 flannel-ipv4 (firewall): ')
 })
 
+/** What reaches a peer at 192.168.3.`n` directly, through a nexthop object on the underlay that both use. */
+const direct = (n: number, to: string): readonly KernelObject[] => {
+  const hop = { via: ip(`192.168.3.${n}`), link: 'eth0', onLink: false } as const
+  return [nexthop(hop), route({ ...hop, to: prefix(to), through: 'nexthop' })]
+}
+
+test('nexthops on an underlay that both use are removed by whom they belong to, shared ones by the last', async () => {
+  await using host = await dataplaneHost()
+  const nexthops = async () =>
+    (await host.sh('ip nexthop show'))
+      .split('\n')
+      .map((line) => /via (\S+)/.exec(line)?.[1])
+      .filter((via) => via !== undefined)
+      .sort()
+  // Left behind by a former life of the first.
+  await host.sh(
+    `ip nexthop add id 1744830999 via 192.168.3.9 dev eth0 protocol 104; ip route add 10.3.9.0/24 nhid 1744830999 proto 104`,
+  )
+  await using second = host.reconciler({ scope: SECOND })
+  second.want('lease 2', direct(2, '10.131.2.0/24'))
+  second.want('lease 3', direct(3, '10.131.3.0/24'))
+  second.complete()
+  await second.settled(soon())
+  expect(await nexthops()).toEqual(['192.168.3.2', '192.168.3.3', '192.168.3.9'])
+  {
+    await using first = host.reconciler({ scope: FIRST })
+    first.want('lease 1', direct(1, '10.3.1.0/24'))
+    first.want('lease 2', direct(2, '10.3.2.0/24'))
+    first.complete()
+    await first.settled(soon())
+    expect(await nexthops()).toEqual(['192.168.3.1', '192.168.3.2', '192.168.3.3'])
+    for (const instance of [first, second]) expect(await instance.drift()).toEqual([])
+    first.forget('lease 1')
+    first.forget('lease 2')
+    await first.settled(soon())
+    expect(await first.drift()).toEqual([])
+  }
+  expect(await nexthops()).toEqual(['192.168.3.2', '192.168.3.3'])
+  expect((await host.sh('ip route show proto 104')).trim().split('\n')).toHaveLength(2)
+  expect(second.report().repairs).toBe(0)
+})
+
 test('an id that somebody has just taken is not taken from him', async () => {
   await using host = await dataplaneHost()
   await using reconciler = host.reconciler()

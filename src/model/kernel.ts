@@ -87,6 +87,8 @@ export interface Nexthop {
   readonly via: Ip
   readonly link: string
   readonly onLink: boolean
+  /** Only in a dump: another instance on this host has made it. */
+  readonly isOthers?: true
 }
 
 /** A whole nf_tables table, replaced in one transaction; nobody else writes in it. */

@@ -15,6 +15,7 @@ import type { Message, Reply } from '../../netlink/wire.ts'
 import { type Change, done, failed, type Result } from '../carrier.ts'
 import type { Witness } from '../witness.ts'
 import { nexthopKey } from '../kinds/nexthop.ts'
+import { isBeyondUs, isShared, usersOf } from './nexthop-use.ts'
 import type { NexthopTable } from './nexthop-table.ts'
 import type { GatewayPut } from './gateway-way.ts'
 import { noLink, putResult, removeResult, RtnetlinkCarrier } from './rtnetlink-carrier.ts'
@@ -35,9 +36,13 @@ export class NexthopCarrier extends RtnetlinkCarrier<Nexthop> {
     if (!this.session.nexthopObjects) return []
     const all = this.#inRange(witness)
     const marked = new Map<number, Nexthop>()
+    const shared = new Set(all.filter((info) => isShared(this.session, info)).map(({ id }) => id))
+    const users = shared.size === 0 ? undefined : usersOf(this.session, witness)
     for (const info of all) {
       const object = this.#read(info)
-      if (object !== undefined) marked.set(info.id, object)
+      if (object === undefined) continue
+      const isOthers = shared.has(info.id) && users?.get(info.id) !== 'ours'
+      marked.set(info.id, isOthers ? { ...object, isOthers } : object)
     }
     const found = this.#table.load(marked, new Set(all.map(({ id }) => id)))
     if (witness !== undefined) {
@@ -57,12 +62,10 @@ export class NexthopCarrier extends RtnetlinkCarrier<Nexthop> {
 
   #read(info: NexthopInfo): Nexthop | undefined {
     const link = this.session.nameOf(info.linkIndex)
-    return info.protocol !== ROUTE_PROTOCOL ||
-      info.type !== 'plain' ||
-      info.via === undefined ||
-      link === undefined
-      ? undefined
-      : nexthop({ via: info.via, link, onLink: info.onLink })
+    const { via, onLink } = info
+    if (info.protocol !== ROUTE_PROTOCOL || info.type !== 'plain') return undefined
+    if (via === undefined || link === undefined) return undefined
+    return nexthop({ via, link, onLink, ...(isBeyondUs(this.session, info) ? { isOthers: true } : {}) })
   }
 
   async apply(changes: readonly Change<Nexthop>[]): Promise<readonly Result[]> {
@@ -89,11 +92,16 @@ export class NexthopCarrier extends RtnetlinkCarrier<Nexthop> {
       id: change.op === 'put' ? this.#table.idFor(change.want) : this.#table.idToRemove(change.have),
     }))
     const late = new Set<Change<Nexthop>>()
+    const { scope } = this.session
+    const users = changes.some(({ op, have }) => op === 'remove' && !scope.links.has(have.link))
+      ? usersOf(this.session)
+      : undefined
     const results = this.batch(
       numbered,
       ({ change, id, known }): Message | GatewayPut | Result => {
         if (id === undefined) return done
-        if (change.op === 'remove') return removeNexthop(id)
+        // Another instance has come to use it: it is theirs now.
+        if (change.op === 'remove') return users?.get(id) === 'others' ? done : removeNexthop(id)
         const { via, link, onLink } = change.want
         const linkIndex = this.session.indexOf(link)
         if (linkIndex === undefined) return noLink(link)

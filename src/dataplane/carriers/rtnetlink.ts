@@ -96,6 +96,10 @@ export class Rtnetlink implements Disposable {
     this.links.follow(name)
     this.#refilter()
   }
+  /** Whether objects of ours live on this link, or are to. */
+  uses(name: string): boolean {
+    return this.#used.has(name)
+  }
   /** Index of a link, or undefined where there is none. From now on its changes concern us. */
   indexOf(name: string): number | undefined {
     this.attend(name)

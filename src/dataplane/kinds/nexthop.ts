@@ -10,7 +10,7 @@ export const nexthopKind: Kind<Nexthop> = {
   on: (n) => n.link,
   same: (want, have) => want.onLink === have.onLink,
   // The carrier reports none but those of our id range and protocol; another instance on this host has such too.
-  ours: (have, scope) => (scope.links.has(have.link) ? 'ours' : 'foreign'),
+  ours: (have) => (have.isOthers === true ? 'foreign' : 'ours'),
   adopts: () => false,
   // Routes through it go with it, silently.
   disturbs: (_before, after) => (after === undefined ? ['route'] : []),
