@@ -5,6 +5,7 @@ import type { KernelObject } from '../model/kernel.ts'
 import type { Json, Lease } from '../model/lease.ts'
 import type { Mac } from '../model/mac.ts'
 import type { Prefix } from '../model/prefix.ts'
+import type { NexthopUse } from './hops.ts'
 
 /** One family of this host on the underlay. */
 export interface SelfHalf<I extends Ip = Ip> {
@@ -26,8 +27,7 @@ export interface Self {
   readonly macOf: (device: string) => Mac
   /** Our own subnets, at most one a family; none before the lease is known. */
   readonly subnets: readonly Prefix[]
-  /** Whether the kernel has nexthop objects (probed, not guessed by version). */
-  readonly nexthopObjects: boolean
+  readonly nexthopUse: NexthopUse
 }
 
 /** What the kernel's routing says about the underlay, of either family. */

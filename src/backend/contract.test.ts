@@ -21,7 +21,7 @@ const BOTH: Self = {
   ipv6: { address: UNDERLAY_IPV6, publicIp: UNDERLAY_IPV6 },
   macOf: () => mac('02:00:00:00:00:01'),
   subnets: [prefix('10.1.0.0/24'), prefix('fd00:5::/64')],
-  nexthopObjects: true,
+  nexthopUse: 'tunnels',
 }
 const FAMILIES = ['ipv4', 'ipv6'] as const
 const only = (self: Self, family: Family): Self => ({

@@ -13,7 +13,7 @@ const self: Self = {
   ipv6: undefined,
   macOf: () => mac('02:00:00:00:00:01'),
   subnets: [prefix('10.244.1.0/24')],
-  nexthopObjects: true,
+  nexthopUse: 'tunnels',
 }
 const peer = (publicIp: string, backendType = 'host-gw') =>
   leaseOf(

@@ -1,6 +1,6 @@
 // host-gw: peers on the same segment are reached by a plain route through their own address (flannel-compat 4.2).
-import { route } from '../model/kernel.ts'
 import type { Backend } from './backend.ts'
+import { directRoute } from './hops.ts'
 import { reachEachFamily } from './peer.ts'
 
 const TYPE = 'host-gw'
@@ -22,7 +22,7 @@ export const hostGw: Backend<undefined> = {
   reach: (peer, self, underlay) =>
     reachEachFamily(peer, self, TYPE, ({ subnet, publicIp: via }) =>
       underlay.isOnLink(via, self.link)
-        ? [route({ to: subnet, via, link: self.link, onLink: false, through: 'plain' })]
+        ? directRoute(subnet, { via, link: self.link }, self.nexthopUse)
         : `${via} is not on ${self.link}: host-gw needs every host on one segment; use vxlan with DirectRouting`,
     ),
 }

@@ -15,7 +15,7 @@ const self: Self = {
   ipv6: undefined,
   macOf: () => OWN,
   subnets: [prefix('10.244.1.0/24')],
-  nexthopObjects: true,
+  nexthopUse: 'tunnels',
 }
 const OWN_V6 = mac('02:06:00:00:00:01')
 const dual: Self = {
@@ -199,7 +199,7 @@ describe('a peer', () => {
     expect(reach(peer())).toEqual({ refusals: [], objects: tunnel('nexthop') } as never))
 
   test('is reached by a plain route where the kernel has no nexthop objects', () =>
-    expect(reach(peer(), away, settings(), { ...self, nexthopObjects: false })).toEqual({
+    expect(reach(peer(), away, settings(), { ...self, nexthopUse: 'none' })).toEqual({
       refusals: [],
       objects: tunnel('plain'),
     } as never))

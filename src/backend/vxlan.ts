@@ -2,11 +2,12 @@
 // peers on the same segment may be routed directly.
 import * as v from 'valibot'
 import { bitsOf, type Family } from '../model/ip.ts'
-import { address, fdbEntry, link, neighbour, nexthop, route, type KernelObject } from '../model/kernel.ts'
+import { address, fdbEntry, link, neighbour } from '../model/kernel.ts'
 import type { Json } from '../model/lease.ts'
 import { isMulticastMac, isZeroMac, parseMac, type Mac } from '../model/mac.ts'
 import { baseOf, familyOfPrefix } from '../model/prefix.ts'
 import type { Backend, Self } from './backend.ts'
+import { directRoute, tunnelRoute } from './hops.ts'
 import { flag, readOptions, wholeNumber } from './options.ts'
 import { familiesOf, NAME, reachEachFamily } from './peer.ts'
 
@@ -121,16 +122,13 @@ export const vxlan: Backend<VxlanSettings> = {
       const mac = vtepMacOf(data, settings.vni, self.macOf(device))
       if ('bad' in mac) return mac.bad
       if (settings.directRouting && underlay.isOnLink(publicIp, self.link))
-        return [route({ to: subnet, via: publicIp, link: self.link, onLink: false, through: 'plain' })]
+        return directRoute(subnet, { via: publicIp, link: self.link }, self.nexthopUse)
       const via = baseOf(subnet)
-      const objects: KernelObject[] = [
+      return [
         neighbour({ link: device, ip: via, mac: mac.mac }),
         fdbEntry({ link: device, mac: mac.mac, dst: publicIp }),
+        ...tunnelRoute(subnet, { via, link: device }, self.nexthopUse),
       ]
-      if (self.nexthopObjects) objects.push(nexthop({ via, link: device, onLink: true }))
-      const through = self.nexthopObjects ? 'nexthop' : 'plain'
-      objects.push(route({ to: subnet, via, link: device, onLink: true, through }))
-      return objects
     }),
 }
 

@@ -1,5 +1,6 @@
 // The life of flanneld from start to shutdown: find the store, the config and the interface, hold a lease, keep the
 // kernel as the leases say. The only place that wires rooms together. Nothing is removed at its end.
+import { nexthopUse, type NexthopUse } from '../backend/hops.ts'
 import { openDataplane } from '../dataplane/open.ts'
 import { UnderlayWatch } from '../dataplane/underlay.ts'
 import type { Ownership } from '../dataplane/kind.ts'
@@ -59,7 +60,7 @@ export async function runDaemon(
     const stack = stackOf(network.config)
     const external = parts.use(ExternalInterface.open({ wish: wishOf(options), stack }))
     const chosen = await firstInterface(external, report, signal)
-    const identity = identify(chosen, vxlanMacs(netlink), hasNexthops(netlink))
+    const identity = identify(chosen, vxlanMacs(netlink), nexthopsAs(options, netlink))
     const refusal = backend.refuses(identity.self([]))
     if (refusal !== undefined) throw new Error(`the ${backend.type} back end can't run here: ${refusal}`)
     const previous = readSubnetFile(options['subnet-file'])
@@ -114,6 +115,17 @@ function openStore(
       }),
     connected: () => void certificates.look(),
   })
+}
+
+/** Whether the kernel has nexthop objects is asked, not guessed by its version. */
+function nexthopsAs(options: Options, netlink: NetlinkSocket): NexthopUse {
+  const wish = options['nexthop-objects']
+  const has = hasNexthops(netlink)
+  if (wish === 'always' && !has)
+    logger.warning(
+      '--nexthop-objects=always: this kernel has none (Linux 5.3 brought them), so routes are plain',
+    )
+  return nexthopUse(wish, has)
 }
 
 /** What is ours in the kernel: the back end's devices, our tables, routes into the cluster's networks, former ones too. */

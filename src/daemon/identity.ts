@@ -1,5 +1,6 @@
 // This host as its back end sees it: interface, addresses, and the MAC that peers know it by.
 import type { Self, SelfHalf } from '../backend/backend.ts'
+import type { NexthopUse } from '../backend/hops.ts'
 import type { ConfiguredBackend } from '../backend/list.ts'
 import { vtepMac } from '../backend/vtep-mac.ts'
 import type { Family, Ip, IPv4, IPv6 } from '../model/ip.ts'
@@ -35,11 +36,7 @@ export interface Identity {
 }
 
 /** `devices`: MACs of the VXLAN devices there are, by name. */
-export function identify(
-  chosen: Chosen,
-  devices: ReadonlyMap<string, Mac>,
-  nexthopObjects: boolean,
-): Identity {
+export function identify(chosen: Chosen, devices: ReadonlyMap<string, Mac>, use: NexthopUse): Identity {
   const machine = machineId()
   const fixed = new Map<string, Mac>()
   // Asked of every lease at a start.
@@ -66,7 +63,7 @@ export function identify(
     ipv6: halfOf(where.ipv6, where.publicIpv6),
     macOf,
     subnets,
-    nexthopObjects,
+    nexthopUse: use,
   })
   const self = (subnets: readonly Prefix[]): Self => selfAt(place, subnets)
   return {

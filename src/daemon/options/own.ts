@@ -62,6 +62,15 @@ export const OWN = [
     own: true,
   },
   {
+    name: 'nexthop-objects',
+    type: 'string',
+    default: 'auto',
+    section: 'host',
+    help: 'nexthop objects for routes: auto for those into tunnels, where the kernel has them; always for direct ones too; never',
+    own: true,
+    form: { pattern: /^(?:auto|always|never)$/, want: 'auto, always or never' },
+  },
+  {
     name: 'store-lost-grace',
     type: 'duration',
     default: 120,
