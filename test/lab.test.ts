@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { upstreamFlanneld } from '../scripts/peers.ts'
 import type { Family } from '../src/model/ip.ts'
 import type { LabFacts, LabReport, PairFact } from '../src/lab/facts.ts'
+import { parsePrefix } from '../src/model/prefix.ts'
 import { Namespace } from '../src/sys/namespace.ts'
 import { EtcdServer } from './support/etcd.ts'
 import { Lab } from './support/lab.ts'
@@ -25,12 +26,13 @@ const machine = (): string =>
 const count = (report: LabFacts, kind: keyof NonNullable<LabFacts['hosts'][0]['kernel']>): number[] =>
   report.hosts.map((host) => host.kernel?.[kind].length ?? -1)
 const failing = (ways: readonly PairFact[] = []): readonly string[] =>
-  ways.filter((way) => !way.ok).map((way) => `${way.from} ${way.to}`)
+  ways.filter((way) => !way.ok).map((way) => `${way.family} ${way.from} ${way.to}`)
 const problems = (report: LabReport): string =>
   [...(report.proof?.pairs ?? []), ...(report.proof?.outside ?? [])]
     .map((way) => way.problem ?? '')
     .join('\n')
 
+const DUAL = '10.244.0.0/16,fd00:10:244::/48'
 const ofFamily = (family: Family, addresses: readonly string[] = []): string | undefined =>
   addresses.find((address) => address.includes(':') === (family === 'ipv6'))
 
@@ -71,9 +73,12 @@ describe('a lab of three hosts', () => {
     const report = lab.up()
     expectProven(report, 3, 2)
     for (const kind of ['routes', 'neighbours', 'fdb', 'nexthops'] as const)
-      expect(count(report, kind)).toEqual([2, 2, 2])
-    expect(count(report, 'links')).toEqual([1, 1, 1])
-    expect(report.hosts[0]?.kernel?.tables).toEqual(['ip flannel-ipv4: postrtg (6 rules), forward (2 rules)'])
+      expect(count(report, kind)).toEqual([4, 4, 4])
+    for (const kind of ['links', 'addresses'] as const) expect(count(report, kind)).toEqual([2, 2, 2])
+    expect(report.hosts[0]?.kernel?.tables).toEqual([
+      'ip flannel-ipv4: postrtg (6 rules), forward (2 rules)',
+      'ip6 flannel-ipv6: postrtg (6 rules), forward (2 rules)',
+    ])
 
     const again = lab.up()
     expectProven(again, 3, 2)
@@ -141,41 +146,69 @@ describe('a lab of three hosts', () => {
     const inHost = (host: string, command: string) =>
       expect(lab.run('exec', host, '--', 'sh', '-c', command)).toMatchObject({ status: 0 })
 
-    inHost('h1', 'ip link del flannel.1')
-    expectProven(lab.check(), 3, 1)
+    for (const harm of ['ip link del flannel.1', 'ip link del flannel-v6.1', 'ip nexthop flush']) {
+      inHost('h1', harm)
+      expectProven(lab.check(), 3, 1)
+    }
 
     inHost('underlay', 'ip link set h3 down')
     const cut = lab.run('check', '--json')
     expect(cut.status).toBe(1)
     const { proof } = JSON.parse(cut.stdout) as LabReport
-    expect(failing(proof?.pairs)).toEqual(['h1p1 h3p1', 'h2p1 h3p1', 'h3p1 h1p1', 'h3p1 h2p1'])
-    expect(failing(proof?.outside)).toEqual(['h3p1 outside'])
+    const cutOff = ['h1p1 h3p1', 'h2p1 h3p1', 'h3p1 h1p1', 'h3p1 h2p1']
+    expect(failing(proof?.pairs)).toEqual([
+      ...cutOff.map((way) => `ipv4 ${way}`),
+      ...cutOff.map((way) => `ipv6 ${way}`),
+    ])
+    expect(failing(proof?.outside)).toEqual(['ipv4 h3p1 outside', 'ipv6 h3p1 outside'])
     const { stdout, stderr } = lab.run('check')
-    expect(stderr).toContain('5 of 9 ways failed')
-    expect(stdout).toContain('5 of 9 ways\n')
+    expect(stderr).toContain('10 of 18 ways failed')
+    expect(stdout).toContain('10 of 18 ways\n')
     inHost('underlay', 'ip link set h3 up')
     expectProven(lab.check(), 3, 1)
 
-    const [pod] = report.hosts[0]?.pods[0]?.ips ?? []
-    inHost(
-      'h1',
-      `nft add table ip t && nft 'add chain ip t c { type nat hook postrouting priority 50; }' && nft add rule ip t c ip saddr ${pod} ip daddr 10.244.0.0/16 masquerade`,
-    )
-    expect(problems(JSON.parse(lab.run('check', '--json').stdout) as LabReport)).toMatch(
-      new RegExp(`seen as \\S+, not as ${pod}`),
-    )
+    const [ipv4, ipv6] = report.hosts[0]?.pods[0]?.ips ?? []
+    for (const [family, pod, network] of [
+      ['ip', ipv4, '10.244.0.0/16'],
+      ['ip6', ipv6, 'fd00:10:244::/48'],
+    ])
+      inHost(
+        'h1',
+        `nft add table ${family} t && nft 'add chain ${family} t c { type nat hook postrouting priority 50; }' && nft add rule ${family} t c ${family} saddr ${pod} ${family} daddr ${network} masquerade`,
+      )
+    const translated = problems(JSON.parse(lab.run('check', '--json').stdout) as LabReport)
+    for (const pod of [ipv4, ipv6]) expect(translated).toMatch(new RegExp(`seen as \\S+, not as ${pod}`))
   })
 
   test('by host-gw has plain routes and no tunnel', async () => {
     await using lab = new Lab()
-    const report = lab.up('--backend', 'host-gw', '--network', '10.99.0.0/16')
+    const report = lab.up('--backend', 'host-gw', '--network', '10.99.0.0/16,fd00:99::/48')
     expectProven(report, 3, 2)
     for (const kind of ['links', 'neighbours', 'fdb', 'nexthops'] as const)
       expect(count(report, kind)).toEqual([0, 0, 0])
-    expect(report.hosts[0]?.kernel?.routes).toContain(
-      `${report.hosts[1]?.subnets[0]?.replace(/1\/24$/, '0/24')} via ${report.hosts[1]?.addresses[0]} dev eth0`,
-    )
+    for (const [i, subnet] of (report.hosts[1]?.subnets ?? []).entries())
+      expect(report.hosts[0]?.kernel?.routes).toContain(
+        `${parsePrefix(subnet)} via ${report.hosts[1]?.addresses[i]} dev eth0`,
+      )
   })
+
+  for (const [name, network] of [
+    ['IPv4', '10.99.0.0/16'],
+    ['IPv6', 'fd00:99::/48'],
+  ] as const)
+    test(`may have ${name} alone, by either back end`, async () => {
+      for (const backend of ['vxlan', 'host-gw']) {
+        await using lab = new Lab()
+        const report = lab.up('--network', network, '--backend', backend, '--hosts', '2', '--pods', '1')
+        expectProven(report, 2, 1)
+        expect(report.hosts.flatMap((host) => host.addresses)).toHaveLength(2)
+        expect(count(report, 'routes')).toEqual([1, 1])
+        expect(report.hosts[0]?.kernel?.tables).toHaveLength(1)
+        expect(lab.run('status').status).toBe(0)
+        lab.down()
+        expect(lab.remains()).toEqual([])
+      }
+    })
 
   test('may have one that runs upstream flanneld', async () => {
     await using lab = new Lab()
@@ -189,9 +222,51 @@ test('sixteen hosts come up and go', async () => {
   await using lab = new Lab()
   const report = lab.up('--hosts', '16')
   expectProven(report, 16, 2)
-  expect(count(report, 'routes')).toEqual(Array<number>(16).fill(15))
+  expect(count(report, 'routes')).toEqual(Array<number>(16).fill(30))
   expect(lab.down()).toMatchObject({ processes: 17, namespaces: 51 })
   expect(lab.remains()).toEqual([])
+})
+
+describe('where IPv6', () => {
+  const inNetwork = (script: string) => [
+    'unshare',
+    '--net',
+    '--mount',
+    'sh',
+    '-ec',
+    `${script}; exec "$@"`,
+    'sh',
+  ]
+  const off = 'echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6'
+  const absent = 'mount -t tmpfs none /proc/sys/net/ipv6'
+  const small = ['--hosts', '2', '--pods', '1'] as const
+
+  test.each([
+    ['is switched off', off, 'switched off here (net.ipv6.conf.all.disable_ipv6=1): the lab is IPv4 alone'],
+    ['is not in the kernel', absent, 'this kernel has none: the lab is IPv4 alone'],
+  ])('%s, a lab says so and does without', async (_how, script, sentence) => {
+    await using lab = new Lab()
+    const { status, stderr } = lab.within(inNetwork(script), 'up', ...small)
+    expect([status, stderr]).toEqual([0, expect.stringContaining(sentence)])
+    expect(lab.status().parameters.network).toBe('10.244.0.0/16')
+    expect(lab.within(inNetwork(script), 'up', ...small).status).toBe(0)
+    expectProven(lab.check(), 2, 1)
+  })
+
+  test('is switched off, a lab that is asked for has it all the same', async () => {
+    await using lab = new Lab()
+    const told = lab.within(inNetwork(off), 'up', '--json', ...small, '--network', DUAL)
+    expectProven(JSON.parse(told.stdout) as LabReport, 2, 1)
+  })
+
+  test('is not in the kernel, a lab that asks for it is refused before anything is made', async () => {
+    await using lab = new Lab()
+    expect(lab.within(inNetwork(absent), 'up', '--network', DUAL)).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('this kernel has no IPv6; want an IPv4 network such as'),
+    })
+    expect(lab.remains()).toEqual([])
+  })
 })
 
 describe('exec', () => {
@@ -202,7 +277,15 @@ describe('exec', () => {
       await using lab = new Lab({ user })
       lab.up('--hosts', '1', '--pods', '1')
       const links = (name: string) => lab.run('exec', name, '--', 'ls', '/sys/class/net').stdout.split('\n')
-      expect(links('h1')).toEqual(['cni0', 'eth0', 'flannel.1', 'lo', expect.stringMatching(/^veth/), ''])
+      expect(links('h1')).toEqual([
+        'cni0',
+        'eth0',
+        'flannel-v6.1',
+        'flannel.1',
+        'lo',
+        expect.stringMatching(/^veth/),
+        '',
+      ])
       expect(links('h1p1')).toEqual(['eth0', 'lo', ''])
       lab.down()
       expect(mounts()).toEqual(before)

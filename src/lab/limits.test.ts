@@ -1,7 +1,7 @@
 // Labs that are too large for this machine.
 import { expect, test } from 'bun:test'
 import { checkFamilies, checkLimits, networkHere } from './limits.ts'
-import { IPV4_ALONE } from './networks.ts'
+import { DUAL_STACK } from './networks.ts'
 import { DEFAULTS, planOf } from './plan.ts'
 
 const plan = (hosts: number) => planOf({ ...DEFAULTS, hosts })
@@ -19,6 +19,6 @@ test('a lab too large for the neighbour table is refused before anything is made
 })
 
 test('this machine has both families', () => {
-  expect(networkHere()).toEqual({ network: IPV4_ALONE, lacking: undefined })
+  expect(networkHere()).toEqual({ network: DUAL_STACK, lacking: undefined })
   expect(() => checkFamilies(plan(1))).not.toThrow()
 })

@@ -36,7 +36,7 @@ export function networkHere(): NetworkHere {
       : off === '0'
         ? undefined
         : `switched off here (${dotted(SWITCH)}=${off}): the lab is IPv4 alone; --network ${DUAL_STACK} makes one with both all the same`
-  return { network: IPV4_ALONE, lacking }
+  return { network: lacking === undefined ? DUAL_STACK : IPV4_ALONE, lacking }
 }
 
 /** IPv6 that is only switched off is no hindrance: a lab's namespaces have settings of their own. */
