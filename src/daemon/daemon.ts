@@ -5,6 +5,7 @@ import { openDataplane } from '../dataplane/open.ts'
 import { UnderlayWatch } from '../dataplane/underlay.ts'
 import type { Ownership } from '../dataplane/kind.ts'
 import { tableName } from '../firewall/rules.ts'
+import { subnetsOf } from '../model/lease.ts'
 import { familyOfPrefix, type Prefix } from '../model/prefix.ts'
 import { hasNexthops } from '../dataplane/carriers/nexthop-table.ts'
 import { NetlinkSocket } from '../netlink/socket.ts'
@@ -14,6 +15,7 @@ import { ConfigFollower } from './config.ts'
 import { Certificates } from './certificates.ts'
 import { etcdAccess } from './etcd-access.ts'
 import { identify, nameForFamily, type Identity } from './identity.ts'
+import { devicesOf } from './former-devices.ts'
 import { claimInstance } from './instance-lock.ts'
 import { ExternalInterface, FAMILIES } from './interface/external-interface.ts'
 import { firstInterface, InterfaceFollower, stackOf, wishOf } from './interface/follow.ts'
@@ -74,6 +76,8 @@ export async function runDaemon(
     report.phase = 'programming'
     const underlay = parts.use(UnderlayWatch.open(FAMILIES[stack]))
     const scope = scopeOf(network, identity, previous.networks)
+    for (const name of devicesOf([...previous.subnets, ...subnetsOf(tenancy.lease)], netlink))
+      scope.links.add(name)
     const onRound = (tookMs: number) => {
       report.roundEnded(tookMs)
       if (logger.isVerbose(2)) logger.debug(2, `a round of programming took ${tookMs.toFixed(1)} ms`)

@@ -52,6 +52,28 @@ test('another network with host-gw: routes into the former one go', async () => 
   expect(await host.sh('ip route')).not.toContain('10.244.')
 })
 
+test('another VNI, then another back end, while it was off: the former device goes, another flanneld’s stays', async () => {
+  await using segment = await Segment.create(1)
+  const host = segment.host(1)
+  await using store = await TestStore.start('etcd', segment, networkConfig({ Type: 'vxlan', VNI: 7 }))
+  await host.sh(`
+    ip link add flannel.5 type vxlan id 5 local ${host.ip} dev eth0 dstport 4789 nolearning
+    ip addr add 10.99.1.0/32 dev flannel.5; ip link set flannel.5 up`)
+  const devices = async () => {
+    const links = await host.sh('ip -o link show type vxlan')
+    return links.split('\n').flatMap((line) => /^\d+: ([^:@]+)/.exec(line)?.[1] ?? [])
+  }
+  await (await Flanneld.start(host, store)).end('SIGTERM')
+  const { subnet } = host
+  expect(await devices()).toEqual(['flannel.5', 'flannel.7'])
+  store.put(CONFIG_KEY, networkConfig({ Type: 'vxlan' }))
+  await (await Flanneld.start(host, store)).end('SIGTERM')
+  expect([await devices(), host.subnet]).toEqual([['flannel.5', 'flannel.1'], subnet])
+  store.put(CONFIG_KEY, networkConfig({ Type: 'host-gw' }))
+  await (await Flanneld.start(host, store)).end('SIGTERM')
+  expect([await devices(), host.subnet]).toEqual([['flannel.5'], subnet])
+})
+
 test('a subnet.env that can’t be written: said, not ready, written once it can be', async () => {
   await using segment = await Segment.create(1)
   const host = segment.host(1)

@@ -45,7 +45,7 @@ const flagsOf = (host: Host, store: { endpoint: string }) => [
 const uninstall = (host: Host, store: { endpoint: string }, ...words: string[]) =>
   run(host, HEDDLE, ['uninstall', ...words, '--', ...flagsOf(host, store)])
 const cleanup = (host: Host, store: { endpoint: string }, ...words: string[]) =>
-  run(host, FLANNELD, ['--cleanup', ...words, ...flagsOf(host, store)])
+  run(host, FLANNELD, ['--cleanup', ...flagsOf(host, store), ...words])
 
 test('weak point 50: a host of VXLAN devices, old and new, is as it was: the dry run told, the real one did', async () => {
   await using segment = await Segment.create(1)
@@ -55,9 +55,10 @@ test('weak point 50: a host of VXLAN devices, old and new, is as it was: the dry
   for (const [i, peer] of PEERS.entries())
     store.put(leaseKey(peer), vxlanLease(`192.168.100.8${i}`, `02:42:00:00:00:8${i}`))
   const peers = new Map(store.leases())
-  // A former VNI, whose device stays behind.
+  // A former VNI, whose device stays behind: nothing shows the next flanneld that it was this one's.
   const first = await Flanneld.start(host, store, { args: ['--ip-masq'] })
   await first.end('SIGTERM')
+  await host.sh('ip addr flush dev flannel.7')
   store.put(CONFIG_KEY, networkConfig({ Type: 'vxlan' }))
   for (const [i, peer] of PEERS.entries()) {
     const lease = vxlanLease(`192.168.100.8${i}`, `02:42:00:00:00:8${i}`)
@@ -131,6 +132,7 @@ for (const [what, away] of [
       (await host.sh('ip route')).includes(PEERS[0] ?? '') ? true : undefined,
     )
     await flanneld.end('SIGTERM')
+    const own = leaseKey(host.subnet)
     await away(store)
     const began = performance.now()
     const done = cleanup(host, store)
@@ -138,10 +140,30 @@ for (const [what, away] of [
     expect(done.status).toBe(0)
     expect(done.lines).toContain(`removed route ${PEERS[0]}`)
     expect(done.lines.find((line) => line.startsWith('left: '))).toMatch(
-      /^left: the lease in etcd \S+ under \S+, if there is one: .*\. It ends by itself within a day; where that is not flanneld's store, give flanneld's own --etcd-… flags$/,
+      new RegExp(
+        `^left: the lease in etcd \\S+ under \\S+, if there is one: .*\\. It ends by itself within a day, or at once by etcdctl del '${own}'; where that is not flanneld's store, give flanneld's own --etcd-… flags$`,
+      ),
     )
     expect(await hostState(host)).toBe(before)
   })
+
+test('flanneld’s own folders go too, once they are empty', async () => {
+  await using segment = await Segment.create(1)
+  const host = segment.host(1)
+  await using store = await TestStore.start('embedded', segment, networkConfig({ Type: 'host-gw' }))
+  const before = await hostState(host)
+  const [runHeddle, runFlannel] = [`${host.folder}/run/heddle`, `${host.folder}/run/flannel`]
+  const flags = [`--status-socket=${runHeddle}/flanneld.sock`, `--subnet-file=${runFlannel}/subnet.env`]
+  const flanneld = Flanneld.launch(host, store, { args: flags })
+  await flanneld.process.line(/flannel is ready/)
+  // The socket goes with it, its folder stays.
+  await flanneld.end('SIGTERM')
+  const dry = cleanup(host, store, '--dry-run', ...flags)
+  const { lines } = cleanup(host, store, ...flags)
+  expect(lines).toEqual(dry.lines.map((line) => line.replace(/^would remove/, 'removed')))
+  expect(lines).toContain(`removed folder ${runHeddle}`)
+  expect(await hostState(host)).toBe(`${before}run d`)
+})
 
 test('while a flanneld runs it is refused, unless forced', async () => {
   await using segment = await Segment.create(1)

@@ -23,8 +23,14 @@ export function filesPart(options: Options): Part {
     ...records.filter(isOurs).flatMap(({ path }) => [path, ...temporaryOf(path)]),
     lockPath(subnetFile),
   ]
+  const there = files.filter(exists)
+  const folders = new Set([stateDir, ...[subnetFile, socket].map(dirname).filter(isOwnFolder)])
   return {
-    items: files.filter(exists).map((path) => item(`file ${path}`, () => removeFile(path, stateDir))),
+    items: [
+      ...there.map((path) => item(`file ${path}`, () => removeFile(path, stateDir))),
+      // A file's own goes with it.
+      ...[...folders].filter(isEmptyFolder).map((path) => item(`folder ${path}`, () => removeFolder(path))),
+    ],
     left: [
       ...records
         .filter((each) => !isOurs(each))
@@ -47,10 +53,20 @@ export function filesPart(options: Options): Part {
 export function removeFile(path: string, stateDir?: string): void {
   rmSync(path, { force: true })
   const folder = dirname(path)
-  const isOwn = folder === stateDir || ['flannel', 'heddle'].includes(basename(folder))
-  if (!isOwn && basename(dirname(folder)) !== 'networks') return
+  if (folder === stateDir || isOwnFolder(folder) || basename(dirname(folder)) === 'networks')
+    removeFolder(folder)
+}
+
+/** By its name: /run/flannel, /run/heddle. */
+const isOwnFolder = (path: string): boolean => ['flannel', 'heddle'].includes(basename(path))
+
+const isEmptyFolder = (path: string): boolean =>
+  lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true && entries(path).length === 0
+
+/** If it is empty. */
+function removeFolder(path: string): void {
   try {
-    rmdirSync(folder)
+    rmdirSync(path)
   } catch (error) {
     if (!['ENOTEMPTY', 'EEXIST', 'ENOENT', 'EBUSY'].includes((error as NodeJS.ErrnoException).code ?? ''))
       throw error

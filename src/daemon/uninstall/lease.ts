@@ -1,9 +1,10 @@
 // The store's part of an uninstall: this host's lease, given back if the store answers soon; else it ends by itself.
 import type { Ip } from '../../model/ip.ts'
-import { publisherOf, subnetsOf, type Lease } from '../../model/lease.ts'
+import { publisherOf, subnetsOf, type Lease, type SubnetKey } from '../../model/lease.ts'
 import type { Mac } from '../../model/mac.ts'
 import type { Prefix } from '../../model/prefix.ts'
 import { EtcdError } from '../../store/etcd/error.ts'
+import { Keys } from '../../store/etcd/keys.ts'
 import type { Releasable } from '../../store/etcd/release.ts'
 import { EtcdStore } from '../../store/etcd/store.ts'
 import { StoreError } from '../../store/store.ts'
@@ -23,6 +24,8 @@ export interface Proof {
   readonly addresses: ReadonlySet<Ip>
   /** Of subnet.env. */
   readonly subnets: readonly Prefix[]
+  /** What the lease may be called in the store, by this host's files. */
+  readonly names: ReadonlySet<string>
 }
 
 /** By the record, by the MAC of a device, or by address and subnet together: an address alone may be another host's by now. */
@@ -61,10 +64,13 @@ export async function leasePart(
   try {
     found = await store.releasable(owns, AbortSignal.timeout(DEADLINE_MS))
   } catch (error) {
+    const keys = new Keys(options['etcd-prefix'])
+    const removals = [...proof.names].map((name) => `etcdctl del '${keys.lease(name as SubnetKey)}'`)
+    const atOnce = removals.length === 0 ? '' : `, or at once by ${removals.join('; ')}`
     return {
       items: [],
       left: [
-        `the lease in ${store.name}, if there is one: ${said(error)}. It ends by itself within a day; where that is not flanneld's store, give flanneld's own --etcd-… flags`,
+        `the lease in ${store.name}, if there is one: ${said(error)}. It ends by itself within a day${atOnce}; where that is not flanneld's store, give flanneld's own --etcd-… flags`,
       ],
     }
   }

@@ -2,13 +2,13 @@
 // Needs neither a running daemon nor a store. What it can't call its own it names, and leaves.
 import { existsSync } from 'node:fs'
 import { parseIp, type Ip } from '../../model/ip.ts'
-import { parseSubnetKey } from '../../model/lease.ts'
-import type { Prefix } from '../../model/prefix.ts'
+import { formatSubnetKey, parseSubnetKey } from '../../model/lease.ts'
+import { isV4Prefix, type Prefix } from '../../model/prefix.ts'
 import { listAddresses, parseAddress } from '../../netlink/address.ts'
 import { removeLink } from '../../netlink/link.ts'
 import { NetlinkSocket } from '../../netlink/socket.ts'
 import { claimInstance, HeldByAnother, lockPath } from '../instance-lock.ts'
-import { LeaseRecords, readRecord, recordFiles } from '../lease-record.ts'
+import { LeaseRecords, readRecord, recordFiles, type LeaseRecord } from '../lease-record.ts'
 import { requireNetAdmin } from '../net-admin.ts'
 import type { Options } from '../options.ts'
 import { readSubnetFile } from '../subnet-file.ts'
@@ -87,13 +87,15 @@ async function look(options: Options, withinMs: number, parts: AsyncDisposableSt
   const seen = readLinks(netlink)
   const addresses = netlink.dump(listAddresses(), (reply) => parseAddress(reply.body))
   const told = readSubnetFile(subnetFile)
-  const subnets = [...told.subnets, ...recordedSubnets(stateDir, subnetFile)]
+  const records = recordsOf(stateDir, subnetFile)
+  const subnets = [...told.subnets, ...records.flatMap(subnetsIn)]
   const devices = ourDevices(seen.links, seen.nexthops)
   const published = [options['public-ip'], options['public-ipv6']].flatMap((text) => parseIp(text) ?? [])
   const proof = {
     macs: devices.flatMap(({ mac }) => mac ?? []),
     addresses: new Set<Ip>([...addresses.map(({ ip }) => ip), ...published]),
     subnets,
+    names: namesOf(records, prefix, told.subnets),
   }
   // Where nothing shows that this host ever had a lease, the store isn't asked.
   const hadLease = devices.length + subnets.length > 0
@@ -117,11 +119,22 @@ async function look(options: Options, withinMs: number, parts: AsyncDisposableSt
   return { items: all.flatMap(({ items }) => items), left: all.flatMap(({ left }) => left) }
 }
 
-/** Subnets of leases that this flanneld has recorded. */
-const recordedSubnets = (stateDir: string, subnetFile: string): Prefix[] =>
+/** Leases that this flanneld has recorded, whatever its prefix was. */
+const recordsOf = (stateDir: string, subnetFile: string): LeaseRecord[] =>
   recordFiles(stateDir).flatMap((path) => {
     const record = readRecord(path)
-    const subnets =
-      typeof record === 'object' && record.subnetFile === subnetFile ? parseSubnetKey(record.key) : undefined
-    return [subnets?.ipv4, subnets?.ipv6].filter((subnet) => subnet !== undefined)
+    return typeof record === 'object' && record.subnetFile === subnetFile ? [record] : []
   })
+
+function subnetsIn({ key }: LeaseRecord): Prefix[] {
+  const subnets = parseSubnetKey(key)
+  return [subnets?.ipv4, subnets?.ipv6].filter((subnet) => subnet !== undefined)
+}
+
+/** What the store may call this host's lease, by its files: it can't always be asked. */
+function namesOf(records: readonly LeaseRecord[], prefix: string, told: readonly Prefix[]): Set<string> {
+  const names = new Set(records.flatMap((record) => (record.prefix === prefix ? [record.key] : [])))
+  const [ipv4, ipv6] = [told.find(isV4Prefix), told.find((subnet) => !isV4Prefix(subnet))]
+  if (ipv4 !== undefined || ipv6 !== undefined) names.add(formatSubnetKey(ipv4, ipv6))
+  return names
+}
