@@ -125,16 +125,42 @@ test('a device of our name but another type is a failure, and stays', async () =
   expect(host.link('flannel.1').type).toBe('bridge')
 })
 
-test('a device of our name and tunnel with a remote of its own is made anew', async () => {
-  await using host = await dataplaneHost()
-  await host.sh(
-    'ip link add flannel.1 address 02:00:00:00:00:01 type vxlan id 1 dstport 8472 local 192.168.0.1 remote 192.168.0.9 dev eth0 nolearning',
-  )
-  await using reconciler = host.reconciler()
-  reconciler.want('device', ownObjects())
-  await reconciler.settled(soon())
-  expect(await host.sh('ip -d link show flannel.1')).not.toContain('remote')
-  expect(await reconciler.drift()).toEqual([])
+describe('weak point 12: of a device that is there', () => {
+  const made = (more: string) =>
+    `ip link add flannel.1 type vxlan id 1 dstport 8472 local 192.168.0.1 dev eth0 ${more}`
+  for (const [what, commands, how] of [
+    [
+      'all that can be is changed in place',
+      `${made('ageing 77 ttl 5 tos 4 remote 192.168.0.9 learning')}
+      ip link set flannel.1 address 02:00:00:00:00:99 mtu 1400`,
+      'in place',
+    ],
+    ['what can’t be changed costs it', made('maxaddress 5 nolearning'), 'anew'],
+    ['a flag that can’t be changed costs it', made('l3miss'), 'anew'],
+  ] as const)
+    test(what, async () => {
+      await using host = await dataplaneHost()
+      await host.sh(commands)
+      const index = host.index('flannel.1')
+      await using reconciler = host.reconciler()
+      reconciler.want('device', ownObjects())
+      reconciler.want('lease', peer(1))
+      reconciler.complete()
+      await reconciler.settled(soon())
+      expect(host.index('flannel.1') === index ? 'in place' : 'anew').toBe(how)
+      const device = await host.sh('ip -d link show flannel.1')
+      expect(device).toMatch(/mtu 1450[^]*02:00:00:00:00:01[^]* nolearning ttl auto ageing 300 /)
+      expect(device).not.toMatch(/remote|tos|l3miss/)
+      expect(await reconciler.drift()).toEqual([])
+      // As it was once more, under way.
+      if (how === 'anew') return
+      await host.sh(
+        'ip link set flannel.1 type vxlan id 1 ageing 33; ip link set flannel.1 type vxlan id 1 learning',
+      )
+      await reconciler.settled(soon())
+      expect(await host.sh('ip -d link show flannel.1')).toContain('nolearning ttl auto ageing 300 ')
+      expect(host.index('flannel.1')).toBe(index)
+    })
 })
 
 test('a device takes no router advertisements from the overlay', async () => {

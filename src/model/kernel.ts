@@ -16,6 +16,8 @@ export interface Link {
   readonly vxlan: VxlanOptions
   /** Only in a dump: what the device has that this model can't say. Such a device equals no wanted one. */
   readonly unrecognised?: string
+  /** Only in a dump: as `unrecognised`, but of what can be put back to its usual value in place. */
+  readonly altered?: string
 }
 export interface VxlanOptions {
   readonly vni: number

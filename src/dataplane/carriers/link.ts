@@ -18,7 +18,7 @@ import { type Change, done, failed, type Result } from '../carrier.ts'
 import { isSameTunnel, linkKind } from '../kinds/link.ts'
 import { noLink, RtnetlinkCarrier } from './rtnetlink-carrier.ts'
 import type { Rtnetlink } from './rtnetlink.ts'
-import { describe, linkOf } from './vxlan-device.ts'
+import { describe, linkOf, usual } from './vxlan-device.ts'
 
 const logger = log.from('link.ts')
 
@@ -110,7 +110,7 @@ export class LinkCarrier extends RtnetlinkCarrier<Link> {
   /** Whether a device of another name is ours, renamed: no more than its tunnel could be anybody's. */
   #isOurs(want: Link, info: LinkInfo): boolean {
     const found = this.#read(info)
-    if (found === undefined || found.unrecognised !== undefined) return false
+    if (found === undefined || found.unrecognised !== undefined || found.altered !== undefined) return false
     return found.mac === want.mac || this.#indexes.get(want.name) === info.index
   }
 
@@ -179,6 +179,7 @@ export class LinkCarrier extends RtnetlinkCarrier<Link> {
     const { index } = existing
     const { local, learning } = want.vxlan
     const tunnel = {
+      ...(have.altered === undefined ? {} : usual(local)),
       ...(local === have.vxlan.local ? {} : { local }),
       ...(learning === have.vxlan.learning ? {} : { learning }),
       ...(underlay === existing.vxlan?.link ? {} : { link: underlay }),

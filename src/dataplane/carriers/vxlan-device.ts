@@ -1,9 +1,19 @@
 // VXLAN devices as the kernel reports them: as the model has them, and in words. Pure.
-import { isIPv4, type IPv4 } from '../../model/ip.ts'
+import { type Ip, isIPv4, type IPv4, type IPv6 } from '../../model/ip.ts'
 import { type Link, link } from '../../model/kernel.ts'
 import type { LinkInfo } from '../../netlink/link.ts'
+import type { VxlanAttributes } from '../../netlink/vxlan.ts'
 
 const ANY = '0.0.0.0' as IPv4
+const ANY6 = '::' as IPv6
+
+/** What a device has unless told otherwise, and may have again in place (tried on Linux 6.18). */
+export const usual = (over: Ip): Partial<VxlanAttributes> => ({
+  group: isIPv4(over) ? ANY : ANY6,
+  ttl: 0,
+  tos: 0,
+  ageingSeconds: 300,
+})
 
 /** Undefined for what is no VXLAN device. */
 export function linkOf(
@@ -12,11 +22,17 @@ export function linkOf(
 ): Link | undefined {
   if (type !== 'vxlan' || vxlan === undefined || mac === undefined) return undefined
   const odd = [
-    vxlan.group === undefined ? '' : `remote ${vxlan.group}`,
+    vxlan.limit === undefined || vxlan.limit === 0 ? '' : `maxaddress ${vxlan.limit}`,
     vxlan.proxy === true ? 'proxy' : '',
     vxlan.rsc === true ? 'rsc' : '',
     vxlan.l2miss === true ? 'l2miss' : '',
     vxlan.l3miss === true ? 'l3miss' : '',
+  ].filter((text) => text !== '')
+  const altered = [
+    vxlan.group === undefined ? '' : `remote ${vxlan.group}`,
+    vxlan.ttl === 0 ? '' : `ttl ${vxlan.ttl}`,
+    vxlan.tos === 0 ? '' : `tos ${vxlan.tos}`,
+    vxlan.ageingSeconds === usual(ANY).ageingSeconds ? '' : `ageing ${vxlan.ageingSeconds}`,
   ].filter((text) => text !== '')
   const found = link({
     name,
@@ -31,10 +47,15 @@ export function linkOf(
       gbp: vxlan.gbp === true,
     },
   })
-  return { ...found, up, ...(odd.length === 0 ? {} : { unrecognised: odd.join(', ') }) }
+  return {
+    ...found,
+    up,
+    ...(odd.length === 0 ? {} : { unrecognised: odd.join(', ') }),
+    ...(altered.length === 0 ? {} : { altered: altered.join(', ') }),
+  }
 }
 
-export const describe = ({ mac, mtuBytes, up, vxlan, unrecognised }: Link): string =>
+export const describe = ({ mac, mtuBytes, up, vxlan, unrecognised, altered }: Link): string =>
   [
     up ? 'up' : 'down',
     `MAC ${mac}`,
@@ -47,6 +68,7 @@ export const describe = ({ mac, mtuBytes, up, vxlan, unrecognised }: Link): stri
     vxlan.gbp ? 'gbp' : '',
     isIPv4(vxlan.local) ? '' : 'over IPv6',
     unrecognised ?? '',
+    altered ?? '',
   ]
     .filter((text) => text !== '')
     .join(', ')

@@ -9,6 +9,7 @@ export const linkKind: Kind<Link> = {
   on: (l) => l.vxlan.underlay,
   same: (want, have) =>
     have.unrecognised === undefined &&
+    have.altered === undefined &&
     want.up === have.up &&
     want.mac === have.mac &&
     want.mtuBytes === have.mtuBytes &&
