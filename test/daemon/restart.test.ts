@@ -84,6 +84,17 @@ describe('a restart', () => {
     await again()
     await eventually('whole', async () => ((await flannelPart(host)) === whole ? true : undefined))
   })
+
+  test('puts its device back in the place that another tunnel took meanwhile', async () => {
+    const whole = await flannelPart(host)
+    await flanneld.end('SIGKILL')
+    await host.sh(
+      'ip link add other type vxlan id 77 dev lo dstport 4789; ip link set flannel.1 name odd0; ip link set other name flannel.1',
+    )
+    await again()
+    await eventually('whole', async () => ((await flannelPart(host)) === whole ? true : undefined))
+    expect(await host.sh('ip -br link')).not.toContain('odd0')
+  })
 })
 
 describe("what isn't heddle's", () => {

@@ -59,11 +59,11 @@ function routeTo(netlink: NetlinkSocket, ip: Ip): HostRoute | undefined {
   }
 }
 
-/** The MAC of each VXLAN device, by name. */
+/** The MAC of each VXLAN device that is named after its VNI, as flannel's are: another tunnel in its place is none. */
 export const vxlanMacs = (netlink: NetlinkSocket): ReadonlyMap<string, Mac> =>
   new Map(
     netlink
       .dump(listLinks(), (reply) => parseLink(reply.body))
-      .filter((l): l is LinkInfo & { mac: Mac } => l.mac !== undefined && l.type === 'vxlan')
+      .filter((l): l is LinkInfo & { mac: Mac } => l.mac !== undefined && l.name.endsWith(`.${l.vxlan?.vni}`))
       .map((l) => [l.name, l.mac]),
   )
