@@ -1,15 +1,12 @@
 // When what is said about a certificate's end.
 import { expect, test } from 'bun:test'
 import { X509Certificate } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { Pki } from '../../test/support/certificates.ts'
+import { Authority } from '../../test/support/authority.ts'
 import { expiryOf, nextLookMs } from './expiry.ts'
 
 const DAY_MS = 24 * 3600 * 1000
-using pki = new Pki()
-pki.authority('ca')
-const { cert } = pki.issue('server', { by: 'ca', days: 30 })
-const { subject, validTo } = new X509Certificate(readFileSync(cert))
+const { cert } = new Authority('ca').issue({ name: 'server' })
+const { subject, validTo } = new X509Certificate(cert)
 const expiry = expiryOf({ subject, endMs: Date.parse(validTo) }, 'in /etc/server.pem')
 const at = (daysBefore: number): number => expiry.endMs - daysBefore * DAY_MS
 

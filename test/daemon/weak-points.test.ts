@@ -22,7 +22,7 @@ import { Flanneld } from '../support/flanneld.ts'
 import { eventually } from '../support/process.ts'
 import { STORE_IP, type Host } from '../support/segment.ts'
 import { leaseKey, PREFIX, vxlanLease } from '../support/stores.ts'
-import { TlsFolder } from '../support/tls-folder.ts'
+import { TlsFolder } from '../support/tls-files.ts'
 
 setDefaultTimeout(60_000)
 // Upstream may have to be built first.

@@ -5,13 +5,14 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Pki } from '../support/certificates.ts'
+import { Authority } from '../support/authority.ts'
 import { EtcdServer } from '../support/etcd.ts'
 import { HEDDLE } from '../support/executable.ts'
 import { Flanneld, type StoreAccess } from '../support/flanneld.ts'
 import { eventually } from '../support/process.ts'
 import { Segment, STORE_IP, type Host } from '../support/segment.ts'
 import { CONFIG_KEY, networkConfig, PREFIX } from '../support/stores.ts'
+import { TlsFolder } from '../support/tls-files.ts'
 import { Traffic } from '../support/traffic.ts'
 
 setDefaultTimeout(60_000)
@@ -22,10 +23,12 @@ const hasRoute = async (host: Host, subnet: string): Promise<boolean> =>
   (await host.sh(`ip route show ${subnet}`)).includes(' via ')
 
 test('upstream and heddle reach their network through a renewed certificate, and through a store restored from a backup', async () => {
-  using pki = new Pki()
-  const ca = pki.authority('ca')
-  const own = pki.issue('store', { by: 'ca', addresses: [STORE_IP] })
-  const certificate = pki.issue('host', { by: 'ca', commonName: 'no-user' })
+  using tls = new TlsFolder()
+  const authority = new Authority('ca')
+  const ca = tls.put('ca.pem', authority.cert)
+  const renew = () => tls.write('store', authority.issue({ name: 'store', hosts: [STORE_IP] }))
+  const own = renew()
+  const certificate = tls.write('host', authority.issue({ name: 'no-user' }))
   const folder = mkdtempSync(join(tmpdir(), 'heddle-test-secured-'))
   try {
     await using segment = await Segment.create(3)
@@ -76,7 +79,7 @@ test('upstream and heddle reach their network through a renewed certificate, and
     expect(command('backup', backup, '--data-dir', store.folder)).toMatchObject({ status: 0, stderr: '' })
 
     // Both come back by the new certificate, and a host that wasn't there before is seen by both.
-    pki.replace(own, pki.issue('renewed', { by: 'ca', addresses: [STORE_IP] }))
+    renew()
     await store.restart()
     await using late = await Flanneld.start(three, access)
     await eventually(

@@ -4,11 +4,12 @@ import { createHash, generateKeyPairSync, randomBytes, sign, type KeyObject } fr
 import { ipToBytes, parseIp } from '../../src/model/ip.ts'
 
 const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
 
 export interface Validity {
   /** An hour ago unless given. */
   readonly notBefore?: Date
-  /** A day from now unless given. */
+  /** Thirty days from now unless given. */
   readonly notAfter?: Date
 }
 export interface CertificateWish extends Validity {
@@ -104,7 +105,7 @@ const OID = {
 } as const
 
 function certificate(subject: Subject, signer: Signer): Buffer {
-  const { notBefore = new Date(Date.now() - HOUR_MS), notAfter = new Date(Date.now() + 24 * HOUR_MS) } =
+  const { notBefore = new Date(Date.now() - HOUR_MS), notAfter = new Date(Date.now() + 30 * DAY_MS) } =
     subject.validity
   const algorithm = sequence(oid(OID.ecdsaWithSha256))
   const serial = randomBytes(16)

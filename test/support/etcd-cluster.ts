@@ -2,7 +2,7 @@
 // wiped, frozen, cut off; compaction, defragmentation, a snapshot restored; certificates renewed.
 // `await using cluster = await EtcdCluster.start(segment, config)`.
 import { rmSync } from 'node:fs'
-import { ClusterCertificates } from './cluster-certificates.ts'
+import { ClusterCertificates } from './tls-files.ts'
 import { CONFIG_KEY, EtcdKeys } from './etcd-keys.ts'
 import { leaderOf } from './etcd-leader.ts'
 import { EtcdMember, type EtcdVersion, type Launch } from './etcd-member.ts'

@@ -1,7 +1,7 @@
 // One member of an etcd cluster, on a machine of its own: it can be killed, frozen, wiped, cut off from others.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { etcd36, etcdutl36 } from '../../scripts/peers.ts'
-import type { CertificateFiles } from './cluster-certificates.ts'
+import type { CertificateFiles } from './tls-files.ts'
 import type { TestHost } from './kernel.ts'
 import { Running } from './process.ts'
 

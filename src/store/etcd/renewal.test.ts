@@ -16,7 +16,7 @@ import {
   PREFIX,
   wishOf,
 } from '../../../test/support/store-world.ts'
-import { TlsFolder } from '../../../test/support/tls-folder.ts'
+import { TlsFolder } from '../../../test/support/tls-files.ts'
 import { pathChanges } from '../../sys/path-watch.ts'
 import type { LeaseEvent, OwnLease } from '../store.ts'
 import { keepRenewed, type Note } from './renewal.ts'

@@ -2,11 +2,12 @@
 import { expect, test } from 'bun:test'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Pki } from '../../../../test/support/certificates.ts'
+import { Authority } from '../../../../test/support/authority.ts'
 import { Auth, KV, Lease } from '../../../../test/support/etcd-api.ts'
 import { EtcdServer } from '../../../../test/support/etcd.ts'
 import { eventually } from '../../../../test/support/process.ts'
 import { Collector, PREFIX, wishOf } from '../../../../test/support/store-world.ts'
+import { materialOf, TlsFolder } from '../../../../test/support/tls-files.ts'
 import { TestWatch } from '../../../../test/support/watch.ts'
 import { Channel, type ChannelOptions } from '../../etcd/channel.ts'
 import { EtcdStore } from '../../etcd/store.ts'
@@ -111,32 +112,32 @@ test('a login that is not used ends, one that is used goes on', async () => {
 })
 
 test('a certificate names its user; a token goes before it, and who may come without one has to log in', async () => {
-  using pki = new Pki()
-  const ca = pki.authority('ca')
-  const tls = { ...pki.issue('server', { by: 'ca' }), clientCa: ca }
-  const [asFlannel, asRoot, asOther] = ['flannel', 'root', 'other'].map((name) =>
-    pki.issue(name, { by: 'ca' }),
-  )
+  using folder = new TlsFolder()
+  const authority = new Authority('ca')
+  const ca = folder.put('ca.pem', authority.cert)
+  const issue = (name: string) => folder.write(name, authority.issue({ name, hosts: ['127.0.0.1'] }))
+  const tls = { ...issue('server'), clientCa: ca }
+  const [asFlannel, asRoot, asOther] = ['flannel', 'root', 'other'].map(issue)
   await using server = await EtcdServer.start('embedded', {
     inMemory: true,
     tls,
     flags: ['--client-cert-optional'],
   })
-  await enableUsers(server, { tls: pki.client(ca, asRoot) })
+  await enableUsers(server, { tls: materialOf(ca, asRoot) })
   const put = async (options: Partial<ChannelOptions>, key: string) => {
     using channel = channelTo(server, options)
     return await refusalOf(channel.unary(KV.put, { key: bytes(key), value: bytes('x') }, soon()))
   }
   const own = `${PREFIX}/subnets/10.3.1.0-24`
-  expect(await put({ tls: pki.client(ca, asFlannel) }, own)).toBe('done')
-  expect(await put({ tls: pki.client(ca, asFlannel) }, 'elsewhere')).toBe('etcdserver: permission denied')
-  expect(await put({ tls: pki.client(ca, asRoot) }, 'elsewhere')).toBe('done')
-  expect(await put({ tls: pki.client(ca, asOther) }, own)).toBe('etcdserver: permission denied')
-  expect(await put({ tls: pki.client(ca, asRoot), user: FLANNEL }, 'elsewhere')).toBe(
+  expect(await put({ tls: materialOf(ca, asFlannel) }, own)).toBe('done')
+  expect(await put({ tls: materialOf(ca, asFlannel) }, 'elsewhere')).toBe('etcdserver: permission denied')
+  expect(await put({ tls: materialOf(ca, asRoot) }, 'elsewhere')).toBe('done')
+  expect(await put({ tls: materialOf(ca, asOther) }, own)).toBe('etcdserver: permission denied')
+  expect(await put({ tls: materialOf(ca, asRoot), user: FLANNEL }, 'elsewhere')).toBe(
     'etcdserver: permission denied',
   )
-  expect(await put({ tls: pki.client(ca) }, own)).toBe('etcdserver: user name is empty')
-  expect(await put({ tls: pki.client(ca), user: FLANNEL }, own)).toBe('done')
+  expect(await put({ tls: materialOf(ca) }, own)).toBe('etcdserver: user name is empty')
+  expect(await put({ tls: materialOf(ca), user: FLANNEL }, own)).toBe('done')
 }, 20_000)
 
 test('what is taken from a user it can no longer do, not even by a login from before', async () => {

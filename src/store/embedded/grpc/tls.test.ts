@@ -2,15 +2,16 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { connect as connectTls, type ConnectionOptions } from 'node:tls'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Pki, type Certificate } from '../../../../test/support/certificates.ts'
+import { Authority, type Validity } from '../../../../test/support/authority.ts'
 import { KV } from '../../../../test/support/etcd-api.ts'
 import { EtcdServer, ETCD_KINDS } from '../../../../test/support/etcd.ts'
 import { Running } from '../../../../test/support/process.ts'
+import { materialOf, TlsFolder, type KeyPair } from '../../../../test/support/tls-files.ts'
 import { TestWatch } from '../../../../test/support/watch.ts'
 import { Channel } from '../../etcd/channel.ts'
 
@@ -18,18 +19,23 @@ const RUNNER = join(import.meta.dirname, '../../../../test/support/embedded-stor
 const soon = (): AbortSignal => AbortSignal.timeout(15_000)
 const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text))
 
-const pki = new Pki()
-const ca = pki.authority('ca')
-const otherCa = pki.authority('other-ca')
-const server = pki.issue('server', { by: 'ca' })
-const client = pki.issue('client', { by: 'ca' })
-const stranger = pki.issue('stranger', { by: 'other-ca' })
-const late = pki.issue('late', { by: 'ca', days: -1 })
-afterAll(() => pki[Symbol.dispose]())
+const folder = new TlsFolder()
+afterAll(() => folder[Symbol.dispose]())
+const [root, otherRoot] = [new Authority('ca'), new Authority('other-ca')]
+const ca = folder.put('ca.pem', root.cert)
+const otherCa = folder.put('other-ca.pem', otherRoot.cert)
+/** Files for a server on this machine, or for a client. */
+const issue = (name: string, by = root, validity: Validity = {}): KeyPair =>
+  folder.write(name, by.issue({ name, hosts: ['127.0.0.1', 'localhost'], ...validity }))
+const inDays = (days: number): Validity => ({ notAfter: new Date(Date.now() + days * 24 * 3600 * 1000) })
+const server = issue('server')
+const client = issue('client')
+const stranger = issue('stranger', otherRoot)
+const late = issue('late', root, inDays(-1))
 
 /** What becomes of a put with that certificate: `done`, or why not. */
-async function put(endpoint: string, own?: Certificate, serverCa = ca): Promise<string> {
-  using channel = new Channel({ endpoints: [endpoint], tls: pki.client(serverCa, own), deadlineMs: 3_000 })
+async function put(endpoint: string, own?: KeyPair, serverCa = ca): Promise<string> {
+  using channel = new Channel({ endpoints: [endpoint], tls: materialOf(serverCa, own), deadlineMs: 3_000 })
   const putting = channel.unary(KV.put, { key: bytes('a'), value: bytes('b') }, soon())
   return await putting.then(
     () => 'done',
@@ -154,12 +160,12 @@ test('who says nothing, or does not go on, is cut off after ten seconds', async 
 
 describe('files replaced while it runs', () => {
   test('are used by the next connection, and the old connection goes on', async () => {
-    const [used, next] = [pki.issue('used', { by: 'ca' }), pki.issue('next', { by: 'other-ca' })]
+    const used = issue('used')
     await using store = await EtcdServer.start('embedded', { inMemory: true, tls: { ...used, clientCa: ca } })
-    using old = await TestWatch.open(store.endpoint, {}, { tls: pki.client(ca, client) })
+    using old = await TestWatch.open(store.endpoint, {}, { tls: materialOf(ca, client) })
     old.create({ key: bytes('a') })
     await old.next()
-    pki.replace(used, next)
+    issue('used', otherRoot)
     expect(await put(store.endpoint, client)).toMatch(/certificate/)
     expect(await put(store.endpoint, client, otherCa)).toBe('done')
     expect((await old.next())?.events).toHaveLength(1)
@@ -167,15 +173,16 @@ describe('files replaced while it runs', () => {
   })
 
   test('change who may come, when it is the CA of the clients', async () => {
-    const clientCa = pki.authority('client-ca')
-    const [ours, theirs] = [pki.issue('ours', { by: 'client-ca' }), stranger]
+    const clientRoot = new Authority('client-ca')
+    const clientCa = folder.put('client-ca.pem', clientRoot.cert)
+    const [ours, theirs] = [issue('ours', clientRoot), stranger]
     const resumable = { ca: readFileSync(ca), cert: readFileSync(ours.cert), key: readFileSync(ours.key) }
     await using store = await EtcdServer.start('embedded', { inMemory: true, tls: { ...server, clientCa } })
     expect(await put(store.endpoint, ours)).toBe('done')
     expect(await put(store.endpoint, theirs)).not.toBe('done')
     const session = await ticketOf(store.port, resumable)
     expect(await ticketOf(store.port, { ...resumable, session })).toBeDefined()
-    pki.replace(pki.of('client-ca'), pki.of('other-ca'))
+    folder.put('client-ca.pem', otherRoot.cert)
     expect(await put(store.endpoint, ours)).not.toBe('done')
     expect(await put(store.endpoint, theirs)).toBe('done')
     // Nor by a session of before.
@@ -183,15 +190,16 @@ describe('files replaced while it runs', () => {
   })
 
   test('that can not be used are told once, and what was read before stays until they can', async () => {
-    const [used, next] = [pki.issue('half', { by: 'ca' }), pki.issue('whole', { by: 'ca' })]
+    const used = issue('half')
+    const next = root.issue({ name: 'whole', hosts: ['127.0.0.1'] })
     await using store = await EtcdServer.start('embedded', { inMemory: true, tls: { ...used, clientCa: ca } })
     for (const [break_, says] of [
       [
-        () => pki.replace({ cert: used.cert, key: `${used.key}.unused` }, next),
+        () => folder.put('half.pem', next.cert),
         /key-file \S+half\.key can't be used: it doesn't belong to the certificate in \S+half\.pem; the one read before stays/,
       ],
       [
-        () => writeFileSync(used.cert, 'half a fi'),
+        () => folder.put('half.pem', 'half a fi'),
         /cert-file \S+half\.pem can't be used: no certificate in PEM form is in it; the one/,
       ],
       [() => rmSync(used.cert), /cert-file \S+half\.pem can't be used: ENOENT/],
@@ -201,7 +209,7 @@ describe('files replaced while it runs', () => {
       expect(await put(store.endpoint, client)).toBe('done')
       await store.process.line(says)
     }
-    pki.replace(used, next)
+    folder.write('half', next)
     expect(await put(store.endpoint, client)).toBe('done')
     await store.process.line(/new connections use the changed/)
     expect(store.process.matching(/can't be used/)).toHaveLength(3)
@@ -209,7 +217,7 @@ describe('files replaced while it runs', () => {
 })
 
 test('certificates that expire soon, or have, are told at the start', async () => {
-  const soonOver = pki.issue('soon-over', { by: 'ca', days: 9 })
+  const soonOver = issue('soon-over', root, inDays(9))
   await using store = await EtcdServer.start('embedded', { inMemory: true, tls: soonOver })
   await store.process.line(
     /^W.* the certificate of CN=soon-over in \S+soon-over\.pem expires in 8 days, on \d{4}-\d\d-\d\d: put/,
