@@ -12,12 +12,19 @@ import {
 import { VERSION } from '../model/version.ts'
 import { configRoutes } from './config/routes.ts'
 import { context } from './context.ts'
+import { driftCommand } from './drift.ts'
 import { labRoutes } from './lab/routes.ts'
 import { storeCommand } from './store.ts'
 import { uninstallCommand } from './uninstall.ts'
 
 const ROOT = buildRouteMap({
-  routes: { lab: labRoutes, config: configRoutes, store: storeCommand, uninstall: uninstallCommand },
+  routes: {
+    lab: labRoutes,
+    drift: driftCommand,
+    config: configRoutes,
+    store: storeCommand,
+    uninstall: uninstallCommand,
+  },
   docs: { brief: 'A flat container network for Linux hosts' },
 })
 

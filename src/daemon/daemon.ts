@@ -122,7 +122,7 @@ function openStore(
 }
 
 /** Whether the kernel has nexthop objects is asked, not guessed by its version. */
-function nexthopsAs(options: Options, netlink: NetlinkSocket): NexthopUse {
+export function nexthopsAs(options: Options, netlink: NetlinkSocket): NexthopUse {
   const wish = options['nexthop-objects']
   const has = hasNexthops(netlink)
   if (wish === 'always' && !has)
@@ -133,7 +133,7 @@ function nexthopsAs(options: Options, netlink: NetlinkSocket): NexthopUse {
 }
 
 /** What is ours in the kernel: the back end's devices, our tables, routes into the cluster's networks, former ones too. */
-function scopeOf(
+export function scopeOf(
   { config, backend }: Network,
   identity: Identity,
   former: readonly Prefix[],

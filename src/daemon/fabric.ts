@@ -14,7 +14,7 @@ const logger = log.from('fabric.ts')
 const MOST_TOLD = 10
 
 export interface FabricParts {
-  readonly reconciler: Reconciler
+  readonly reconciler: Pick<Reconciler, 'want' | 'forget'>
   readonly underlay: Underlay
   readonly table: LeaseTable
   readonly network: Network

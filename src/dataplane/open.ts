@@ -22,6 +22,7 @@ import { nftTableKind } from './kinds/nft-table.ts'
 import { routeKind } from './kinds/route.ts'
 import { Ledger } from './ledger.ts'
 import { Reconciler } from './reconciler.ts'
+import type { AnyLedger } from './rounds.ts'
 
 export interface DataplaneOptions {
   /** This thread's unless given. */
@@ -36,8 +37,22 @@ export interface DataplaneOptions {
  * needed only if the scope names tables. Throws NetlinkError or SysError where the kernel can't be spoken to.
  */
 export function openDataplane(scope: Ownership, options: DataplaneOptions = {}): Reconciler {
+  const { ledgers, resources } = openLedgers(scope, options.namespace)
+  const { namespace: _, ...rest } = options
+  return new Reconciler(ledgers, { ...rest, resources })
+}
+
+interface OpenLedgers {
+  /** One of each kind, with its carrier. */
+  readonly ledgers: readonly AnyLedger[]
+  /** To be closed with them: the carriers' sockets. */
+  readonly resources: Disposable
+}
+
+/** What a reconciler works with. Throws as `openDataplane`. */
+export function openLedgers(scope: Ownership, namespace: Namespace | undefined): OpenLedgers {
   using resources = new DisposableStack()
-  const session = resources.use(Rtnetlink.open(scope, options.namespace))
+  const session = resources.use(Rtnetlink.open(scope, namespace))
   const nexthops = new NexthopTable()
   const ledgers = [
     new Ledger(linkKind, new LinkCarrier(session), scope),
@@ -54,12 +69,11 @@ export function openDataplane(scope: Ownership, options: DataplaneOptions = {}):
       : [
           new Ledger(
             nftTableKind,
-            resources.use(new NftTables([...scope.tables].map(tableOf), options.namespace)),
+            resources.use(new NftTables([...scope.tables].map(tableOf), namespace)),
             scope,
           ),
         ]
-  const { namespace: _, ...rest } = options
-  return new Reconciler([...ledgers, ...tables], { ...rest, resources: resources.move() })
+  return { ledgers: [...ledgers, ...tables], resources: resources.move() }
 }
 
 /** `ipv4 flannel-ipv4` as Ownership has it. */

@@ -2,7 +2,7 @@
 // (docs/data-plane.md tells its fields). Pure.
 import type { Drift, Failure, Fight, Repair, Report } from '../../dataplane/report.ts'
 import type { KindName } from '../../model/kernel.ts'
-import { differences, objectText, type Difference } from './words.ts'
+import { differences, objectName, objectText, type Difference } from './words.ts'
 
 export interface DriftReport {
   /** Who knows what should be there: the running flanneld, this program from the store, or nobody. */
@@ -38,6 +38,8 @@ export interface DriftingObject {
   readonly key: string
   /** `extra`: ours and not wanted. `stray`: perhaps ours, without our mark; it stays, and is no difference. */
   readonly what: 'missing' | 'different' | 'extra' | 'stray'
+  /** What a person would call it: `route 10.5.3.0/24`. */
+  readonly name: string
   /** As it should be, else as it is, in the words of ip(8). */
   readonly object: string
   readonly differences: readonly Difference[]
@@ -82,6 +84,7 @@ export function driftingObjects(
       kind,
       key,
       what: what === 'unwanted' ? 'extra' : what,
+      name: shown === undefined ? `${kind} ${key}` : objectName(shown),
       object: shown === undefined ? `${kind} ${key}` : objectText(shown),
       differences: want === undefined || have === undefined ? [] : differences(want, have),
       ...(source === undefined ? {} : { for: source }),

@@ -33,6 +33,24 @@ export function objectText(object: KernelObject): string {
   }
 }
 
+/** What a person would call it. */
+export function objectName(object: KernelObject): string {
+  switch (object.kind) {
+    case 'link':
+      return `link ${object.name}`
+    case 'route':
+      return `route ${object.to}`
+    case 'neighbour':
+      return `neigh ${object.ip} dev ${object.link}`
+    case 'fdb':
+      return `fdb ${object.mac} dev ${object.link}`
+    case 'nexthop':
+      return `nexthop via ${object.via} dev ${object.link}`
+    default:
+      return objectText(object)
+  }
+}
+
 /** Whose values say by themselves what they are. */
 const SPEAKING: ReadonlySet<string> = new Set(['state', 'learning', 'gbp'])
 

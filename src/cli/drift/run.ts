@@ -1,0 +1,91 @@
+// A drift report from the arguments to the exit code: 0 nothing differs, 1 something does, 2 the arguments are refused,
+// 3 it can't be told.
+import { offlineDrift } from '../../daemon/drift/offline.ts'
+import { readOptions, type Options } from '../../daemon/options.ts'
+import type { DriftReport } from '../../status/drift/report.ts'
+import { log } from '../../sys/log.ts'
+import type { Context } from '../context.ts'
+import { askDaemon, linesOf } from '../daemon-client.ts'
+import type { DriftFlags } from '../drift.ts'
+import { styleFor } from '../style.ts'
+import { changesText } from './changes.ts'
+import { reportText } from './show.ts'
+
+const EXIT = { same: 0, differs: 1, usage: 2, unknown: 3 } as const
+
+export async function driftMain(
+  context: Context,
+  flags: DriftFlags,
+  words: readonly string[],
+): Promise<number> {
+  const { stdout, stderr } = context.process
+  const complain = (text: string) => stderr.write(`${styleFor(process.stderr).bad('heddle:')} ${text}\n`)
+  const given = await readOptions(words, process.env)
+  if (given.kind !== 'options') {
+    complain(given.kind === 'refused' ? given.reason : `--${given.kind} has no place here`)
+    return EXIT.usage
+  }
+  for (const { text } of given.notes) complain(text)
+  // What the daemon's rooms have to say is in the report.
+  log.configure({ write: () => undefined })
+  const socket = flags.socket ?? given.options['status-socket']
+  if (flags.watch) return watch(context, socket, flags.json, complain)
+  let report: DriftReport
+  try {
+    report = await reportFrom(socket, given.options)
+  } catch (error) {
+    complain(error instanceof Error ? error.message : String(error))
+    return EXIT.unknown
+  }
+  stdout.write(
+    flags.json ? `${JSON.stringify(report, undefined, 2)}\n` : reportText(report, styleFor(process.stdout)),
+  )
+  return exitCode(report)
+}
+
+const exitCode = ({ differs, complete }: DriftReport): number =>
+  differs ? EXIT.differs : complete ? EXIT.same : EXIT.unknown
+
+/** The daemon's, else our own. Throws what keeps it from being told. */
+async function reportFrom(socket: string, options: Options): Promise<DriftReport> {
+  if (socket === '') return offlineDrift(options)
+  const answer = await askDaemon(socket, '/drift')
+  if (answer.kind === 'answer') return answer.value as DriftReport
+  if (answer.kind === 'refused') throw new Error(answer.why)
+  const report = await offlineDrift(options)
+  return { ...report, unknown: [answer.why, ...report.unknown] }
+}
+
+async function watch(
+  { process: { stdout } }: Context,
+  socket: string,
+  json: boolean,
+  complain: (text: string) => void,
+): Promise<number> {
+  if (socket === '') {
+    complain('--watch needs the status socket of a running flanneld; its options switch that off')
+    return EXIT.unknown
+  }
+  const stop = new AbortController()
+  const end = () => stop.abort()
+  process.on('SIGINT', end).on('SIGTERM', end)
+  try {
+    const lines = linesOf(socket, '/drift?watch', stop.signal)
+    let before: DriftReport | undefined
+    for (;;) {
+      const { value, done } = await lines.next()
+      if (done === true) {
+        if (value === undefined) return before === undefined ? EXIT.unknown : exitCode(before)
+        complain(before === undefined ? `${value.why}; --watch needs one that runs` : value.why)
+        return EXIT.unknown
+      }
+      const report = value as DriftReport
+      const style = styleFor(process.stdout)
+      if (json) stdout.write(`${JSON.stringify(report)}\n`)
+      else stdout.write(before === undefined ? reportText(report, style) : changesText(before, report, style))
+      before = report
+    }
+  } finally {
+    process.off('SIGINT', end).off('SIGTERM', end)
+  }
+}

@@ -1,0 +1,232 @@
+// `heddle drift`: each harm is named, by whoever knows what should be there, and nothing is once it is healed. It reads
+// only.
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { spawnSync } from 'node:child_process'
+import { createServer } from 'node:http'
+import type { DriftReport } from '../src/status/drift/report.ts'
+import { HEDDLE } from './support/executable.ts'
+import { Flanneld } from './support/flanneld.ts'
+import { HOST_GW_HARMS, VXLAN_HARMS } from './support/harm.ts'
+import { hostState } from './support/host-state.ts'
+import { eventually, Running } from './support/process.ts'
+import { Segment, type Host } from './support/segment.ts'
+import { leaseKey, networkConfig, TestStore, vxlanLease } from './support/stores.ts'
+
+setDefaultTimeout(60_000)
+
+const PEER = '10.244.20.0/24'
+const PEER_MAC = '02:42:00:00:00:81'
+// Named, for a link that was down has lost the default route.
+const FLAGS = ['--ip-masq', '--iface=eth0']
+
+const flagsOf = (host: Host, store: { endpoint: string }) => [
+  `--etcd-endpoints=${store.endpoint}`,
+  `--subnet-file=${host.subnetFile}`,
+  `--status-socket=${host.statusSocket}`,
+  `--state-dir=${host.stateDir}`,
+  '--config-file=',
+  ...FLAGS,
+]
+function drift(host: Host, store: { endpoint: string }, ...words: string[]) {
+  const args = [`--net=${host.namespace.path}`, HEDDLE, 'drift', ...words, '--', ...flagsOf(host, store)]
+  const { status, stdout, stderr } = spawnSync('nsenter', args, { encoding: 'utf8', timeout: 30_000 })
+  return { status, stdout, stderr }
+}
+const report = (host: Host, store: { endpoint: string }): DriftReport =>
+  JSON.parse(drift(host, store, '--json').stdout) as DriftReport
+
+/** What drift says of each harm, where nobody puts it right. */
+const NAMED: Readonly<Record<string, readonly string[]>> = {
+  'the device deleted': [
+    'missing    link flannel.1 up',
+    `missing    route ${PEER} via`,
+    'missing    address',
+  ],
+  'the device down and up': [`missing    route ${PEER} via`],
+  'the device left down': ['different  link flannel.1 (devices): state is down, should be up'],
+  'its routes flushed': [
+    `missing    route ${PEER} via 10.244.20.0 dev flannel.1 onlink (lease 10.244.20.0-24)`,
+  ],
+  'its neighbours flushed': [`missing    neigh 10.244.20.0 dev flannel.1 lladdr ${PEER_MAC} (lease`],
+  'its FDB flushed': [`missing    fdb ${PEER_MAC} dev flannel.1 dst 192.168.100.81 (lease`],
+  'the nexthops flushed': ['missing    nexthop via 10.244.20.0 dev flannel.1 onlink', 'missing    route'],
+  'a wrong MAC': ['different  link flannel.1 (devices): address is 02:bb:ad:00:00:01, should be'],
+  'a wrong MTU': ['different  link flannel.1 (devices): mtu is 1300, should be 1450'],
+  'its address removed': ['missing    address 10.244.1'],
+  'another device of its name': ['different  link flannel.1 (devices)', 'vxlan id is 77, should be 1'],
+  'the nf_tables ruleset flushed': ['missing    table ip flannel-ipv4 (firewall)'],
+  'the routes flushed': [`missing    route ${PEER} via 192.168.100.81 dev eth0 (lease 10.244.20.0-24)`],
+  'the underlay down and up': [`missing    route ${PEER} via 192.168.100.81 dev eth0`],
+}
+
+for (const [type, harms] of [
+  ['vxlan', VXLAN_HARMS],
+  ['host-gw', HOST_GW_HARMS],
+] as const)
+  describe(`heddle drift with ${type}`, () => {
+    const stack = new AsyncDisposableStack()
+    let host: Host
+    let store: TestStore
+
+    beforeAll(async () => {
+      const segment = stack.use(await Segment.create(1))
+      host = segment.host(1)
+      store = stack.use(await TestStore.start('etcd', segment, networkConfig({ Type: type })))
+      const lease = vxlanLease('192.168.100.81', PEER_MAC)
+      store.put(leaseKey(PEER), type === 'vxlan' ? lease : lease.replace('vxlan', 'host-gw'))
+    })
+    afterAll(() => stack.disposeAsync())
+
+    /** Leaves what a flanneld has made that was killed then. */
+    const killed = async () => {
+      await using flanneld = await Flanneld.start(host, store, { args: FLAGS })
+      await eventually('all is there', () => (report(host, store).differs ? undefined : true))
+      await flanneld.end('SIGKILL')
+    }
+
+    for (const { name, command } of harms)
+      test(`names it while no flanneld runs, and nothing once healed: ${name}`, async () => {
+        await killed()
+        expect(drift(host, store)).toMatchObject({ status: 0, stderr: '' })
+        await host.sh(command)
+        const { status, stdout } = drift(host, store)
+        expect(status).toBe(1)
+        expect(NAMED[name]?.filter((line) => !stdout.includes(line))).toEqual([])
+        expect(stdout).toContain('as flanneld would want it by the store')
+        await killed()
+      })
+
+    test('reads only', async () => {
+      await killed()
+      await host.sh(`ip link set eth0 mtu 1400; ip route add 10.244.77.0/24 via 192.168.100.9`)
+      const [before, leases] = [await hostState(host), store.leases()]
+      const { status, stdout } = drift(host, store)
+      expect(stdout).toContain('stray      route 10.244.77.0/24 via 192.168.100.9 dev eth0: bears no mark')
+      // A stray is no difference; VXLAN's MTU is.
+      expect(status).toBe(type === 'vxlan' ? 1 : 0)
+      expect(await hostState(host)).toBe(before)
+      expect(store.leases()).toEqual(leases)
+    })
+  })
+
+describe('who is asked', () => {
+  const stack = new AsyncDisposableStack()
+  let host: Host
+  let store: TestStore
+
+  beforeAll(async () => {
+    const segment = stack.use(await Segment.create(1))
+    host = segment.host(1)
+    store = stack.use(await TestStore.start('etcd', segment, networkConfig({ Type: 'vxlan' })))
+    store.put(leaseKey(PEER), vxlanLease('192.168.100.81', PEER_MAC))
+    store.put(leaseKey('10.99.1.0/24'), vxlanLease('192.168.100.82', '02:42:00:00:00:82'))
+  })
+  afterAll(() => stack.disposeAsync())
+
+  test('a running flanneld: objects, refusals, repairs; as JSON with the same fields each time', async () => {
+    await using flanneld = await Flanneld.start(host, store, { args: FLAGS })
+    const text = drift(host, store)
+    expect(text).toMatchObject({ status: 0, stderr: '' })
+    expect(text.stdout).toMatch(/^refused +lease 10\.99\.1\.0-24: .*outside the network/m)
+    expect(text.stdout).toMatch(/^nothing differs: 1 link, .*1 route.* as the running flanneld wants it$/m)
+    await host.sh('ip link set flannel.1 mtu 1300')
+    await eventually('it is repaired', async () => ((await flanneld.repairs()) > 0 ? true : undefined))
+    const told = await eventually('nothing differs', () => {
+      const now = report(host, store)
+      return now.differs ? undefined : now
+    })
+    expect(Object.keys(told).sort()).toEqual(
+      'by complete differs doubtful failures fights kinds objects refused repairs unknown'.split(' '),
+    )
+    expect(told).toMatchObject({ by: 'daemon', complete: true, objects: [], unknown: [] })
+    expect(told.kinds['route']).toEqual({ wanted: 1, missing: 0, different: 0, extra: 0 })
+    expect(told.repairs?.kinds['link']).toBe(1)
+    expect(told.repairs?.last.map(({ kind, key }) => `${kind} ${key}`)).toContain('link flannel.1')
+    // What the kernel refuses is missing, with the reason.
+    await host.sh('ip route add 10.244.30.0/24 via 192.168.100.9 proto static')
+    store.put(leaseKey('10.244.30.0/24'), vxlanLease('192.168.100.83', '02:42:00:00:00:83'))
+    const missing = await eventually('it fails', () =>
+      report(host, store).objects.find(({ reason }) => reason !== undefined),
+    )
+    expect(missing).toMatchObject({
+      kind: 'route',
+      key: '10.244.30.0/24',
+      what: 'missing',
+      name: 'route 10.244.30.0/24',
+      object: 'route 10.244.30.0/24 via 10.244.30.0 dev flannel.1 onlink',
+      for: 'lease 10.244.30.0-24',
+      reason: expect.stringContaining('ip route del 10.244.30.0/24'),
+    })
+    expect(drift(host, store).status).toBe(1)
+    store.delete(leaseKey('10.244.30.0/24'))
+    await host.sh('ip route del 10.244.30.0/24')
+    await eventually('all is well', () => (drift(host, store).status === 0 ? true : undefined))
+  })
+
+  test('--watch prints what changes, and ends with SIGINT, or with flanneld', async () => {
+    await using flanneld = await Flanneld.start(host, store, { args: FLAGS })
+    const words = ['--watch', '--socket', host.statusSocket, '--', '--config-file=']
+    await using watching = Running.start(HEDDLE, ['drift', ...words], { namespace: host.namespace })
+    await using other = Running.start(HEDDLE, ['drift', '--json', ...words])
+    await watching.line(/^nothing differs/)
+    await other.line(/"differs":false/)
+    await host.sh('ip neigh flush dev flannel.1 nud permanent')
+    await watching.line(/^\d\d:\d\d:\d\d repaired +neighbour flannel\.1\|10\.244\.20\.0$/)
+    store.put(leaseKey('10.98.1.0/24'), vxlanLease('192.168.100.84', '02:42:00:00:00:84'))
+    await watching.line(/refused +lease 10\.98\.1\.0-24: /)
+    store.delete(leaseKey('10.98.1.0/24'))
+    await watching.line(/settled +lease 10\.98\.1\.0-24 is refused no more/)
+    expect(await watching.end('SIGINT')).toEqual({ code: 0, signal: null })
+    for (const line of other.lines) expect(JSON.parse(line)).toMatchObject({ by: 'daemon' })
+    await flanneld.end()
+    await other.line(/has ended/)
+    expect(await other.ended).toEqual({ code: 3, signal: null })
+  })
+
+  test('nobody: the store is, or where it is silent the kernel alone, and what is not known is said', async () => {
+    await using flanneld = await Flanneld.start(host, store, { args: FLAGS })
+    flanneld.process.signal('SIGSTOP')
+    const stopped = drift(host, store)
+    expect(stopped.status).toBe(0)
+    expect(stopped.stdout).toMatch(/^not known +the flanneld at \S+ has not answered for 3 s$/m)
+    flanneld.process.signal('SIGCONT')
+    await flanneld.end('SIGKILL')
+    expect(drift(host, store, '--watch')).toMatchObject({ status: 3, stdout: '' })
+    const nowhere = { endpoint: 'http://127.0.0.1:9' }
+    const fine = drift(host, nowhere)
+    expect(fine.status).toBe(3)
+    expect(fine.stdout).toMatch(/^not known +what should be here: .*127\.0\.0\.1:9/m)
+    expect(fine.stdout).toContain('what is there fits together')
+    await host.sh('ip neigh flush dev flannel.1 nud permanent; ip addr flush dev flannel.1')
+    const torn = drift(host, nowhere)
+    expect(torn.status).toBe(1)
+    expect(torn.stdout).toContain('missing    address 10.244.1')
+    expect(torn.stdout).toMatch(
+      /^missing +neigh 10\.244\.20\.0 dev flannel\.1: route 10\.244\.20\.0\/24 leads through it/m,
+    )
+    expect(torn.stdout).toContain('does not fit together')
+  })
+
+  test.each([
+    [['--foo'], 2, 'there is no flag --foo'],
+    [['--json', '--json'], 2, ''],
+    [['--', '--bad-flag'], 2, 'bad-flag'],
+    [['--socket'], 2, '--socket has no value'],
+    [['--watch', '--', '--status-socket=', '--config-file='], 3, '--watch needs the status socket'],
+  ])('%j is refused', (args, code, sentence) => {
+    const { status, stdout, stderr } = spawnSync(HEDDLE, ['drift', ...args], { encoding: 'utf8' })
+    expect([status, stdout]).toEqual([code, ''])
+    expect(stderr).toContain(sentence)
+  })
+
+  test('one who answers something else is no flanneld that could tell it', async () => {
+    const path = `${host.folder}/other.sock`
+    const server = createServer((_, response) => response.writeHead(404).end())
+    await new Promise<void>((done) => server.listen(path, done))
+    await using running = Running.start(HEDDLE, ['drift', '--socket', path, '--', '--config-file='])
+    expect(await running.ended).toEqual({ code: 3, signal: null })
+    expect(running.tail()).toContain('says 404 to /drift')
+    server.closeAllConnections()
+    server.close()
+  })
+})
