@@ -82,6 +82,11 @@ export interface Backend<Options> {
   devices(self: Self, options: Options): readonly KernelObject[]
   /** Data for our lease, as upstream writes it to the byte; of a family not in use, undefined. */
   publish(self: Self, options: Options): BackendData
+  /**
+   * What of one family's data must be no other host's, after the name it has there: `VtepMAC 02:42:00:00:00:07`. Undefined
+   * if nothing must, or the data is bad. Of two hosts that have it in common `reach` is asked for the older lease alone.
+   */
+  unique(data: Json | undefined, options: Options): string | undefined
   /** What reaches one peer, by each family in use; and why, where it can't be. Keys of different peers differ. */
   reach(peer: Lease, self: Self, underlay: Underlay, options: Options): Reach
 }

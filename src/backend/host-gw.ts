@@ -18,6 +18,7 @@ export const hostGw: Backend<undefined> = {
   podMtuBytes: (self) => self.mtuBytes,
   devices: () => [],
   publish: () => ({ ipv4: undefined, ipv6: undefined }),
+  unique: () => undefined,
 
   reach: (peer, self, underlay) =>
     reachEachFamily(peer, self, TYPE, ({ subnet, publicIp: via }) =>

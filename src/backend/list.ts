@@ -12,6 +12,7 @@ export interface ConfiguredBackend {
   podMtuBytes(self: Self): number
   devices(self: Self): readonly KernelObject[]
   publish(self: Self): BackendData
+  unique(data: Json | undefined): string | undefined
   reach(peer: Lease, self: Self, underlay: Underlay): Reach
 }
 
@@ -33,6 +34,7 @@ const entry = <Options>(backend: Backend<Options>): BackendEntry => ({
       podMtuBytes: (self) => backend.podMtuBytes(self, options),
       devices: (self) => backend.devices(self, options),
       publish: (self) => backend.publish(self, options),
+      unique: (data) => backend.unique(data, options),
       reach: (peer, self, underlay) => backend.reach(peer, self, underlay, options),
     }
   },

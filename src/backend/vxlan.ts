@@ -116,11 +116,18 @@ export const vxlan: Backend<VxlanSettings> = {
     return { ipv4: data('ipv4'), ipv6: data('ipv6') }
   },
 
+  unique(data, { vni }) {
+    const mac = vtepMacOf(data, vni)
+    return 'bad' in mac ? undefined : `VtepMAC ${mac.mac}`
+  },
+
   reach: (peer, self, underlay, settings) =>
     reachEachFamily(peer, self, TYPE, ({ family, subnet, publicIp, data }) => {
       const device = vxlanDevice(settings, family)
-      const mac = vtepMacOf(data, settings.vni, self.macOf(device))
+      const mac = vtepMacOf(data, settings.vni)
       if ('bad' in mac) return mac.bad
+      if (mac.mac === self.macOf(device))
+        return `its VtepMAC ${mac.mac} is our own: one of the two hosts is a copy of the other; delete the flannel device on one of them and restart flanneld there`
       if (settings.directRouting && underlay.isOnLink(publicIp, self.link))
         return directRoute(subnet, { via: publicIp, link: self.link }, self.nexthopUse)
       const via = baseOf(subnet)
@@ -132,8 +139,11 @@ export const vxlan: Backend<VxlanSettings> = {
     }),
 }
 
-/** The VTEP MAC in a peer's `{"VNI":1,"VtepMAC":"…"}`. Writers before v0.11 leave the VNI out: taken as ours. */
-function vtepMacOf(data: Json | undefined, vni: number, own: Mac): { mac: Mac } | { bad: string } {
+/**
+ * The VTEP MAC in a peer's `{"VNI":1,"VtepMAC":"…"}`. Writers before v0.11 leave the VNI out: taken as ours. The port is in
+ * nobody's lease, so one that differs can't be told.
+ */
+function vtepMacOf(data: Json | undefined, vni: number): { mac: Mac } | { bad: string } {
   if (typeof data !== 'object' || data === null || Array.isArray(data))
     return { bad: 'its lease has no VXLAN data (VNI and VtepMAC)' }
   const field = new Map(Object.entries(data).map(([key, value]) => [key.toLowerCase(), value]))
@@ -145,9 +155,5 @@ function vtepMacOf(data: Json | undefined, vni: number, own: Mac): { mac: Mac } 
   if (mac === undefined) return { bad: `its VtepMAC ${JSON.stringify(text ?? null)} is not a MAC address` }
   if (isZeroMac(mac) || isMulticastMac(mac))
     return { bad: `its VtepMAC ${mac} is no single device's address` }
-  if (mac === own)
-    return {
-      bad: `its VtepMAC ${mac} is our own: one of the two hosts is a copy of the other; delete the flannel device on one of them and restart flanneld there`,
-    }
   return { mac }
 }
