@@ -13,9 +13,10 @@ export interface Figure {
   readonly unit: string
   readonly heddle: readonly number[]
   readonly beside?: { readonly name: string; readonly values: readonly number[] }
-  /** What the project promises: of heddle's median over the other's, or of heddle's median alone. */
-  readonly goal?: Goal
+  /** What the project promises. */
+  readonly goals?: readonly Goal[]
 }
+/** Of heddle's median over the other's, or of heddle's median alone. */
 export interface Goal {
   readonly of: 'ratio' | 'value'
   readonly atMost?: number
@@ -68,7 +69,7 @@ export function judge(bench: string, figure: Figure): Result {
   const ours = summary(figure.heddle)
   const theirs = figure.beside === undefined ? undefined : summary(figure.beside.values)
   const ratio = figure.beside === undefined ? undefined : ratioOf(figure.heddle, figure.beside.values)
-  return { ...figure, bench, ours, theirs, ratio, verdict: verdictOf(figure.goal, ours.median, ratio) }
+  return { ...figure, bench, ours, theirs, ratio, verdict: verdictOf(figure.goals ?? [], ours.median, ratio) }
 }
 
 const RESAMPLES = 2000
@@ -89,8 +90,16 @@ export function ratioOf(ours: readonly number[], theirs: readonly number[]): Rat
   }
 }
 
-function verdictOf(goal: Goal | undefined, median: number, ratio: Ratio | undefined): Verdict | undefined {
-  if (goal === undefined || (goal.of === 'ratio' && ratio === undefined)) return undefined
+const VERDICTS = ['MISSED', 'unclear', 'met'] as const satisfies readonly Verdict[]
+
+/** The worst of all goals'. */
+function verdictOf(goals: readonly Goal[], median: number, ratio: Ratio | undefined): Verdict | undefined {
+  const all = goals.map((goal) => verdictOn(goal, median, ratio))
+  return VERDICTS.find((verdict) => all.includes(verdict))
+}
+
+function verdictOn(goal: Goal, median: number, ratio: Ratio | undefined): Verdict | undefined {
+  if (goal.of === 'ratio' && ratio === undefined) return undefined
   const { value, low, high } =
     goal.of === 'ratio' && ratio ? ratio : { value: median, low: median, high: median }
   const [most, least] = [goal.atMost ?? Infinity, goal.atLeast ?? -Infinity]
@@ -138,7 +147,7 @@ export function table(results: readonly Result[]): string {
     result.theirs === undefined ? '' : spread(result.theirs),
     result.beside?.name ?? '',
     result.ratio === undefined ? '' : ratioText(result.ratio),
-    result.goal === undefined ? '' : goalText(result.goal),
+    (result.goals ?? []).map(goalText).join(' and '),
     result.verdict ?? '',
   ])
   const head = ['what', 'unit', 'heddle', 'other', 'which is', 'ratio', 'goal', '']

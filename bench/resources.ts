@@ -1,75 +1,87 @@
-// Memory and processor time of the daemon at 1,000 peers, beside upstream's on another host of the same segment:
-// idle, and while something else on the host changes a thousand neighbours a second.
+// Memory and processor time of the daemon at 5,000 peers, beside upstream's with the processes that it starts: idle
+// with an audit among it, beside others who change neighbours and rules, and after 10,000 lease changes.
 import { neighbourChanges } from '../test/support/busy.ts'
-import { Flanneld } from '../test/support/flanneld.ts'
-import { cpuSeconds, eventually, residentMebibytes } from '../test/support/process.ts'
-import { Segment, type Host } from '../test/support/segment.ts'
-import { networkConfig, TestStore } from '../test/support/stores.ts'
+import { residentMebibytes } from '../test/support/process.ts'
+import { CpuClock } from './cpu.ts'
+import { RULES, syncRules } from './kube-proxy.ts'
+import { changeLeases } from './lease-changes.ts'
 import type { Bench } from './measure.ts'
-import { HOSTS_FROM, NETWORK, pause, peers, putLeases } from './peers.ts'
+import { pause } from './peers.ts'
+import { atMost, figureOf, shares, sideBySide, type SideBySide } from './side-by-side.ts'
 
-const PEERS = 1000
-/** For the work after a start to be over: retries, collected garbage. */
-const SETTLE_SECONDS = 30
-const IDLE_SECONDS = 60
+const PEERS = 5000
+/** For the work after a start to be over: the first audit, collected garbage. */
+const SETTLE_SECONDS = 15
+/** The longest time between two audits, and a little more. */
+const IDLE_SECONDS = 70
 const BUSY_SECONDS = 15
 const CHANGES_A_SECOND = 1000
+const SYNCS = 2
+const LEASES = { changes: 10_000, aSecond: 500 }
+/** The most that one round of lease changes may leave: what the allocator keeps of the busiest moment differs by so much. */
+const GROWTH_MEBIBYTES = 4
 
 export const resources: Bench = {
   name: 'resources',
-  what: `memory and CPU at ${PEERS} peers: ${IDLE_SECONDS} s idle, ${BUSY_SECONDS} s beside ${CHANGES_A_SECOND} foreign neighbour changes a second`,
+  what: `memory and CPU at ${PEERS} peers: ${IDLE_SECONDS} s idle; ${BUSY_SECONDS} s beside ${CHANGES_A_SECOND} foreign neighbour changes a second and ${SYNCS} syncs of ${RULES} rules by iptables-restore and nft; ${LEASES.changes} lease changes`,
   async run(note) {
-    await using segment = await Segment.create(2)
-    const config = networkConfig(
-      { Type: 'vxlan' },
-      { Network: NETWORK, SubnetLen: 24, SubnetMin: HOSTS_FROM },
-    )
-    await using store = await TestStore.start('etcd', segment, config)
-    putLeases(store, peers(PEERS))
-    await using heddle = await Flanneld.start(segment.host(1), store)
-    await using upstream = await Flanneld.start(segment.host(2), store, { make: 'upstream' })
-    const both = [heddle, upstream] as const
-    for (const { host } of both) await eventually('all routes are there', () => hasRoutes(host), 60)
+    await using sides = await sideBySide(PEERS)
+    const { both } = sides
     await pause(SETTLE_SECONDS)
-
     note(`idle for ${IDLE_SECONDS} s …`)
-    const idle = await shares(both, IDLE_SECONDS)
-    const memory = both.map((flanneld) => residentMebibytes(flanneld.process.pid))
-    note(`${CHANGES_A_SECOND} foreign neighbour changes a second for ${BUSY_SECONDS} s …`)
-    const noise = both.map(({ host }) => neighbourChanges(host, 'eth0', CHANGES_A_SECOND, BUSY_SECONDS))
-    const busy = await shares(both, BUSY_SECONDS)
-    for (const made of await Promise.all(noise)) note(`${made} changes made`)
-
-    const name = 'upstream flanneld'
-    const figure = (
-      what: string,
-      unit: string,
-      [ours = NaN, theirs = NaN]: readonly number[],
-      atMost: number,
-    ) => ({
-      what,
-      unit,
-      heddle: [ours],
-      beside: { name, values: [theirs] },
-      goal: { of: 'value', atMost } as const,
+    let audit = NaN
+    const idle = await shares(both, async () => {
+      audit = await costliestSecond(sides.heddle.process.pid, IDLE_SECONDS)
     })
+    const memory = resident(sides)
+    note(`others are busy for ${BUSY_SECONDS} s …`)
+    const busy = await shares(both, () => disturb(sides, note))
+    note(`${LEASES.changes} lease changes, ${LEASES.aSecond} a second, twice …`)
+    await changeLeases(sides, LEASES)
+    await pause(SETTLE_SECONDS)
+    const before = resident(sides)
+    await changeLeases(sides, LEASES)
+    await pause(SETTLE_SECONDS)
+    const after = resident(sides)
+    const told = (memories: readonly number[]) => memories.map(Math.round).join(' and ')
+    note(`heddle and upstream: ${told(before)} MiB, then ${told(after)} MiB`)
     return [
-      figure(`memory at ${PEERS} peers`, 'MiB', memory, 70),
-      figure('CPU while idle', '% of a core', idle, 0.1),
-      figure('CPU on a busy host', '% of a core', busy, 3),
+      figureOf(`memory at ${PEERS} peers`, 'MiB', memory, atMost(90)),
+      figureOf(`memory after ${2 * LEASES.changes} lease changes`, 'MiB', after, atMost(90)),
+      figureOf(
+        `growth over ${LEASES.changes} lease changes`,
+        'MiB',
+        [after[0] - before[0], after[1] - before[1]],
+        atMost(GROWTH_MEBIBYTES),
+      ),
+      figureOf('CPU while idle', '% of a core', idle, atMost(0.1)),
+      { what: 'an audit a minute', unit: 'ms of CPU', heddle: [audit], goals: [atMost(50)] },
+      figureOf('CPU on a busy host', '% of a core', busy, atMost(3)),
     ]
   },
 }
 
-async function hasRoutes(host: Host): Promise<true | undefined> {
-  return Number(await host.sh('ip route show dev flannel.1 | wc -l')) >= PEERS ? true : undefined
+const resident = ({ heddle, upstream }: SideBySide): [number, number] => [
+  residentMebibytes(heddle.process.pid),
+  residentMebibytes(upstream.process.pid),
+]
+
+/** Milliseconds of CPU in the busiest second: while idle that is the one of an audit. */
+async function costliestSecond(pid: number, seconds: number): Promise<number> {
+  const ends = performance.now() + seconds * 1000
+  const halves: number[] = []
+  while (performance.now() < ends) {
+    const clock = new CpuClock(pid)
+    await pause(0.5)
+    halves.push(clock.milliseconds)
+  }
+  return Math.max(...halves.map((half, index) => half + (halves[index + 1] ?? 0)))
 }
 
-/** Percent of a core each used over the same stretch. */
-async function shares(list: readonly Flanneld[], seconds: number): Promise<number[]> {
-  const started = performance.now()
-  const before = list.map(({ process }) => cpuSeconds(process.pid))
-  await pause(seconds)
-  const elapsed = (performance.now() - started) / 1000
-  return list.map(({ process }, index) => ((cpuSeconds(process.pid) - (before[index] ?? 0)) / elapsed) * 100)
+/** On both hosts, for `BUSY_SECONDS`. */
+async function disturb({ heddle, upstream }: SideBySide, note: (progress: string) => void): Promise<void> {
+  const hosts = [heddle.host, upstream.host]
+  const noise = hosts.map((host) => neighbourChanges(host, 'eth0', CHANGES_A_SECOND, BUSY_SECONDS))
+  for (let number = 1; number <= SYNCS; number++) for (const host of hosts) await syncRules(host, number)
+  for (const made of await Promise.all(noise)) note(`${made} neighbour changes and ${SYNCS} syncs made`)
 }

@@ -12,8 +12,10 @@ const root = join(import.meta.dirname, '..')
 const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   program: async () => (await import('../bench/program.ts')).program,
   start: async () => (await import('../bench/start.ts')).start,
+  restart: async () => (await import('../bench/restart.ts')).restart,
   throughput: async () => (await import('../bench/throughput.ts')).throughput,
   resources: async () => (await import('../bench/resources.ts')).resources,
+  change: async () => (await import('../bench/change.ts')).change,
   acquire: async () => (await import('../bench/acquire.ts')).acquire,
   churn: async () => (await import('../bench/churn.ts')).churn,
   cni: async () => (await import('../bench/cni.ts')).cni,
