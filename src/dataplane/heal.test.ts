@@ -138,7 +138,7 @@ const DISASTERS: readonly [string, string, Readonly<Record<string, number>>][] =
   ['the underlay link is renamed and back', 'ip link set eth0 name eth9; ip link set eth9 name eth0', {}],
 ]
 
-describe('healed and counted:', () => {
+describe('weak point 4: healed and counted:', () => {
   for (const [what, command, repairs] of DISASTERS)
     test(what, async () => {
       await using host = await dataplaneHost()

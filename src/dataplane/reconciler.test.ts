@@ -56,7 +56,7 @@ test('a round is all puts in order, then the removals backwards: nothing goes be
   ])
 })
 
-test('a change of one lease among many touches its objects only, and reads nothing', async () => {
+test('weak point 19: a change of one lease among many touches its objects only, and reads nothing', async () => {
   await using host = await dataplaneHost()
   await using reconciler = host.reconciler()
   reconciler.want('device', ownObjects())

@@ -103,7 +103,12 @@ export class Rtnetlink implements Disposable {
   /** Index of a link, or undefined where there is none. From now on its changes concern us. */
   indexOf(name: string): number | undefined {
     this.attend(name)
-    return this.links.indexOf(name)
+    return this.scope.links.has(name) ? this.#own(name)?.index : this.links.indexOf(name)
+  }
+  /** A device of another type that has a name of ours is a stranger's. */
+  #own(name: string): LinkInfo | undefined {
+    const link = this.links.get(name)
+    return link?.type === 'vxlan' ? link : undefined
   }
   nameOf(index: number | undefined): string | undefined {
     return this.links.nameOf(index)
@@ -111,11 +116,13 @@ export class Rtnetlink implements Disposable {
   /** The name of a link with this index if it is ours. */
   ownName(index: number): string | undefined {
     const name = this.nameOf(index)
-    return name !== undefined && this.scope.links.has(name) ? name : undefined
+    return name !== undefined && this.scope.links.has(name) && this.#own(name) !== undefined
+      ? name
+      : undefined
   }
   /** Names and indices of the links that are ours and exist; whether they still do can be asked of `witness`. */
   ownLinks(witness?: Witness): LinkInfo[] {
-    const own = [...this.scope.links].map((name) => this.links.get(name)).filter((l) => l !== undefined)
+    const own = [...this.scope.links].map((name) => this.#own(name)).filter((l) => l !== undefined)
     witness?.add(() => {
       const now = this.ownLinks()
       return (
