@@ -71,7 +71,7 @@ test('-v tells more: each lease from 2 on, each kernel object from 4 on', async 
     const has = (pattern: RegExp) => flanneld.process.matching(pattern).length > 0
     return [
       has(/the store has 2 leases and 0 keys that are none/),
-      has(/lease 10\.244\.52\.0-24 of 192\.168\.100\.52 \(vxlan .*02:42:00:00:00:52/) &&
+      has(/lease 10\.244\.52\.0-24 \(vxlan\) of 192\.168\.100\.52 .*02:42:00:00:00:52/) &&
         has(/lease 10\.244\.52\.0-24 is gone/),
       has(/put route 10\.244\.52\.0\/24: done/) && has(/remove route 10\.244\.52\.0\/24: done/),
     ]
