@@ -142,14 +142,6 @@ export class EtcdCluster extends EtcdKeys implements AsyncDisposable {
     for (const member of this.members) member.wipe()
   }
 
-  /** Forgets all that isn't now. */
-  compact(): void {
-    const { header } = JSON.parse(this.etcdctl('get', 'x', '--write-out=json')) as {
-      header: { revision: number }
-    }
-    this.etcdctl('compact', '--physical', `${header.revision}`)
-  }
-
   /** One member after the other; each answers nothing meanwhile. */
   defragment(): void {
     this.etcdctl('defrag')

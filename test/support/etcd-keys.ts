@@ -55,6 +55,14 @@ export abstract class EtcdKeys {
     return this.#read('--prefix', '--', `${PREFIX}/subnets`)
   }
 
+  /** Forgets all that isn't now. */
+  compact(): void {
+    const { header } = JSON.parse(this.etcdctl('get', 'x', '--write-out=json')) as {
+      readonly header: { readonly revision: number }
+    }
+    this.etcdctl('compact', '--physical', `${header.revision}`)
+  }
+
   #read(...args: readonly string[]): ReadonlyMap<string, string> {
     const { kvs = [] } = JSON.parse(this.etcdctl('get', '--write-out=json', ...args)) as {
       readonly kvs?: readonly { readonly key: string; readonly value?: string }[]
