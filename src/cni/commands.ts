@@ -1,4 +1,4 @@
-// ADD, DEL and STATUS of the flannel plugin (flannel-compat 7.5). Each returns what goes to stdout.
+// ADD and DEL of the flannel plugin (flannel-compat 7.5). Each returns what goes to stdout.
 import { statSync } from 'node:fs'
 import type { Call } from './call.ts'
 import { findDelegate, type Delegate } from './delegate.ts'
@@ -64,18 +64,6 @@ async function removeWithoutState(call: Call, conf: NetConf): Promise<void> {
   takeBack({ name: conf.name, ipam }, call)
 }
 
-/** Whether an ADD could succeed now. */
-export function status(call: Call): string {
-  const conf = parseNetConf(call.config)
-  try {
-    readSubnetEnv(conf.subnetFile)
-  } catch (error) {
-    if (!(error instanceof CniError)) throw error
-    throw new CniError(Code.notAvailable, error.message, error.details, error)
-  }
-  return ''
-}
-
 const attachmentOf = ({ containerId, ifname }: Call, { dataDir }: NetConf): Attachment => ({
   dataDir,
   containerId,
@@ -83,7 +71,7 @@ const attachmentOf = ({ containerId, ifname }: Call, { dataDir }: NetConf): Atta
 })
 
 /** A pod's namespace that is our own would give the pod's interface to the host. */
-function checkNetns({ netns, anyNetns }: Call): void {
+export function checkNetns({ netns, anyNetns }: Call): void {
   if (netns === '' || anyNetns) return
   const theirs = statSync(netns, { throwIfNoEntry: false })
   const ours = statSync('/proc/self/ns/net')

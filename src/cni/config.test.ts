@@ -160,7 +160,7 @@ describe('subnet.env', () => {
     expect(() => parseSubnetEnv(text, 'subnet.env')).toThrow(message)
   })
 
-  test('that is not there is a matter of trying again, with a hint', () => {
+  test('weak point 55: that is not there is a matter of trying again, with a hint', () => {
     expect(thrown(() => readSubnetEnv('/nowhere/subnet.env'))).toMatchObject({
       cniCode: 11,
       message: expect.stringMatching(

@@ -12,6 +12,12 @@ export interface Delegate {
   /** Returns what to print on stdout. */
   add(): Promise<string>
   remove(): Promise<void>
+  /** Throws CniError if something of the pod's is not as `previous`, the result of its ADD, has it. */
+  check(previous: JsonObject): Promise<void>
+  /** Throws CniError if an ADD can't succeed now. */
+  status(): Promise<void>
+  /** `config` has the attachments that are there. Own state is not the delegate's to collect. */
+  collectGarbage(config: JsonObject): Promise<void>
 }
 
 /** Throws CniError if neither this program nor CNI_PATH has what the config asks for. */
@@ -46,6 +52,13 @@ const builtIn = (call: Call, config: JsonObject): Delegate => ({
     const { removeFromBridge } = await import('./bridge/plugin.ts')
     removeFromBridge(call, config)
   },
+  async check(previous) {
+    const { checkOnBridge } = await import('./bridge/check.ts')
+    const { parsePreviousResult } = await import('./prev-result.ts')
+    checkOnBridge(call, config, parsePreviousResult(previous))
+  },
+  async status() {},
+  async collectGarbage() {},
 })
 
 const inPath = (path: string, call: Call, config: JsonObject): Delegate => ({
@@ -57,6 +70,20 @@ const inPath = (path: string, call: Call, config: JsonObject): Delegate => ({
   async remove() {
     const { execPlugin } = await import('./exec.ts')
     execPlugin(path, call, 'DEL', config)
+  },
+  async check(previous) {
+    const { execPlugin } = await import('./exec.ts')
+    const { withGateways } = await import('./prev-result.ts')
+    const prevResult = config['type'] === 'bridge' ? withGateways(previous) : previous
+    execPlugin(path, call, 'CHECK', { ...config, prevResult })
+  },
+  async status() {
+    const { execPlugin, speaks } = await import('./exec.ts')
+    if (speaks(path, call.version)) execPlugin(path, call, 'STATUS', config)
+  },
+  async collectGarbage(withAttachments) {
+    const { execPlugin, speaks } = await import('./exec.ts')
+    if (speaks(path, call.version)) execPlugin(path, call, 'GC', withAttachments)
   },
 })
 

@@ -87,7 +87,7 @@ describe('a pod with IPv6', () => {
   })
 })
 
-test('the bridge address of an IPv6 subnet that this host had before goes where no pod hangs on the bridge', async () => {
+test('weak point 55: the bridge address of an IPv6 subnet that this host had before goes where no pod hangs on the bridge', async () => {
   await using node = await cniNode(IPV6_ALONE)
   const [first, second] = [await node.pod(), await node.pod()]
   const gateways = async () =>

@@ -12,8 +12,8 @@ export const Code = {
   badNamespace: 8,
   tryAgainLater: 11,
   notAvailable: 50,
-  /** Of this plugin: codes from 100 are free. */
-  notBuilt: 100,
+  /** Of this plugin: codes from 100 are free. A CHECK found that something of the pod's is not as it was made. */
+  broken: 100,
   internal: 999,
 } as const
 

@@ -2,7 +2,7 @@
 // answer on stdout. It lives for milliseconds: what one command doesn't need isn't loaded for it.
 import { readFileSync, writeSync } from 'node:fs'
 import { commandOf, parseCall, type Call, type Command } from './call.ts'
-import { add, del, status } from './commands.ts'
+import { add, del } from './commands.ts'
 import { asCniError, Code, CniError, formatError } from './error.ts'
 import { atLeast, formatVersions, SUPPORTED, type CniVersion } from './versions.ts'
 
@@ -46,15 +46,18 @@ async function run(call: Call): Promise<string> {
       return add(call)
     case 'DEL':
       return del(call)
-    case 'STATUS':
+    case 'CHECK': {
+      const { check } = await import('./check.ts')
+      return check(call)
+    }
+    case 'STATUS': {
+      const { status } = await import('./status.ts')
       return status(call)
-    case 'CHECK':
-    case 'GC':
-      throw new CniError(
-        Code.notBuilt,
-        `${call.command} is not built yet`,
-        'nothing was looked at and nothing was changed',
-      )
+    }
+    case 'GC': {
+      const { collectGarbage } = await import('./gc.ts')
+      return collectGarbage(call)
+    }
     default:
       return call.command satisfies never
   }

@@ -4,6 +4,8 @@ import { Code, CniError } from './error.ts'
 import { field, isObject, type JsonObject } from './json.ts'
 
 const DEFAULT_SUBNET_FILE = '/run/flannel/subnet.env'
+/** Of heddle's flanneld (--status-socket). */
+const DEFAULT_STATUS_SOCKET = '/run/heddle/flanneld.sock'
 const DEFAULT_DATA_DIR = '/var/lib/cni/flannel'
 
 export interface NetConf {
@@ -13,6 +15,8 @@ export interface NetConf {
   readonly cniVersion: string
   readonly subnetFile: string
   readonly dataDir: string
+  /** Not upstream's: where STATUS asks heddle's flanneld. */
+  readonly statusSocket: string
   /** Its keys are the delegate's own and matched exactly. */
   readonly delegate: JsonObject
   readonly ipam: JsonObject | undefined
@@ -26,6 +30,7 @@ export function parseNetConf(config: JsonObject): NetConf {
     cniVersion: text(config, 'cniVersion', ''),
     subnetFile: text(config, 'subnetFile', '') || DEFAULT_SUBNET_FILE,
     dataDir: text(config, 'dataDir', '') || DEFAULT_DATA_DIR,
+    statusSocket: text(config, 'statusSocket', '') || DEFAULT_STATUS_SOCKET,
     delegate: object(config, 'delegate') ?? {},
     ipam: object(config, 'ipam'),
     runtimeConfig: object(config, 'runtimeConfig'),

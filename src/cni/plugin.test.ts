@@ -98,7 +98,7 @@ describe('ADD and DEL', () => {
     expect([node.states(), node.given(), await node.links()]).toEqual([[], [], ['cni0']])
   })
 
-  test('of two interfaces of one container know them apart', async () => {
+  test('weak point 53: of two interfaces of one container know them apart', async () => {
     await using node = await cniNode()
     const pod = await node.pod()
     added(await node.call('ADD', pod))
@@ -110,6 +110,7 @@ describe('ADD and DEL', () => {
     await reaches(pod, '10.1.17.1')
     expect((await node.call('DEL', pod)).code).toBe(0)
     expect([node.states(), node.given()]).toEqual([[], []])
+    expect((await pod.ipJson('link')).map((link) => link['ifname'])).toEqual(['lo'])
   })
 
   test('take an address and a MAC that are asked for', async () => {
@@ -130,7 +131,7 @@ describe('ADD and DEL', () => {
   })
 })
 
-describe('a failed ADD leaves nothing behind', () => {
+describe('weak point 55: a failed ADD leaves nothing behind', () => {
   const nothing = async (node: CniNode, pod: TestHost, links: string[] = []) => {
     expect([node.states(), node.given(), await node.links()]).toEqual([[], [], links])
     expect((await pod.ipJson('link')).map((link) => link['ifname'])).toEqual(['lo'])

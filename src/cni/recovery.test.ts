@@ -71,7 +71,7 @@ describe('state', () => {
   })
 })
 
-describe('the bridge address of a subnet that this host had before', () => {
+describe('weak point 55: the bridge address of a subnet that this host had before', () => {
   const moved = SUBNET_ENV.replace('10.1.17.1', '10.1.18.1')
 
   test('goes where no pod hangs on the bridge', async () => {

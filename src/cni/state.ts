@@ -5,11 +5,13 @@ import {
   existsSync,
   linkSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   statSync,
   writeFileSync,
+  type Stats,
 } from 'node:fs'
 import { join } from 'node:path'
 
@@ -55,6 +57,40 @@ export function removeState(a: Attachment): void {
   if (name === 'ours' || (name === 'foreign' && !existsSync(ownPath(a))))
     rmSync(upstreamPath(a), { force: true })
   rmSync(ownPath(a), { force: true })
+}
+
+export interface KeptState {
+  readonly file: string
+  /** Of whom it is, as its name tells. Upstream's has no interface in it: runtimes call the first one eth0. */
+  readonly attachment: Attachment
+  readonly text: string
+}
+
+/** All state in the directory, one for each attachment; under upstream's name only what upstream wrote. */
+export function listStates(dataDir: string): readonly KeptState[] {
+  const files = statOfEach(dataDir)
+  return [...files].flatMap(([file, stat]) => {
+    const [, containerId, ifname] = /^(.+)-([^-]{1,15})$/.exec(file) ?? []
+    const isLink =
+      stat.nlink > 1 &&
+      [...files].some(([own, other]) => own !== file && own.startsWith(`${file}-`) && other.ino === stat.ino)
+    const text = isLink ? undefined : read(join(dataDir, file))
+    if (text === undefined) return []
+    const attachment =
+      containerId === undefined || ifname === undefined
+        ? { dataDir, containerId: file, ifname: 'eth0' }
+        : { dataDir, containerId, ifname }
+    return [{ file, attachment, text }]
+  })
+}
+
+function statOfEach(dataDir: string): ReadonlyMap<string, Stats> {
+  const stats = new Map<string, Stats>()
+  for (const file of existsSync(dataDir) ? readdirSync(dataDir).sort() : []) {
+    const stat = statSync(join(dataDir, file), { throwIfNoEntry: false })
+    if (stat?.isFile() === true) stats.set(file, stat)
+  }
+  return stats
 }
 
 /** What is under upstream's name: this attachment's state, another one's of this container, or upstream's own file. */

@@ -1,7 +1,7 @@
 // The CNI plugin as a runtime calls it, a process each call: `await using node = await cniNode()` is a host whose
 // pods it serves, with directories of its own.
 import { spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { JsonObject } from '../../src/cni/json.ts'
@@ -45,6 +45,7 @@ export async function cniNode(subnetEnv = SUBNET_ENV) {
     type: 'flannel',
     subnetFile: at('subnet.env'),
     dataDir: at('flannel'),
+    statusSocket: at('flanneld.sock'),
     ipam: { dataDir: at('networks') },
     delegate: { hairpinMode: true, isDefaultGateway: true },
   }
@@ -122,6 +123,31 @@ export const ipsOf = (answer: Answer): string[] =>
 export const added = (answer: Answer): Answer => {
   if (answer.code !== 0) throw new Error(`ADD failed: ${answer.stdout}${answer.stderr}`)
   return answer
+}
+/** A delegate `fake` that keeps what it is told, and fails at the commands that it is told to fail at. */
+export function fakeDelegate(node: CniNode) {
+  mkdirSync(node.at('bin'))
+  writeFileSync(
+    node.at('bin', 'fake'),
+    `#!/bin/sh
+[ $CNI_COMMAND = VERSION ] && { echo '{"cniVersion":"1.1.0","supportedVersions":["1.0.0","1.1.0"]}'; exit 0; }
+echo "$CNI_COMMAND $CNI_CONTAINERID $CNI_IFNAME $(cat)" >> ${node.at('calls')}
+[ -e ${node.at('fail')}-$CNI_COMMAND ] && { echo '{"code":117,"msg":"no","details":"today"}'; exit 1; }
+[ $CNI_COMMAND = ADD ] && echo '{"cniVersion":"1.0.0","ips":[]}'
+exit 0
+`,
+    { mode: 0o755 },
+  )
+  return {
+    wish: {
+      config: { delegate: { type: 'fake', answer: 42 } },
+      env: { CNI_PATH: `/nowhere:${node.at('bin')}` },
+    },
+    /** Command, container, interface and config of each call. */
+    calls: (): string[] => readFileSync(node.at('calls'), 'utf8').trim().split('\n'),
+    fails: (command: string) => writeFileSync(node.at(`fail-${command}`), ''),
+    succeeds: (command: string) => rmSync(node.at(`fail-${command}`)),
+  }
 }
 /** The stock bridge as a runtime calls it, for the container c1; what it printed. Throws if it failed. */
 export const stockBridge = (node: CniNode, pod: TestHost, command: string, config: string): Promise<string> =>

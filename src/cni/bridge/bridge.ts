@@ -12,15 +12,23 @@ import {
   type AddressMessage,
 } from '../../netlink/address.ts'
 import { ignoreExists, isMissing } from '../../netlink/error.ts'
-import { changeLink, createLink, getLink, listLinks, parseLink, type LinkInfo } from '../../netlink/link.ts'
+import {
+  changeLink,
+  createLink,
+  getLink,
+  listLinks,
+  parseLink,
+  type LinkInfo,
+  type LinkRef,
+} from '../../netlink/link.ts'
 import type { NetlinkSocket } from '../../netlink/socket.ts'
 import { readSysctl, writeSysctl } from '../../sys/sysctl.ts'
 import { Code, CniError, messageOf } from '../error.ts'
 
-/** A link of this name, or undefined. */
-export function findLink(socket: NetlinkSocket, name: string): LinkInfo | undefined {
+/** A link by name or index, or undefined. */
+export function findLink(socket: NetlinkSocket, link: LinkRef): LinkInfo | undefined {
   try {
-    const [reply] = socket.request(getLink(name))
+    const [reply] = socket.request(getLink(link))
     return reply && parseLink(reply.body)
   } catch (error) {
     if (isMissing(error)) return undefined

@@ -80,7 +80,7 @@ function removePodLink(path: string, ifname: string): void {
   ignoreMissing(() => socket.request(removeLink(ifname)))
 }
 
-function openPod(path: string): Namespace {
+export function openPod(path: string): Namespace {
   try {
     return Namespace.open(path)
   } catch (cause) {

@@ -64,6 +64,20 @@ export function takeBack(config: JsonObject, pod: Pod): void {
   for (const [ip] of exact.length > 0 ? exact : old) store.release(ip)
 }
 
+/** Takes back what owners have of whom that is said. */
+export function takeBackFrom(config: JsonObject, isGone: (owner: Owner) => boolean): void {
+  using store = openStore(config)
+  for (const [ip, owner] of store.entries()) if (isGone(owner)) store.release(ip)
+}
+
+/** What the pod's interface has. */
+export function addressesHeld(config: JsonObject, pod: Pod): ReadonlySet<Ip> {
+  using store = openStore(config)
+  const isPods = ({ containerId, ifname }: Owner) =>
+    containerId === pod.containerId && (ifname === undefined || ifname === pod.ifname)
+  return new Set([...store.entries()].flatMap(([ip, owner]) => (isPods(owner) ? [ip] : [])))
+}
+
 function checkDuplicate(set: RangeSet, taken: ReadonlyMap<Ip, Owner>, pod: Required<Owner>): void {
   for (const [ip, owner] of taken)
     if (
