@@ -39,7 +39,8 @@ export async function* follow(
   signal: AbortSignal,
   begun?: Listed,
 ): AsyncGenerator<Followed, never, undefined> {
-  const backoff = new Backoff(100, 5_000)
+  // A store that was gone for two seconds is followed again within one.
+  const backoff = new Backoff(100, 5_000, 1.25)
   let place: Place | undefined
   /** The watch was refused, perhaps for a stale login alone, which etcd before 3.5 tells no one. */
   let refused = false

@@ -18,17 +18,20 @@ export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal):
 export class Backoff {
   readonly #firstMs: number
   readonly #maxMs: number
+  readonly #growth: number
   #nextMs: number
 
-  constructor(firstMs: number, maxMs: number) {
+  /** `growth`: with 1.25, no pause is longer than half of all before it, and the first. */
+  constructor(firstMs: number, maxMs: number, growth = 2) {
     this.#firstMs = firstMs
     this.#maxMs = maxMs
+    this.#growth = growth
     this.#nextMs = firstMs
   }
 
   async pause(signal: AbortSignal): Promise<void> {
     const ms = this.#nextMs * (0.5 + Math.random() / 2)
-    this.#nextMs = Math.min(this.#nextMs * 2, this.#maxMs)
+    this.#nextMs = Math.min(this.#nextMs * this.#growth, this.#maxMs)
     try {
       await delay(ms, undefined, { signal })
     } catch {
