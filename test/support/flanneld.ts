@@ -12,6 +12,8 @@ export interface FlanneldOptions {
   readonly args?: readonly string[]
   /** In place of this process's environment, PATH kept. */
   readonly env?: Readonly<Record<string, string>>
+  /** Another heddle than the one in dist/. */
+  readonly program?: string
 }
 
 /** How a flanneld gets to its store. */
@@ -56,13 +58,13 @@ export class Flanneld implements AsyncDisposable {
   static launch(
     host: Host,
     store: StoreAccess,
-    { make = 'heddle', args = [], env }: FlanneldOptions = {},
+    { make = 'heddle', args = [], env, program = FLANNELD }: FlanneldOptions = {},
   ): Flanneld {
     const heddles = [`--status-socket=${host.statusSocket}`, `--state-dir=${host.stateDir}`, '--config-file=']
     const own = make === 'heddle' ? heddles : []
     const access = [`--etcd-endpoints=${store.endpoint}`, ...(store.flags ?? [])]
     const words = [...access, `--subnet-file=${host.subnetFile}`, ...own, ...args]
-    const command = make === 'heddle' ? FLANNELD : upstreamFlanneld
+    const command = make === 'heddle' ? program : upstreamFlanneld
     return new Flanneld(
       host,
       make,

@@ -1,0 +1,65 @@
+// Whether the whole lab is as it should be, what isn't, and how long it took to become so.
+import { setTimeout as pause } from 'node:timers/promises'
+import { leaseTroubles, objectTroubles } from './oracle.ts'
+import type { Site } from './site.ts'
+import type { World } from './world.ts'
+
+const BETWEEN_LOOKS_MS = 10
+
+/** What isn't whole of one host: its objects, and whether its flanneld is ready. */
+async function troublesOf(world: World, site: Site): Promise<string[]> {
+  return [...(await objectTroubles(world, site)), ...(await readiness(site))]
+}
+
+/** What isn't whole at all; packets sent since `sinceMs` (Date.now()) must have been answered. */
+export async function troubles(world: World, sinceMs: number): Promise<string[]> {
+  const ofSites = await Promise.all(world.sites.map((site) => troublesOf(world, site)))
+  return [...ofSites.flat(), ...silence(world, sinceMs), ...(world.hasStore ? leaseTroubles(world) : [])]
+}
+
+export interface Healing {
+  /** Until a look at everything had found it whole: never less than it took. */
+  readonly tookMs: number
+  /** What still wasn't whole when it was given up. */
+  readonly left: readonly string[]
+  /** What wasn't by a look that began after the bar: proof that it took longer, however slow the looks are. */
+  readonly late: readonly string[]
+}
+
+/** Waits until all is whole, from `sinceMs` (Date.now()) on. */
+export async function healing(
+  world: World,
+  sinceMs: number,
+  barMs: number,
+  giveUpMs: number,
+): Promise<Healing> {
+  let pending = world.sites
+  let late: readonly string[] = []
+  for (;;) {
+    const beganMs = Date.now() - sinceMs
+    const found = await Promise.all(
+      pending.map(async (site) => ({ site, list: await troublesOf(world, site) })),
+    )
+    const left = [...found.flatMap(({ list }) => list), ...silence(world, sinceMs)]
+    if (left.length === 0 && world.hasStore) left.push(...leaseTroubles(world))
+    const tookMs = Date.now() - sinceMs
+    if (left.length > 0 && beganMs > barMs && late.length === 0) late = left
+    if (left.length === 0 || tookMs > giveUpMs) return { tookMs, left, late }
+    pending = found.filter(({ list }) => list.length > 0).map(({ site }) => site)
+    await pause(BETWEEN_LOOKS_MS)
+  }
+}
+
+/** Pods whose packets since then weren't answered. */
+export const silence = (world: World, sinceMs: number): string[] =>
+  world.flows.filter(({ answeredMs }) => answeredMs < sinceMs).map(({ name }) => `no answer: ${name}`)
+
+async function readiness({ name, flanneld }: Site): Promise<string[]> {
+  if (!flanneld.process.running) return [`${name}: flanneld has ended`]
+  try {
+    const { status, body } = await flanneld.ask('/readyz?verbose')
+    return status === 200 ? [] : [`${name}: flanneld isn't ready: ${body.trim()}`]
+  } catch (error) {
+    return [`${name}: flanneld doesn't answer: ${String(error)}`]
+  }
+}
