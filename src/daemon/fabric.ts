@@ -5,6 +5,7 @@ import { familiesOf, NAME } from '../backend/peer.ts'
 import type { Reconciler } from '../dataplane/reconciler.ts'
 import { firewallTables, type FirewallOptions } from '../firewall/rules.ts'
 import type { Lease, SubnetKey } from '../model/lease.ts'
+import type { Surroundings } from '../model/surroundings.ts'
 import type { LeaseChange, LeaseTable } from '../store/lease-table.ts'
 import { log } from '../sys/log.ts'
 import type { Network } from './network.ts'
@@ -76,6 +77,11 @@ export class Fabric {
     for (const change of this.#parts.table.reconfigure(this.#parts.network.config, own))
       if (change.kind === 'gone') this.#drop(change.key)
     this.replan()
+  }
+
+  /** What this host's links are connected to is another: peers whose subnets lie there are refused. */
+  surround(surroundings: Surroundings): void {
+    this.apply(this.#parts.table.surround(surroundings))
   }
 
   /** The underlay's routes or links changed: which peers are on link is decided again. */

@@ -4,7 +4,6 @@ import type { Reconciler } from '../dataplane/reconciler.ts'
 import type { UnderlayWatch } from '../dataplane/underlay.ts'
 import { subnetsOf, type Lease } from '../model/lease.ts'
 import { gracesOf } from '../store/graces.ts'
-import { LeaseTable } from '../store/lease-table.ts'
 import { log } from '../sys/log.ts'
 import { endStart } from '../sys/start.ts'
 import type { ConfigFollower } from './config.ts'
@@ -12,6 +11,7 @@ import { Fabric } from './fabric.ts'
 import { missingOfOwn } from './health.ts'
 import type { InterfaceFollower } from './interface/follow.ts'
 import { NetworkChange } from './network-change.ts'
+import { followSurroundings, lookAround, openSurroundings, peerTable } from './peer-table.ts'
 import { Peers } from './peers.ts'
 import type { Landlord, Tenancy } from './tenancy.ts'
 
@@ -30,7 +30,8 @@ export interface Work extends Landlord {
 /** Never returns: rejects with the signal's reason, or with what can't be gone on with. */
 export async function serve(work: Work, signal: AbortSignal): Promise<never> {
   const { options, report, network, identity, store, configs, tenancy, reconciler, underlay, follower } = work
-  const table = new LeaseTable(network.config, tenancy.lease, gracesOf(options['store-reset-grace'] * 1000))
+  const table = peerTable(network, tenancy.lease, gracesOf(options['store-reset-grace'] * 1000))
+  using surroundings = openSurroundings(network, () => tenancy.lease, work.links)
   const firewall = {
     masquerade: options['ip-masq'],
     forward: options['iptables-forward-rules'],
@@ -54,7 +55,12 @@ export async function serve(work: Work, signal: AbortSignal): Promise<never> {
       refused: (reason) => (report.configRefusal = reason),
     }),
     followUnderlay(underlay, fabric, signal),
-    tenancy.follow((lease) => fabric.become(selfWith(lease), lease), signal),
+    followSurroundings(surroundings, fabric, signal),
+    tenancy.follow((lease) => {
+      // Our pods' bridge stays where our subnet was, which may be a peer's by now.
+      lookAround(surroundings, fabric)
+      fabric.become(selfWith(lease), lease)
+    }, signal),
     tenancy.publishing(signal),
     tenancy.retelling(signal),
   ])
@@ -66,7 +72,8 @@ export async function serve(work: Work, signal: AbortSignal): Promise<never> {
   logger.info('flannel is ready')
   logger.info('Running backend.')
   endStart()
-  return failed
+  // Awaited, for what is disposed here serves until then.
+  return await failed
 }
 
 /** Once all is in the kernel that can be, and this host's own devices and rules are: without them no pod reaches any. */

@@ -13,12 +13,13 @@ import {
   snapshot,
   table,
   told,
+  uniqueOf,
 } from '../../test/support/leases.ts'
 import { LeaseTable } from './lease-table.ts'
 
 describe('within one history', () => {
   test('weak point 3: a snapshot tells every peer once, and never our own lease', () => {
-    const t = new LeaseTable(config, own, AT_ONCE)
+    const t = new LeaseTable(config, own, AT_ONCE, uniqueOf)
     expect(told(t.apply(snapshot('a', own, a, b), 0))).toEqual(['+10.3.2.0-24', '+10.3.3.0-24'])
     expect(t.apply(snapshot('a', own, a, b), 0)).toEqual([])
     expect([...t.peers.keys()]).toEqual([a.key, b.key])

@@ -22,12 +22,7 @@ export class LeaseTable {
   readonly #refused = new Map<SubnetKey, string>()
   readonly #unreadable = new Map<string, string>()
 
-  constructor(
-    config: NetworkConfig,
-    own: Lease,
-    graces: Graces,
-    uniqueOf: Standards['uniqueOf'] = () => undefined,
-  ) {
+  constructor(config: NetworkConfig, own: Lease, graces: Graces, uniqueOf: Standards['uniqueOf']) {
     this.#standards = { config, own, surroundings: NOWHERE, uniqueOf }
     this.#judge = new PeerJudge(this.#standards)
     this.#memory = new LeaseMemory(graces)

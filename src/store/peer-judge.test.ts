@@ -192,7 +192,7 @@ describe('each family by itself:', () => {
     const half = both('10.3.2.0-24&fd00:4::-64', {})
     expect(t.apply(put(half), 0)).toEqual([{ kind: 'put', lease: { ...half, ipv6: undefined } }])
     expect(t.refused.size).toBe(0)
-    const v6 = new LeaseTable({ ...dual, ipv4: undefined }, own, AT_ONCE)
+    const v6 = new LeaseTable({ ...dual, ipv4: undefined }, own, AT_ONCE, uniqueOf)
     expect(v6.apply(put(a), 0)).toEqual([])
     expect(v6.refused.get(a.key)).toContain('no subnet of a family')
   })

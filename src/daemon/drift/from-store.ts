@@ -10,7 +10,6 @@ import { NetlinkSocket } from '../../netlink/socket.ts'
 import type { Releasable } from '../../store/etcd/release.ts'
 import { EtcdStore } from '../../store/etcd/store.ts'
 import { gracesOf } from '../../store/graces.ts'
-import { LeaseTable } from '../../store/lease-table.ts'
 import type { ConfigEvent, LeaseEvent } from '../../store/store.ts'
 import { usable } from '../config.ts'
 import { nexthopsAs, scopeOf } from '../daemon.ts'
@@ -22,6 +21,7 @@ import { stackOf, wishOf } from '../interface/follow.ts'
 import { vxlanMacs } from '../interface/read-host.ts'
 import { LeaseRecords } from '../lease-record.ts'
 import { Network } from '../network.ts'
+import { openSurroundings, peerTable } from '../peer-table.ts'
 import type { Options } from '../options.ts'
 import { readSubnetFile } from '../subnet-file.ts'
 
@@ -106,7 +106,9 @@ function wanted(
       void wishes.set(source, { source, objects, since }),
     forget: (source: string) => void wishes.delete(source),
   }
-  const table = new LeaseTable(network.config, own, gracesOf(0))
+  const table = peerTable(network, own, gracesOf(0))
+  const scope = scopeOf(network, identity, readSubnetFile(options['subnet-file']).networks)
+  table.surround(parts.use(openSurroundings(network, () => own, scope.links)).look())
   const underlay = parts.use(UnderlayWatch.open(FAMILIES[stackOf(network.config)]))
   const firewall = {
     masquerade: options['ip-masq'],
@@ -116,7 +118,7 @@ function wanted(
   const fabric = new Fabric({ reconciler, network, underlay, table, firewall }, identity.self(subnetsOf(own)))
   fabric.apply(table.apply(leases, performance.now()))
   return {
-    scope: scopeOf(network, identity, readSubnetFile(options['subnet-file']).networks),
+    scope,
     wishes: [...wishes.values()],
     refused: fabric.refused(),
     doubtful: fabric.doubtful(),

@@ -108,7 +108,7 @@ for (const kind of ETCD_KINDS)
       if (typeof own === 'string') return expect.unreachable(own)
       await using world = await StoreWorld.start(kind)
       const leases = new Collector(world.store().leases(world.signal))
-      const tables = [AT_ONCE, PATIENT].map((graces) => new LeaseTable(config, own, graces))
+      const tables = [AT_ONCE, PATIENT].map((graces) => new LeaseTable(config, own, graces, () => undefined))
       let applied = 0
       let round = 0
       const act = async (what: Step) => {

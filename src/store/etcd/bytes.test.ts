@@ -72,7 +72,7 @@ test('whatever bytes and breaks, the peers are what the store’s content means'
   using server = await serveGrpc((stream, path) => etcd.answer(stream, path))
   await using store = new EtcdStore({ endpoints: [server.endpoint], prefix: PREFIX, renewMarginMinutes: 60 })
   const leases = new Collector(store.leases(new AbortController().signal))
-  const table = new LeaseTable(config, own, { deletedMs: 0, missedMs: 0, resetMs: 0 })
+  const table = new LeaseTable(config, own, { deletedMs: 0, missedMs: 0, resetMs: 0 }, () => undefined)
   let applied = 0
   let round = 0
   const watched = async () => {

@@ -1,0 +1,246 @@
+// Leases that nobody should believe, written by somebody else: outside the network, over somebody's subnet, of a copied
+// machine, over a prefix of this host's own links. heddle shows them and programs nothing; once they are mended they come
+// in. Upstream programs them all.
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { buildUpstreamFlanneld } from '../../scripts/peers.ts'
+import { both, knows, PATIENCE_SECONDS, putPeer, subnetOf } from '../support/both-makes.ts'
+import { Changes } from '../support/changes.ts'
+import { Flanneld } from '../support/flanneld.ts'
+import { eventually } from '../support/process.ts'
+import { Segment, type Host } from '../support/segment.ts'
+import { leaseKey, networkConfig, TestStore, vxlanLease } from '../support/stores.ts'
+
+setDefaultTimeout(60_000)
+// Upstream may have to be built first.
+beforeAll(buildUpstreamFlanneld, 600_000)
+
+const GOOD = 60
+const SUBNET = subnetOf(61)
+const macOf = (number: number) => `02:42:00:00:00:${number}`
+const addressOf = (number: number) => `192.168.100.${number}`
+const lease = (number: number, changes: { ip?: string; mac?: string } = {}) =>
+  vxlanLease(changes.ip ?? addressOf(number), changes.mac ?? macOf(number))
+
+/** What upstream and heddle have in common of a peer: the way to its pods, and to its host. */
+async function peerPart(host: Host): Promise<string> {
+  const lines = await host.sh(
+    'ip route show; bridge fdb show dev flannel.1; ip neigh show dev flannel.1 nud permanent',
+  )
+  return lines.replaceAll(/ nhid \d+| proto \S+| metric \S+/g, '')
+}
+
+describe('weak point 65: a foreign writer’s lease is shown, not programmed, until it is mended:', () => {
+  const stack = new AsyncDisposableStack()
+  let host: Host
+  let store: TestStore
+  let flanneld: Flanneld
+
+  beforeAll(async () => {
+    const segment = stack.use(await Segment.create(1))
+    host = segment.host(1)
+    store = stack.use(await TestStore.start('etcd', segment, networkConfig({ Type: 'vxlan' })))
+    putPeer(store, GOOD)
+    // Nothing that is deleted is waited for.
+    flanneld = stack.use(await Flanneld.start(host, store, { args: ['--store-reset-grace=0'] }))
+    await knows(host, GOOD)
+  }, 60_000)
+  afterAll(() => stack.disposeAsync())
+
+  const refusedOf = async (subnet: string) => {
+    const key = leaseKey(subnet)
+    const refused = Object.entries((await flanneld.report()).refused ?? {})
+    return refused.find(([told]) => key.endsWith(told))?.[1]
+  }
+  const refused = (subnet: string) => eventually(`${subnet} is refused`, () => refusedOf(subnet))
+  const programmed = (subnet: string) =>
+    eventually(
+      `there is a way to ${subnet}`,
+      async () => (await peerPart(host)).includes(`${subnet} via`) || undefined,
+    )
+  const metric = async (name: string) =>
+    Number(new RegExp(`^${name} (\\d+)`, 'm').exec((await flanneld.ask('/metrics')).body)?.[1])
+
+  const cases: readonly {
+    readonly what: string
+    readonly bad: () => string
+    readonly reason: RegExp
+    /** Another value mends it, unless it is the good peer's going. */
+    readonly mend?: 'good goes'
+    readonly subnet?: string
+  }[] = [
+    {
+      what: 'the MAC of another peer',
+      bad: () => lease(61, { mac: macOf(GOOD) }),
+      reason: /that of the older lease/,
+    },
+    { what: 'our own MAC', bad: () => lease(61, { mac: ownMac }), reason: /is our own/ },
+    {
+      what: 'a multicast MAC',
+      bad: () => lease(61, { mac: '01:00:5e:00:00:01' }),
+      reason: /no single device/,
+    },
+    { what: 'no MAC', bad: () => lease(61, { mac: '00:00:00:00:00:00' }), reason: /no single device/ },
+    {
+      what: 'another VNI',
+      bad: () => lease(61).replace('"VNI":1', '"VNI":2'),
+      reason: /VNI is 2, ours is 1/,
+    },
+    { what: 'our PublicIP', bad: () => lease(61, { ip: host.ip }), reason: /this host's own/ },
+    { what: 'a multicast PublicIP', bad: () => lease(61, { ip: '224.0.0.1' }), reason: /no host's address/ },
+    {
+      what: 'a PublicIP in its own subnet',
+      bad: () => lease(61, { ip: '10.244.61.1' }),
+      reason: /its own subnet/,
+    },
+    {
+      what: 'a PublicIP in a peer’s subnet',
+      bad: () => lease(61, { ip: '10.244.60.1' }),
+      reason: /subnet of the older lease/,
+    },
+    {
+      what: 'a PublicIP in our subnet',
+      bad: () => lease(61, { ip: host.podGateway }),
+      reason: /this host's own subnet/,
+    },
+    {
+      what: 'a part of a peer’s subnet',
+      subnet: '10.244.60.128/25',
+      bad: () => lease(61),
+      reason: /overlaps the older lease 10\.244\.60\.0-24/,
+      mend: 'good goes',
+    },
+  ]
+  let ownMac = ''
+
+  for (const { what, bad, reason, mend, subnet = SUBNET } of cases)
+    test(what, async () => {
+      ownMac = host.link('flannel.1').mac ?? ''
+      using changes = new Changes(host)
+      const before = await peerPart(host)
+      store.put(leaseKey(subnet), bad())
+      expect(await refused(subnet)).toMatch(reason)
+      expect(await metric('heddle_leases_refused')).toBe(1)
+      expect(await changes.take()).toEqual([])
+      if (mend === 'good goes') store.delete(leaseKey(subnetOf(GOOD)))
+      else store.put(leaseKey(subnet), lease(61))
+      await programmed(subnet)
+      expect(await refusedOf(subnet)).toBeUndefined()
+      // Spoiled again, it goes, and the good one is what it was.
+      if (mend === 'good goes') store.delete(leaseKey(subnet))
+      else store.put(leaseKey(subnet), bad())
+      putPeer(store, GOOD)
+      await eventually('all is as before', async () => (await peerPart(host)) === before || undefined)
+      store.delete(leaseKey(subnet))
+      await eventually(
+        'nothing is refused',
+        async () => (await metric('heddle_leases_refused')) === 0 || undefined,
+      )
+      expect(await peerPart(host)).toBe(before)
+    })
+
+  test('a subnet outside the network', async () => {
+    using changes = new Changes(host)
+    store.put(leaseKey('10.99.1.0/24'), lease(61))
+    expect(await refused('10.99.1.0/24')).toContain('outside the network')
+    expect(await changes.take()).toEqual([])
+    store.delete(leaseKey('10.99.1.0/24'))
+  })
+
+  test('the prefix of another bridge of this host; from the moment that it has it until it hasn’t', async () => {
+    await host.sh(
+      'ip link add docker0 type bridge; ip addr add 10.244.70.1/24 dev docker0; ip link set docker0 up',
+    )
+    const way = () => host.sh('ip route get 10.244.70.9')
+    const subnet = subnetOf(70)
+    putPeer(store, 70)
+    expect(await refused(subnet)).toContain(
+      '10.244.70.0/24 of docker0 on this host is the same: take 10.244.70.1 off',
+    )
+    expect(await way()).toContain('dev docker0')
+    await host.sh('ip addr del 10.244.70.1/24 dev docker0')
+    await programmed(subnet)
+    expect(await way()).toContain('dev flannel.1')
+    await host.sh('ip addr add 10.244.70.1/24 dev docker0')
+    await eventually(
+      'docker0 has its own again',
+      async () => (await way()).includes('dev docker0') || undefined,
+    )
+    await host.sh('ip addr del 10.244.70.1/24 dev docker0')
+    await programmed(subnet)
+    await host.sh('ip addr add 10.244.70.129/25 dev docker0')
+    expect(await refused(subnet)).toContain('10.244.70.128/25 of docker0 on this host lies in 10.244.70.0/24')
+    await eventually(
+      'its route is gone',
+      async () => !(await peerPart(host)).includes(`${subnet} via`) || undefined,
+    )
+    await host.sh('ip link set docker0 down')
+    await programmed(subnet)
+    await host.sh('ip link set docker0 up')
+    await refused(subnet)
+    await host.sh('ip link del docker0')
+    await programmed(subnet)
+    store.delete(leaseKey(subnet))
+  })
+
+  test('not for a bridge of our own pods, nor for an underlay that the pod network lies in', async () => {
+    await host.pod()
+    await host.sh('ip addr add 10.200.0.1/8 dev eth0')
+    putPeer(store, 71)
+    await knows(host, 71, GOOD)
+    expect(Object.keys((await flanneld.report()).refused ?? {})).toEqual([])
+    // The address of a host next to this one, in a subnet of a peer: that would be cut off.
+    await host.sh('ip addr add 10.244.72.9/8 dev eth0')
+    putPeer(store, 72)
+    expect(await refused(subnetOf(72))).toContain("has 10.244.72.9 in it, this host's own address on eth0")
+    await host.sh('ip addr del 10.244.72.9/8 dev eth0')
+    await knows(host, 72)
+    for (const number of [71, 72]) store.delete(leaseKey(subnetOf(number)))
+    await host.sh('ip addr del 10.200.0.1/8 dev eth0')
+  })
+
+  test('not for the PublicIP of another peer, for either may be the one that lives; it is told', async () => {
+    putPeer(store, 73)
+    store.put(leaseKey(subnetOf(74)), lease(74, { ip: addressOf(73) }))
+    await knows(host, 73, 74)
+    expect(await metric('heddle_peers_doubtful')).toBe(2)
+    expect(await metric('heddle_leases_refused')).toBe(0)
+    expect((await flanneld.ask('/status')).body).toContain(
+      'PublicIP 192.168.100.73 is that of 10.244.73.0-24 too',
+    )
+  })
+})
+
+test('weak point 65: upstream takes a copy’s MAC, a foreign prefix and a bridge of this host from whoever writes them', async () => {
+  const seen = await both(async (make, { host, store }) => {
+    await host.sh(
+      'ip link add docker0 type bridge; ip addr add 10.244.70.1/24 dev docker0; ip link set docker0 up',
+    )
+    putPeer(store, GOOD)
+    putPeer(store, 61, macOf(GOOD))
+    putPeer(store, 70)
+    store.put(leaseKey('10.99.1.0/24'), lease(62))
+    putPeer(store, 99)
+    await using _ = await Flanneld.start(host, store, { make })
+    await knows(host, GOOD, 99)
+    if (make === 'upstream') await knows(host, 61, 70)
+    const facts = async () => ({
+      outside: (await host.sh('ip route get 10.99.1.9')).includes('dev flannel.1'),
+      bridge: (await host.sh('ip route get 10.244.70.9')).includes('dev docker0'),
+      copy: /dst (\S+)/.exec(await host.sh(`bridge fdb show dev flannel.1 | grep ${macOf(GOOD)}`))?.[1],
+    })
+    const outside = make === 'upstream'
+    return eventually(
+      'all of it is programmed',
+      async () => {
+        const now = await facts()
+        return now.outside === outside ? now : undefined
+      },
+      PATIENCE_SECONDS,
+    )
+  })
+  expect(seen).toEqual({
+    // Pods of the good peer are sent to the copy, or the other way round.
+    upstream: { outside: true, bridge: false, copy: addressOf(61) },
+    heddle: { outside: false, bridge: true, copy: addressOf(GOOD) },
+  })
+})
