@@ -116,7 +116,8 @@ for (const kind of ETCD_KINDS) {
   })
 }
 
-test('a store that was stopped for longer than a lease lasts lets its holder go on', async () => {
+// Mostly waiting, so both at once.
+test.concurrent('a store that was stopped for longer than a lease lasts lets its holder go on', async () => {
   await using server = await EtcdServer.start('embedded', { inMemory: true })
   using channel = new Channel({ endpoints: [server.endpoint] })
   await grant(channel, 1n, 2n)
@@ -128,7 +129,7 @@ test('a store that was stopped for longer than a lease lasts lets its holder go 
   expect((await channel.unary(KV.range, { key: bytes('kept') }, soon())).count).toBe(1n)
 }, 20_000)
 
-test('leases that run out while the store is down begin anew with it', async () => {
+test.concurrent('leases that run out while the store is down begin anew with it', async () => {
   await using server = await EtcdServer.start('embedded', { inMemory: true })
   using channel = new Channel({ endpoints: [server.endpoint] })
   await grant(channel, 1n, 2n)
