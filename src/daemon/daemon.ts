@@ -6,7 +6,7 @@ import { UnderlayWatch } from '../dataplane/underlay.ts'
 import type { Ownership } from '../dataplane/kind.ts'
 import { tableName } from '../firewall/rules.ts'
 import { subnetsOf } from '../model/lease.ts'
-import { familyOfPrefix, type Prefix } from '../model/prefix.ts'
+import type { Prefix } from '../model/prefix.ts'
 import { hasNexthops } from '../dataplane/carriers/nexthop-table.ts'
 import { NetlinkSocket } from '../netlink/socket.ts'
 import { EtcdStore } from '../store/etcd/store.ts'
@@ -14,7 +14,7 @@ import { log } from '../sys/log.ts'
 import { ConfigFollower } from './config.ts'
 import { Certificates } from './certificates.ts'
 import { etcdAccess } from './etcd-access.ts'
-import { identify, nameForFamily, type Identity } from './identity.ts'
+import { identify, type Identity } from './identity.ts'
 import { devicesOf } from './former-devices.ts'
 import { claimInstance } from './instance-lock.ts'
 import { ExternalInterface, FAMILIES } from './interface/external-interface.ts'
@@ -140,7 +140,7 @@ export function scopeOf(
 ): Ownership & { readonly links: Set<string> } {
   const devices = backend.devices(identity.self([])).filter((object) => object.kind === 'link')
   return {
-    links: new Set(devices.flatMap(({ name }) => [name, ...formerDevices(name, former)])),
+    links: new Set(devices.map(({ name }) => name)),
     networks: [
       ...[config.ipv4, config.ipv6].flatMap((range) => (range === undefined ? [] : [range.network])),
       ...former,
@@ -148,7 +148,3 @@ export function scopeOf(
     tables: new Set((['ipv4', 'ipv6'] as const).map((family) => `${family} ${tableName(family)}`)),
   }
 }
-
-/** The device of the same VNI for a family that the network had: a restart may have switched it off. */
-const formerDevices = (name: string, former: readonly Prefix[]): string[] =>
-  former.map((network) => nameForFamily(name, familyOfPrefix(network)))

@@ -4,6 +4,7 @@ import type { Refusal, Self, Underlay } from '../backend/backend.ts'
 import { familiesOf, NAME } from '../backend/peer.ts'
 import type { Reconciler } from '../dataplane/reconciler.ts'
 import { firewallTables, type FirewallOptions } from '../firewall/rules.ts'
+import { blackhole } from '../model/kernel.ts'
 import type { Lease, SubnetKey } from '../model/lease.ts'
 import type { Surroundings } from '../model/surroundings.ts'
 import type { LeaseChange, LeaseTable } from '../store/lease-table.ts'
@@ -20,6 +21,8 @@ export interface FabricParts {
   readonly table: LeaseTable
   readonly network: Network
   readonly firewall: FirewallOptions
+  /** Whether packets to addresses of our own subnets that no pod has end here (`--ip-blackhole-route`). */
+  readonly blackhole: boolean
 }
 
 export class Fabric {
@@ -91,9 +94,10 @@ export class Fabric {
   }
 
   #wantOwn(): void {
-    const { reconciler, network, firewall } = this.#parts
+    const { reconciler, network, firewall, blackhole: hasBlackhole } = this.#parts
     const { backend, config } = network
     reconciler.want('devices', backend.devices(this.#self))
+    reconciler.want('blackhole', hasBlackhole ? this.#self.subnets.map((subnet) => blackhole(subnet)) : [])
     const networks = [config.ipv4, config.ipv6].flatMap((range) =>
       range === undefined
         ? []

@@ -13,10 +13,6 @@ import { machineId } from './machine.ts'
 /** Names of the VXLAN devices: the family and the VNI. */
 const DEVICE = /^flannel(-v6)?\.(\d+)$/
 
-/** The device of the same VNI for that family. */
-export const nameForFamily = (device: string, family: Family): string =>
-  device.replace(DEVICE, family === 'ipv4' ? 'flannel.$2' : 'flannel-v6.$2')
-
 export interface Identity {
   /** Where this host is now. */
   readonly place: Chosen

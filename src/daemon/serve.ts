@@ -38,7 +38,11 @@ export async function serve(work: Work, signal: AbortSignal): Promise<never> {
     fullyRandom: !options['ip-masq-fully-random-disable'],
   }
   const selfWith = (own: Lease) => identity.self(subnetsOf(own))
-  const fabric = new Fabric({ reconciler, network, underlay, table, firewall }, selfWith(tenancy.lease))
+  const blackhole = options['ip-blackhole-route']
+  const fabric = new Fabric(
+    { reconciler, network, underlay, table, firewall, blackhole },
+    selfWith(tenancy.lease),
+  )
   follower.moved = () => {
     fabric.become(selfWith(tenancy.lease), tenancy.lease)
     tenancy.relocated()

@@ -95,7 +95,6 @@ describe('the command line', () => {
 
   for (const args of [
     ['--kube-subnet-mgr'],
-    ['--ip-blackhole-route'],
     ['--etcd-keyfile=/key.pem'],
     ['--iface-regex', 'eth(?=0)'],
     ['--no-such-flag'],

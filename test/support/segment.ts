@@ -11,22 +11,31 @@ export const POD_NETWORK = '10.244.0.0/16'
 
 /** The address on the segment of the machine with that number. */
 export const addressOf = (number: number): string => `192.168.100.${number}`
+/** Of a segment with IPv6 too. */
+export const ipv6Of = (number: number): string => `fd00:100::${number.toString(16)}`
+const SWITCH_IPV6 = ipv6Of(254)
 
 export class Segment implements AsyncDisposable {
   readonly switch: TestHost
   readonly hosts: Host[] = []
   readonly #machines: TestHost[] = []
+  readonly #hasIPv6: boolean
 
-  private constructor() {
+  private constructor(hasIPv6: boolean) {
+    this.#hasIPv6 = hasIPv6
     this.switch = new TestHost(Namespace.create())
   }
 
-  /** Hosts h1, h2, … at 192.168.100.1, .2, … on eth0, forwarding, their default route through the segment. */
-  static async create(count = 2): Promise<Segment> {
-    const segment = new Segment()
+  /**
+   * Hosts h1, h2, … at 192.168.100.1, .2, … on eth0, forwarding, their default route through the segment; with `dual` at
+   * fd00:100::1, ::2, … too.
+   */
+  static async create(count = 2, families: 'ipv4' | 'dual' = 'ipv4'): Promise<Segment> {
+    const segment = new Segment(families === 'dual')
     await segment.switch.sh(
       `ip link set lo up; ip link add br0 type bridge; ip link set br0 up; ip addr add ${STORE_IP}/24 dev br0`,
     )
+    if (segment.#hasIPv6) await segment.switch.sh(`ip addr add ${SWITCH_IPV6}/64 dev br0 nodad`)
     for (let number = 1; number <= count; number++) await segment.addHost(number)
     return segment
   }
@@ -36,6 +45,11 @@ export class Segment implements AsyncDisposable {
     this.hosts.push(host)
     await this.#plug(host, number)
     await host.sh(`echo 1 > /proc/sys/net/ipv4/ip_forward; ip route add default via ${STORE_IP}`)
+    if (this.#hasIPv6)
+      await host.sh(`
+        echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
+        ip addr add ${host.ipv6}/64 dev eth0 nodad; ip route add default via ${SWITCH_IPV6} dev eth0
+      `)
     return host
   }
 
@@ -75,6 +89,8 @@ export class Segment implements AsyncDisposable {
 export class Host extends TestHost {
   readonly name: string
   readonly ip: string
+  /** Where the segment has IPv6. */
+  readonly ipv6: string
   /** For this host's files: subnet.env, the status socket. */
   readonly folder: string
   readonly pods: Pod[] = []
@@ -83,6 +99,7 @@ export class Host extends TestHost {
     super(Namespace.create())
     this.name = `h${number}`
     this.ip = addressOf(number)
+    this.ipv6 = ipv6Of(number)
     this.folder = mkdtempSync(join(tmpdir(), `heddle-test-h${number}-`))
   }
 
@@ -115,23 +132,34 @@ export class Host extends TestHost {
     return this.subnetValue('FLANNEL_SUBNET').replace(/\.1\//, '.0/')
   }
 
+  /** This host's own addresses on cni0, one a family of the network, with their lengths. */
+  get #gateways(): string[] {
+    const text = readFileSync(this.subnetFile, 'utf8')
+    return [...text.matchAll(/^FLANNEL_(?:IPV6_)?SUBNET=(.*)$/gm)].map(([, gateway = '']) => gateway)
+  }
+
   /** A pod on cni0 by hand; flanneld must have written subnet.env. */
   async pod(): Promise<Pod> {
-    const gateway = this.podGateway
+    const gateways = this.#gateways
     const mtu = this.subnetValue('FLANNEL_MTU')
-    const pod = new Pod(gateway.replace(/\.1$/, `.${10 + this.pods.length}`))
+    const last = 10 + this.pods.length
+    const pod = new Pod(gateways.map((gateway) => gateway.replace(/1\/\d+$/, `${last}`)))
     const port = `pod${this.pods.length}`
+    const add = (cidr: string, where: string) =>
+      `ip addr add ${cidr} dev ${where}${cidr.includes(':') ? ' nodad' : ''}`
     if (this.pods.length === 0)
       await this.sh(
-        `ip link add cni0 mtu ${mtu} type bridge; ip addr add ${gateway}/24 dev cni0; ip link set cni0 up`,
+        `ip link add cni0 mtu ${mtu} type bridge; ${gateways.map((each) => add(each, 'cni0')).join('; ')}; ip link set cni0 up`,
       )
     this.pods.push(pod)
     await this.sh(
       `ip link add ${port} mtu ${mtu} type veth peer name eth0 mtu ${mtu} netns ${pod.namespace.path}; ip link set ${port} master cni0 up`,
     )
-    await pod.sh(
-      `ip link set lo up; ip addr add ${pod.ip}/24 dev eth0; ip link set eth0 up; ip route add default via ${gateway}`,
-    )
+    const ways = gateways.map((gateway, index) => {
+      const [via = '', length = ''] = gateway.split('/')
+      return `${add(`${pod.ips[index]}/${length}`, 'eth0')}; ip route add default via ${via} dev eth0`
+    })
+    await pod.sh(`ip link set lo up; ip link set eth0 up; ${ways.join('; ')}`)
     return pod
   }
 
@@ -143,11 +171,17 @@ export class Host extends TestHost {
 }
 
 export class Pod extends TestHost {
-  readonly ip: string
+  /** One a family of the network, IPv4 first. */
+  readonly ips: readonly string[]
 
-  constructor(ip: string) {
+  constructor(ips: readonly string[]) {
     super(Namespace.create())
-    this.ip = ip
+    this.ips = ips
+  }
+
+  /** The first of them. */
+  get ip(): string {
+    return this.ips[0] ?? ''
   }
 
   /** Whether `ip` answers one echo request within `seconds`. */

@@ -115,7 +115,11 @@ function wanted(
     forward: options['iptables-forward-rules'],
     fullyRandom: !options['ip-masq-fully-random-disable'],
   }
-  const fabric = new Fabric({ reconciler, network, underlay, table, firewall }, identity.self(subnetsOf(own)))
+  const blackhole = options['ip-blackhole-route']
+  const fabric = new Fabric(
+    { reconciler, network, underlay, table, firewall, blackhole },
+    identity.self(subnetsOf(own)),
+  )
   fabric.apply(table.apply(leases, performance.now()))
   return {
     scope,

@@ -34,7 +34,7 @@ const FLAGS: readonly Row[] = [
   ['healthz-port', 0, '8471', 8471],
   ['iptables-resync', 5, '9', 9],
   ['iptables-forward-rules', true, 'false', false],
-  ['ip-blackhole-route', false, 'true', { refused: 'blackhole route is not built yet' }],
+  ['ip-blackhole-route', false, 'true', true],
   ['net-config-path', '/etc/kube-flannel/net-conf.json', '/n', NO_KUBE],
   ['set-node-network-unavailable', true, 'false', false],
   ['v', 0, '4', 4],

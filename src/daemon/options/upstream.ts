@@ -203,8 +203,7 @@ export const UPSTREAM = [
     type: 'bool',
     default: false,
     section: 'host',
-    help: 'blackhole route for the own subnet',
-    refused: 'the blackhole route is not built yet',
+    help: 'blackhole route for the own subnet, behind every other route to it',
   },
   {
     name: 'v',
