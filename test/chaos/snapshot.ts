@@ -14,6 +14,7 @@ export interface Item {
 /** Ids that heddle gives to nexthops: which one is nobody's concern. */
 const isOwnId = (id: unknown): boolean => Number(id) >= 0x68_000_000 && Number(id) < 0x69_000_000
 
+const MOST_TRIES = 20
 const READ = `
 ip -json -details address show
 ip -json -details -4 route show table all
@@ -28,7 +29,17 @@ nft list ruleset
 `
 
 export async function snapshot(shell: Shell): Promise<readonly Item[]> {
-  const [head = '', tables = ''] = (await shell.run(READ)).split('"tables"\n')
+  for (let tries = 1; ; tries++)
+    try {
+      return itemsIn(await shell.run(READ))
+    } catch (error) {
+      // A dump that changes interrupt is no dump, and links may go while they are read.
+      if (tries === MOST_TRIES) throw error
+    }
+}
+
+function itemsIn(output: string): Item[] {
+  const [head = '', tables = ''] = output.split('"tables"\n')
   const lists = head
     .split('\n')
     .filter((text) => text.trim() !== '')

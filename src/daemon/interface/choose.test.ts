@@ -319,6 +319,15 @@ describe('an interface once chosen', () => {
     )
     expect(after(back)).toStartWith('eth0 10.0.0.77')
   })
+  test('waits for another address than a link-local one, under whatever index', () => {
+    const bare = [address('10.0.0.5'), address('fe80::2')]
+    for (const index of [2, 9])
+      expect(after(with2(link(index, 'eth0', bare)), { iface: ['eth0'] }, 'dual')).toMatch(
+        /^eth0 has lost \S+:\S+, and no link-local address takes its place/,
+      )
+    const zeroconf = link(2, 'eth0', [address('169.254.7.7')])
+    expect(after(with2(zeroconf))).toContain('eth0 has lost 10.0.0.5')
+  })
   test('keeps one family when the other one changes', () => {
     const renumbered = link(2, 'eth0', [address('10.0.0.1'), address('10.0.0.5'), address('2001:db8::99')])
     expect(after(with2(renumbered), {}, 'dual')).toBe('eth0 10.0.0.5 10.0.0.5 2001:db8::99 2001:db8::99')

@@ -44,7 +44,7 @@ export function usable(addresses: readonly HostAddress[], family: Family): Ip[] 
 }
 
 /** As Go's IsLinkLocalUnicast: 169.254.0.0/16, fe80::/10. */
-const isLinkLocal = (ip: Ip): boolean => /^(?:169\.254\.|fe[89ab][\da-f]:)/.test(ip)
+export const isLinkLocal = (ip: Ip): boolean => /^(?:169\.254\.|fe[89ab][\da-f]:)/.test(ip)
 /** Unspecified, loopback, multicast, broadcast. */
 const isNoHosts = (ip: Ip): boolean =>
   /^(?:127\.|22[4-9]\.|23\d\.|ff[\da-f]{2}:)/.test(ip) ||

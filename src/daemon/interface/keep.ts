@@ -10,7 +10,7 @@ import {
   type InterfaceWish,
   type Stack,
 } from './choose.ts'
-import type { HostInterface, HostView } from './host-view.ts'
+import { isLinkLocal, type HostInterface, type HostView } from './host-view.ts'
 
 /** The interface of before as it is now, else another by the wish; a sentence if there is none. */
 export function keepInterface(
@@ -19,6 +19,19 @@ export function keepInterface(
   stack: Stack,
   before: Chosen,
 ): Chosen | string {
+  const found = keep(view, wish, stack, before)
+  if (typeof found === 'string' || (found.index !== before.index && found.link !== before.link)) return found
+  const lost = demoted(before.ipv4, found.ipv4) ?? demoted(before.ipv6, found.ipv6)
+  return lost === undefined
+    ? found
+    : `${found.link} has lost ${lost}, and no link-local address takes its place; give it another one`
+}
+
+/** While a link comes up it has its link-local address alone: where others shall look for this host is told after that. */
+const demoted = (before: Ip | undefined, now: Ip | undefined): Ip | undefined =>
+  before !== undefined && now !== undefined && !isLinkLocal(before) && isLinkLocal(now) ? before : undefined
+
+function keep(view: HostView, wish: InterfaceWish, stack: Stack, before: Chosen): Chosen | string {
   const same = view.interfaces.find((i) => i.index === before.index)
   const kept = same && { interface: same, ipv4: still(same, before.ipv4), ipv6: still(same, before.ipv6) }
   if (kept !== undefined && kept.ipv4 === before.ipv4 && kept.ipv6 === before.ipv6)
