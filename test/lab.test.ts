@@ -291,6 +291,36 @@ describe('exec', () => {
       expect(mounts()).toEqual(before)
     })
 
+  test("gives a command on a host that host's flanneld to ask: heddle's tools, and the CNI plugin's STATUS", async () => {
+    await using lab = new Lab()
+    lab.up('--hosts', '2', '--pods', '1')
+    process.env['FLANNELD_SUBNET_FILE'] = '/nowhere'
+    try {
+      expect(lab.run('exec', 'h1', '--', 'heddle', 'drift')).toMatchObject({
+        status: 0,
+        stdout: expect.stringContaining('nothing differs'),
+      })
+      expect(lab.run('exec', 'h2', '--', 'heddle', 'config', 'show').stdout).toMatch(
+        new RegExp(`subnet-file +${lab.directory}/hosts/h2/subnet.env`),
+      )
+    } finally {
+      delete process.env['FLANNELD_SUBNET_FILE']
+    }
+    const host = join(lab.directory, 'hosts', 'h1')
+    const config = JSON.stringify({
+      cniVersion: '1.1.0',
+      name: 'cbr0',
+      type: 'flannel',
+      subnetFile: join(host, 'subnet.env'),
+      statusSocket: join(host, 'flanneld.sock'),
+    })
+    const status = () =>
+      lab.run('exec', 'h1', '--', 'sh', '-c', `echo '${config}' | CNI_COMMAND=STATUS CNI_PATH=/x flannel`)
+    expect(status()).toMatchObject({ status: 0, stdout: '' })
+    process.kill(lab.pid('h1'), 'SIGKILL')
+    expect(status()).toMatchObject({ status: 1, stdout: expect.stringContaining('"code": 50') })
+  })
+
   test("runs in the network that is named, with the command's exit code and input", async () => {
     await using lab = new Lab()
     const report = lab.up('--hosts', '1', '--pods', '1')

@@ -3,6 +3,8 @@ import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import { DIRECTORY_VARIABLE, type LabDirectory, type LabRecord } from './directory.ts'
 import { LabError } from './error.ts'
+import { executable } from './executable.ts'
+import { confFile, VARIABLES } from './host.ts'
 import { LabNamespaces } from './namespaces.ts'
 import { namespacesOf, type LabPlan } from './plan.ts'
 import { MARKER } from './process.ts'
@@ -29,7 +31,7 @@ export async function execIn(
     enterOwnSysfs()
     return spawn(file, args, {
       stdio: 'inherit',
-      env: { ...process.env, [MARKER]: record.id, [DIRECTORY_VARIABLE]: directory.path },
+      env: environmentIn(directory, record, plan, name),
     })
   })
   // A Ctrl-C reaches the command by itself: it decides.
@@ -49,6 +51,24 @@ export async function execIn(
     })
   } finally {
     process.off('SIGINT', ignore).off('SIGTERM', pass).off('SIGHUP', pass)
+  }
+}
+
+/** This heddle comes first in PATH; on a host it reads that host's options, and no others. */
+function environmentIn(
+  directory: LabDirectory,
+  record: LabRecord,
+  plan: LabPlan,
+  name: string,
+): NodeJS.ProcessEnv {
+  const isHost = plan.hosts.some((host) => host.name === name && host.peer === undefined)
+  const others = Object.entries(process.env).filter(([key]) => !isHost || !key.startsWith(VARIABLES))
+  return {
+    ...Object.fromEntries(others),
+    ...(isHost ? { [`${VARIABLES}CONFIG_FILE`]: confFile(directory, name) } : {}),
+    PATH: `${executable.directory}:${process.env['PATH'] ?? ''}`,
+    [MARKER]: record.id,
+    [DIRECTORY_VARIABLE]: directory.path,
   }
 }
 

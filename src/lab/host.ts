@@ -1,5 +1,5 @@
 // A host's flanneld: started in the host's namespace, asked how it is, waited for until it is ready.
-import { mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { get } from 'node:http'
 import { text } from 'node:stream/consumers'
 import type { LabDirectory } from './directory.ts'
@@ -24,27 +24,27 @@ export async function ensureDaemon(
   signal: AbortSignal,
 ): Promise<void> {
   mkdirSync(directory.host(host.name), { recursive: true })
-  const flags = [
-    `--etcd-endpoints=${storeEndpoint(plan)}`,
-    `--etcd-prefix=${storePrefix(plan, id)}`,
-    `--subnet-file=${subnetFile(directory, host)}`,
-    '--ip-masq',
-  ]
+  const upstreams = {
+    'etcd-endpoints': storeEndpoint(plan),
+    'etcd-prefix': storePrefix(plan, id),
+    'subnet-file': subnetFile(directory, host),
+    'ip-masq': 'true',
+  }
+  const own = {
+    ...upstreams,
+    'status-socket': statusSocket(directory, host),
+    'state-dir': directory.host(host.name, 'state'),
+  }
+  if (host.peer === undefined) writeFileSync(confFile(directory, host.name), confText(own))
   const program =
     host.peer === undefined
       ? {
           file: executable.file,
           argv0: 'flanneld',
           // This machine's own conf file has nothing to say in a lab.
-          args: [
-            ...executable.prefix,
-            ...flags,
-            `--status-socket=${statusSocket(directory, host)}`,
-            `--state-dir=${directory.host(host.name, 'state')}`,
-            '--config-file=',
-          ],
+          args: [...executable.prefix, ...flagsOf(own), '--config-file='],
         }
-      : { file: host.peer, args: flags }
+      : { file: host.peer, args: flagsOf(upstreams) }
   const start = {
     ...program,
     namespace: namespaces.get(host.name),
@@ -54,6 +54,20 @@ export async function ensureDaemon(
   }
   await keepRunning(directory, host.name, start, signal)
 }
+
+/** The same options for what a person runs on the host: `heddle drift` and whatever else reads flanneld's. */
+export const confFile = (directory: LabDirectory, host: string): string =>
+  directory.host(host, 'flanneld.conf')
+
+type FlannelOptions = Readonly<Record<string, string>>
+const flagsOf = (options: FlannelOptions): string[] =>
+  Object.entries(options).map(([name, value]) => `--${name}=${value}`)
+const confText = (options: FlannelOptions): string =>
+  Object.entries(options)
+    .map(([name, value]) => `${VARIABLES}${name.toUpperCase().replaceAll('-', '_')}=${value}\n`)
+    .join('')
+/** What names of flanneld's environment variables begin with. */
+export const VARIABLES = 'FLANNELD_'
 
 export const subnetFile = (directory: LabDirectory, host: HostPlan): string =>
   directory.host(host.name, 'subnet.env')

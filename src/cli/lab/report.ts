@@ -167,6 +167,7 @@ function next(report: LabReport): string {
       'break a host: it heals at once',
     ])
   tries.push(
+    [lab('exec', ' h1 -- heddle drift'), "compare a host's kernel with what should be there"],
     [lab('check'), 'prove it again'],
     [lab('logs', ' h1'), 'what a flanneld has to say'],
     [lab('down'), 'remove all of it'],
