@@ -13,6 +13,7 @@ import { VERSION } from '../model/version.ts'
 import { configRoutes } from './config/routes.ts'
 import { context } from './context.ts'
 import { driftCommand } from './drift.ts'
+import { explainCommand } from './explain.ts'
 import { labRoutes } from './lab/routes.ts'
 import { storeCommand } from './store.ts'
 import { uninstallCommand } from './uninstall.ts'
@@ -21,6 +22,7 @@ const ROOT = buildRouteMap({
   routes: {
     lab: labRoutes,
     drift: driftCommand,
+    explain: explainCommand,
     config: configRoutes,
     store: storeCommand,
     uninstall: uninstallCommand,

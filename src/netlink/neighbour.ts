@@ -16,7 +16,16 @@ const CACHE_INFO_BYTES = 16
 /** Ages and use counts. */
 export const NEIGHBOUR_VOLATILE: Volatile = { header: HEADER, attribute: NDA.cacheInfo }
 /** NUD_*: what the kernel thinks of an entry. */
-export const NUD = { reachable: 0x02, stale: 0x04, failed: 0x20, noArp: 0x40, permanent: 0x80 } as const
+export const NUD = {
+  incomplete: 0x01,
+  reachable: 0x02,
+  stale: 0x04,
+  delay: 0x08,
+  probe: 0x10,
+  failed: 0x20,
+  noArp: 0x40,
+  permanent: 0x80,
+} as const
 /** NTF_*: `self` is the device's own FDB, `master` that of the bridge it is in. */
 export const NTF = { self: 0x02, master: 0x04, proxy: 0x08, externallyLearned: 0x10, router: 0x80 } as const
 

@@ -1,6 +1,6 @@
 // Requests about routes of both families: struct rtmsg and RTA_* (linux/rtnetlink.h). What the kernel reports is read
 // by route-info.ts.
-import { bitsOf, familyOf, type Family, type Ip } from '../model/ip.ts'
+import { bitsOf, familyOf, isIPv4, type Family, type Ip } from '../model/ip.ts'
 import { baseOf, familyOfPrefix, lengthOf, type Prefix } from '../model/prefix.ts'
 import { SCOPE } from './address.ts'
 import { AF } from './family.ts'
@@ -13,6 +13,8 @@ export const RTM_ROUTE = { put: 24, remove: 25, get: 26 } as const
 export const RTMSG_BYTES = 12
 export const RTA = {
   dst: 1,
+  src: 2,
+  iif: 3,
   oif: 4,
   gateway: 5,
   priority: 6,
@@ -140,17 +142,32 @@ export const listRoutes = (filter: RouteFilter): Message =>
     if (filter.linkIndex !== undefined) w.attrU32(RTA.oif, filter.linkIndex)
   })
 
-/** Asks which route a packet to `ip` takes: `socket.request` returns one reply; ENETUNREACH if none. */
-export const getRoute = (
-  ip: Ip,
-  options: { readonly from?: Ip; readonly linkIndex?: number } = {},
-): Message =>
+/** RTM_F_* of a question: the table's own entry in place of what comes of it; the table it is in (IPv4 only). */
+const RTM_F = { lookupTable: 0x1000, fibMatch: 0x2000 } as const
+
+interface RouteQuestion {
+  readonly from?: Ip
+  /** By which the packet leaves. */
+  readonly linkIndex?: number
+  /** By which it came: how it would be forwarded. */
+  readonly inputIndex?: number
+  /** The entry of the table that decides, as it is dumped, in place of what comes of it. */
+  readonly fibMatch?: boolean
+}
+
+/**
+ * Asks which route a packet to `ip` takes: `socket.request` returns one reply. ENETUNREACH if none; EHOSTUNREACH,
+ * EACCES or, of IPv4, EINVAL where a route forbids it.
+ */
+export const getRoute = (ip: Ip, options: RouteQuestion = {}): Message =>
   Writer.message(RTM_ROUTE.get, 0, `get route to ${ip}`, (w) => {
     w.u8(AF[familyOf(ip)])
       .u8(bitsOf(familyOf(ip)))
       .u8(options.from === undefined ? 0 : bitsOf(familyOf(ip)))
-      .zero(9)
+      .zero(5)
+      .u32(options.fibMatch === true ? RTM_F.fibMatch | (isIPv4(ip) ? RTM_F.lookupTable : 0) : 0)
     w.attrIp(RTA.dst, ip)
-    if (options.from !== undefined) w.attrIp(2, options.from)
+    if (options.from !== undefined) w.attrIp(RTA.src, options.from)
+    if (options.inputIndex !== undefined) w.attrU32(RTA.iif, options.inputIndex)
     if (options.linkIndex !== undefined) w.attrU32(RTA.oif, options.linkIndex)
   })
