@@ -210,6 +210,49 @@ describe('weak point 65: a foreign writer’s lease is shown, not programmed, un
   })
 })
 
+test('weak point 65: a bad half leaves the other one in the kernel', async () => {
+  await using segment = await Segment.create(1, 'dual')
+  const host = segment.host(1)
+  await host.sh('ip link add docker0 type bridge; ip link set docker0 up')
+  await host.sh('ip addr add 10.244.64.1/24 dev docker0; ip addr add fd00:5:0:65::1/64 dev docker0 nodad')
+  await using store = await TestStore.start(
+    'etcd',
+    segment,
+    networkConfig(
+      { Type: 'vxlan' },
+      { EnableIPv6: true, IPv6Network: 'fd00:5::/48', IPv6SubnetMin: 'fd00:5:0:100::' },
+    ),
+  )
+  const keyOf = (number: number, v6: string) => `${leaseKey(subnetOf(number))}&${v6}::-64`
+  const dual = (number: number, mac: number, mac6: number) =>
+    JSON.stringify({
+      PublicIP: addressOf(number),
+      PublicIPv6: `fd00:100::${number}`,
+      BackendType: 'vxlan',
+      BackendData: { VNI: 1, VtepMAC: macOf(mac) },
+      BackendV6Data: { VNI: 1, VtepMAC: macOf(mac6) },
+    })
+  store.put(keyOf(60, 'fd00:5:0:60'), dual(60, 60, 60))
+  store.put(keyOf(61, 'fd00:5:0:61'), dual(61, 60, 61))
+  store.put(keyOf(62, 'fd00:5:0:62'), dual(62, 62, 60))
+  store.put(keyOf(63, 'fd00:6:0:63'), dual(63, 63, 63))
+  store.put(keyOf(64, 'fd00:5:0:64'), dual(64, 64, 64))
+  store.put(keyOf(65, 'fd00:5:0:65'), dual(65, 65, 65))
+  await using flanneld = await Flanneld.start(host, store)
+  const ways = async () => {
+    const routes = await host.sh('ip route show; ip -6 route show')
+    return [...routes.matchAll(/^(\S+) .*via .*dev flannel/gm)].map(([, to = '']) => to).sort()
+  }
+  expect(await ways()).toEqual([
+    ...[60, 62, 63, 65].map(subnetOf),
+    ...[60, 61, 64].map((number) => `fd00:5:0:${number}::/64`),
+  ])
+  expect(Object.keys((await flanneld.report()).refused ?? {}).length).toBe(5)
+  // The copied machine gets a MAC of its own.
+  store.put(keyOf(61, 'fd00:5:0:61'), dual(61, 61, 61))
+  await knows(host, 61)
+})
+
 test('weak point 65: upstream takes a copy’s MAC, a foreign prefix and a bridge of this host from whoever writes them', async () => {
   const seen = await both(async (make, { host, store }) => {
     await host.sh(
