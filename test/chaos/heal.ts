@@ -63,3 +63,28 @@ async function readiness({ name, flanneld }: Site): Promise<string[]> {
     return [`${name}: flanneld doesn't answer: ${String(error)}`]
   }
 }
+
+/** What isn't right at the end: pods that don't reach each other, whoever they are; drift that a flanneld knows of. */
+export async function finalTroubles(world: World): Promise<string[]> {
+  const each = world.sites.map(async ({ name, host, flanneld }) => {
+    const { body } = await flanneld.ask('/drift')
+    const { differs, complete, objects, failures } = JSON.parse(body) as DriftReport
+    const isClean = complete && !differs && failures.length === 0
+    const drift = isClean ? [] : [`${name}: drift: ${JSON.stringify({ complete, objects, failures })}`]
+    const others = world.sites.flatMap((site) => site.host.pods.flatMap((pod) => pod.ips))
+    const said = await host.pods[0]?.sh(
+      others.map((ip) => `(ping -n -q -c 1 -W 3 ${ip} >/dev/null || echo ${ip}) &`).join('\n') + '\nwait',
+    )
+    const unreached = (said ?? '').split('\n').filter((ip) => ip !== '')
+    return [...drift, ...unreached.map((ip) => `${name}: its pod doesn't reach ${ip}`)]
+  })
+  return (await Promise.all(each)).flat()
+}
+
+/** The part of /drift that must be empty. */
+interface DriftReport {
+  readonly differs: boolean
+  readonly complete: boolean
+  readonly objects: readonly unknown[]
+  readonly failures: readonly unknown[]
+}

@@ -1,6 +1,6 @@
 // Leases as they are in the store, read by nobody's code but this file's.
 import type { EtcdKeys } from '../support/etcd-keys.ts'
-import { FAMILIES, type Family } from './family.ts'
+import type { Family } from './family.ts'
 
 export interface Half {
   /** 10.244.7.0/24 */
@@ -54,17 +54,16 @@ export function madeUp(number: number): { key: string; value: string; lease: Lea
     publicIp: `fd00:99::${hex}`,
     mac: `02:00:00:00:06:${hex}`,
   }
-  const isDual = FAMILIES.includes('ipv6')
   const data = (mac: string) => ({ VNI: 1, VtepMAC: mac })
   return {
-    key: [ipv4, ...(isDual ? [ipv6] : [])].map(({ subnet }) => subnet.replace('/', '-')).join('&'),
+    key: [ipv4, ipv6].map(({ subnet }) => subnet.replace('/', '-')).join('&'),
     value: JSON.stringify({
       PublicIP: ipv4.publicIp,
-      PublicIPv6: isDual ? ipv6.publicIp : null,
+      PublicIPv6: ipv6.publicIp,
       BackendType: 'vxlan',
       BackendData: data(ipv4.mac),
-      ...(isDual && { BackendV6Data: data(ipv6.mac) }),
+      BackendV6Data: data(ipv6.mac),
     }),
-    lease: isDual ? { ipv4, ipv6 } : { ipv4 },
+    lease: { ipv4, ipv6 },
   }
 }

@@ -5,7 +5,7 @@ import type { EtcdKind } from '../support/etcd.ts'
 import type { Moment } from './faults/fault.ts'
 import { FAULTS } from './faults/list.ts'
 import { INTERVAL_MS } from './flow.ts'
-import { healing, troubles, type Healing } from './heal.ts'
+import { finalTroubles, healing, troubles, type Healing } from './heal.ts'
 import { plan, type Blow } from './plan.ts'
 import type { Site } from './site.ts'
 import { World } from './world.ts'
@@ -32,6 +32,8 @@ export interface ChaosOptions {
 
 interface Heal {
   readonly fault: string
+  /** No other fault came at the same time. */
+  readonly isAlone: boolean
   readonly tookMs: number
 }
 
@@ -77,6 +79,10 @@ class Run {
       if (this.#number >= FAULTS.length && Date.now() > untilMs) break
       this.#number++
       if (!(await this.#strike(blows))) break
+    }
+    if (this.#failures.length === 0) {
+      const last = await finalTroubles(world)
+      if (last.length > 0) this.#fail([], 'not right at the end', last)
     }
     return this.#result()
   }
@@ -145,7 +151,11 @@ class Run {
       running = steps.filter(({ isOver }) => isOver).map(({ act }) => act)
       if (running.length === 0) return worst
       const healed = await healing(world, Date.now(), HEALED_WITHIN_MS, GIVEN_UP_AFTER_MS)
-      this.#heals.push({ fault: blows.map(({ fault }) => fault.name).join(' + '), tookMs: healed.tookMs })
+      this.#heals.push({
+        isAlone: blows.length === 1,
+        fault: blows.map(({ fault }) => fault.name).join(' + '),
+        tookMs: healed.tookMs,
+      })
       if (healed.late.length > 0 || healed.tookMs > worst.tookMs) worst = healed
       if (healed.left.length > 0) return healed
     }

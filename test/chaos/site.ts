@@ -1,9 +1,9 @@
 // One host of the lab: where its interface between hosts is now, its flanneld, its pod, other people's things on it.
 import { readFileSync } from 'node:fs'
 import type { Flanneld } from '../support/flanneld.ts'
-import { STORE_IP, type Host } from '../support/segment.ts'
+import { ipv6Of, STORE_IP, type Host } from '../support/segment.ts'
 import { Shell } from '../support/shell.ts'
-import { FAMILIES, STORE_IPV6, underlayIpv6, type Family } from './family.ts'
+import { FAMILIES, type Family } from './family.ts'
 import { foreignObjects } from './foreign.ts'
 import { snapshot } from './snapshot.ts'
 
@@ -31,7 +31,7 @@ export class Site implements AsyncDisposable {
     this.host = host
     this.number = number
     this.shell = shell
-    this.underlay = { name: 'eth0', ip: { ipv4: host.ip, ipv6: underlayIpv6(number) }, mtuBytes: 1500 }
+    this.underlay = { name: 'eth0', ip: { ipv4: host.ip, ipv6: host.ipv6 }, mtuBytes: 1500 }
     this.#launch = launch
   }
 
@@ -39,7 +39,7 @@ export class Site implements AsyncDisposable {
   static async start(host: Host, number: number, launch: () => Flanneld): Promise<Site> {
     await using stack = new AsyncDisposableStack()
     const site = new Site(host, number, stack.use(Shell.open(host.namespace)), launch)
-    await site.shell.run(`echo 1 > /proc/sys/net/ipv6/conf/all/forwarding\n${site.addressing}`)
+    await site.shell.run(site.addressing)
     await site.addForeign()
     site.launch()
     stack.move()
@@ -73,7 +73,7 @@ export class Site implements AsyncDisposable {
       ip address replace ${ip.ipv4}/24 dev ${name}
       ip address replace ${ip.ipv6}/64 dev ${name} nodad
       ip route replace default via ${STORE_IP} dev ${name}
-      ip -6 route replace default via ${STORE_IPV6} dev ${name}`
+      ip -6 route replace default via ${ipv6Of(254)} dev ${name}`
   }
 
   /** One more set of other people's things; heddle must not be at work meanwhile, else it could take some of it away unseen. */
@@ -84,15 +84,9 @@ export class Site implements AsyncDisposable {
     for (const { line } of await snapshot(this.shell)) if (line.includes(name)) this.foreign.add(line)
   }
 
-  /** What its pod and its gateway have in the leased subnet. */
+  /** The address of its pod. */
   podIp(family: Family): string {
-    return family === 'ipv4'
-      ? this.host.podGateway.replace(/\.1$/, '.10')
-      : this.#gatewayIpv6.replace(/::1$/, '::10')
-  }
-
-  get #gatewayIpv6(): string {
-    return this.host.subnetValue('FLANNEL_IPV6_SUBNET').replace(/\/\d+$/, '')
+    return this.host.pods[0]?.ips[FAMILIES.indexOf(family)] ?? ''
   }
 
   /** Once its flanneld is ready: notes what that has made, and adds a pod. */
@@ -100,12 +94,7 @@ export class Site implements AsyncDisposable {
     await this.flanneld.ready()
     for (const { kind, line } of await snapshot(this.shell))
       if (kind === 'table' && line.includes('flannel-ip')) this.tables.add(line)
-    const pod = await this.host.pod()
-    if (!FAMILIES.includes('ipv6')) return
-    await this.shell.run(`ip address add ${this.#gatewayIpv6}/64 dev cni0 nodad`)
-    await pod.sh(`
-      ip address add ${this.podIp('ipv6')}/64 dev eth0 nodad
-      ip -6 route add default via ${this.#gatewayIpv6}`)
+    await this.host.pod()
   }
 
   /** Notifications so far that the netlink sockets of this host had no room for, its flanneld's among them. */

@@ -7,7 +7,7 @@ import { FLANNELD } from '../support/executable.ts'
 import { Flanneld } from '../support/flanneld.ts'
 import { Segment } from '../support/segment.ts'
 import { networkConfig, TestStore } from '../support/stores.ts'
-import { FAMILIES, STORE_IPV6 } from './family.ts'
+import { FAMILIES } from './family.ts'
 import { Flow } from './flow.ts'
 import { readLeases, type Lease } from './leases.ts'
 import { Site } from './site.ts'
@@ -43,10 +43,9 @@ export class World implements AsyncDisposable {
   static async start(kind: EtcdKind): Promise<World> {
     await using stack = new AsyncDisposableStack()
     const program = copyOfFlanneld(stack)
-    const segment = stack.use(await Segment.create(HOSTS))
-    await segment.switch.sh(`ip address add ${STORE_IPV6}/64 dev br0 nodad`)
+    const segment = stack.use(await Segment.create(HOSTS, 'dual'))
     const ipv6 = { EnableIPv6: true, IPv6Network: 'fd44:244::/48', IPv6SubnetMin: 'fd44:244:0:100::' }
-    const config = networkConfig({ Type: 'vxlan' }, FAMILIES.includes('ipv6') ? ipv6 : {})
+    const config = networkConfig({ Type: 'vxlan' }, ipv6)
     const store = stack.use(await TestStore.start(kind, segment, config))
     const sites: Site[] = []
     for (const [index, host] of segment.hosts.entries()) {
