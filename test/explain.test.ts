@@ -260,10 +260,18 @@ describe('on a host of a VXLAN network', () => {
       missing: { kind: 'link', state: 'missing', object: /^cni0 bridge$/ },
       says: /no bridge carries it\n {2}→ the CNI plugin makes it with the first pod/,
     },
+    {
+      what: 'the bridge, with a blackhole of ours in its place (--ip-blackhole-route)',
+      command: 'ip route add blackhole $OWN/24 proto 104 metric 4294967295',
+      mend: 'ip route del blackhole $OWN/24 metric 4294967295 || true',
+      to: 'here',
+      missing: { kind: 'link', state: 'missing', object: /^cni0 bridge$/ },
+      says: /blackhole \S+ proto 104 metric 4294967295 is all there is for it/,
+    },
   ]
   for (const { what, command, mend, to = 'there', from, missing, says } of breaks)
     test(`names it: ${what}`, async () => {
-      const set = `PEER=${base(there)}; TO=${there}; HERE=${here}; GATEWAY=${host.podGateway}`
+      const set = `PEER=${base(there)}; TO=${there}; HERE=${here}; GATEWAY=${host.podGateway}; OWN=${base(here)}`
       await host.sh(`${set}; ${command}`)
       const words = [
         to === 'there' ? there : to === 'here' ? here : to,

@@ -62,11 +62,13 @@ const noRoute = (to: Ip, peer: Prefix | undefined, device?: LinkInfo): Hop =>
     'route',
     peer === undefined ? to : `${peer}${device === undefined ? '' : ` dev ${device.name}`}`,
     'no route of flannel leads there: no host has leased that subnet, its lease is refused, or the route was removed',
-    `heddle drift tells which; ${RESTORE}`,
+    'heddle drift tells which; a running flanneld puts back at once what was removed',
   )
 
 /** Pods may use less than any link has where packets get an outer header. */
 function isTunnelled(view: KernelView, { podMtuBytes }: Told): boolean {
+  const isTunnel = ({ type, name }: LinkInfo) => type === 'vxlan' && name.startsWith('flannel')
+  if (view.links.some(isTunnel)) return true
   const bridges = new Set(view.links.filter(({ type }) => type === 'bridge').map(({ index }) => index))
   const isPods = ({ index, master }: LinkInfo) =>
     bridges.has(index) || (master !== undefined && bridges.has(master))

@@ -8,8 +8,7 @@ import { routeText } from './words.ts'
 
 /** Outer Ethernet, IP, UDP and VXLAN headers (RFC 7348 §5). */
 const OVERHEAD_BYTES = { ipv4: 50, ipv6: 70 } as const
-export const RESTORE =
-  'a running flanneld puts it back at once, and heddle drift tells why one does not; start it where none runs'
+export const RESTORE = 'start flanneld, which puts it back; where it runs, heddle drift tells why it does not'
 
 /** `gateway`: what the route leads to, else the receiver itself. */
 export function* throughTunnel(view: KernelView, device: LinkInfo, gateway: Ip): Generator<Hop> {
