@@ -149,8 +149,8 @@ describe('this host', () => {
     expect(vxlan.refuses(dual, settings({ MTU: 1300 }))).toContain('1300 bytes (eth0 has 1500)')
   })
 
-  // Weak points 10 and 11: upstream's device is on the public address, and 20 bytes too large.
-  test('has a device for each family, on the interface’s address, with 50 and 70 bytes less', () => {
+  // Upstream's device is on the public address, and 20 bytes too large.
+  test('weak points 10 and 11: has a device for each family, on the interface’s address, with 50 and 70 bytes less', () => {
     expect(vxlan.devices(dual, settings())).toMatchObject([
       { name: 'flannel.1', mac: OWN, mtuBytes: 1450, vxlan: { vni: 1, port: 8472, local: '192.168.0.1' } },
       { kind: 'address', link: 'flannel.1', ip: '10.244.1.0', length: 32 },
