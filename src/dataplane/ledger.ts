@@ -102,7 +102,7 @@ export class Ledger<T extends KernelObject> {
 
   /** Decides whether a hint is news; adds to `out` what it means for others. */
   heed(hint: Hint<T>, out: Ripple = ripple()): Ripple {
-    if (hint.kind === 'everything') this.mark('theirs')
+    if (hint.kind === 'everything') this.audit()
     else if (hint.kind === 'link') out.links.add(hint.link)
     else if (this.#isNews(hint)) {
       this.mark('theirs')

@@ -151,6 +151,18 @@ describe.concurrent('in the same scene as upstream', () => {
     expect(seen).toEqual({ upstream: `${old} ${now}`, heddle: now })
   })
 
+  test('weak point 15: a blackhole route costs no pod its way', async () => {
+    const seen = await both(async (make, { host, store }) => {
+      const args = ['--ip-blackhole-route', '--iptables-resync=1']
+      await using _ = await Flanneld.start(host, store, { make, args })
+      const isThere = async () => (await host.sh('ip route show type blackhole')) !== '' || undefined
+      await eventually('the blackhole is there', isThere, PATIENCE_SECONDS)
+      const pod = await host.pod()
+      return /dev \S+/.exec(await host.sh(`ip route get ${pod.ip}`).catch(String))?.[0] ?? 'none'
+    })
+    expect(seen).toEqual({ upstream: 'none', heddle: 'dev cni0' })
+  })
+
   test('weak point 19: an interface that is made anew is used', async () => {
     const seen = await both(async (make, { host, store, segment }) => {
       putHostGw(store, 51)

@@ -41,6 +41,14 @@ const bits = { ipv4: 32, ipv6: 128 }
 const subnetBits = { ipv4: 24, ipv6: 64 }
 const vtep = (n: number, family: Family) => mac(`02:00:00:00:${family === 'ipv4' ? '04' : '06'}:0${n}`)
 
+/** The near host's address for its pod. */
+const gateway = { ipv4: '10.244.1.1', ipv6: 'fd00:244:0:1::1' }
+/** Commands that give a link an address of each family, in a subnet as long as the hosts'. */
+const addressed = (dev: string, ipOf: (family: Family) => string): string =>
+  FAMILIES.map((family) => `ip addr add ${ipOf(family)}/${subnetBits[family]} dev ${dev}`).join('; ')
+const underlay = (n: number): string =>
+  `${addressed('eth0', (family) => underlayIp[family](n))}; ip link set eth0 up`
+
 /** The devices of host `n`, and their addresses; `underlay`: its interface. */
 export function devices(n: number, underlay = 'eth0', changes: Partial<Link> = {}): readonly KernelObject[] {
   return FAMILIES.flatMap((family) => [
@@ -100,27 +108,25 @@ export const upstreamWay = (n: number, by: Way['by']): string =>
 export class Pair implements AsyncDisposable {
   readonly near: DataplaneHost
   readonly far: DataplaneHost
+  /** Behind the near host, where the traffic comes from: what a host sends itself the kernel may drop as routes change. */
+  readonly pod: DataplaneHost
 
-  private constructor(near: DataplaneHost, far: DataplaneHost) {
+  private constructor(near: DataplaneHost, far: DataplaneHost, pod: DataplaneHost) {
     this.near = near
     this.far = far
+    this.pod = pod
   }
 
   /** Host 1 is near, host 2 far. Both underlays are up; the far one is set up for both ways. */
   static async create(): Promise<Pair> {
-    const pair = new Pair(...(await Promise.all([bare(), bare()])))
+    const pair = new Pair(...(await Promise.all([bare(), bare(), bare()])))
     await pair.near.sh(`ip link add eth0 type veth peer name eth0 netns ${pair.far.namespace.path}`)
-    for (const [host, n] of [
-      [pair.near, 1],
-      [pair.far, 2],
-    ] as const)
-      await host.sh(
-        FAMILIES.map((family) => `ip addr add ${underlayIp[family](n)}/${subnetBits[family]} dev eth0`).join(
-          '\n',
-        ) +
-          `\n ip link set eth0 up` +
-          FAMILIES.map((family) => `\n ip addr add ${inside[family](n)}/${bits[family]} dev lo`).join(''),
-      )
+    await pair.near.sh(`ip link add pod type veth peer name eth0 netns ${pair.pod.namespace.path}`)
+    await pair.near.sh(`${underlay(1)}; ip link set pod up; ${addressed('pod', (family) => gateway[family])}`)
+    await pair.far.sh(`${underlay(2)}; ${addressed('lo', (family) => inside[family](2))}`)
+    await pair.pod.sh(`
+      ip link set eth0 up; ${addressed('eth0', (family) => inside[family](1))}
+      ip route add default via ${gateway.ipv4}; ip -6 route add default via ${gateway.ipv6}`)
     for (const host of [pair.near, pair.far])
       while (host.link('eth0').operState !== IF_OPER_UP) await setTimeout(1)
     await pair.far.sh(`${upstreamDevices(2)}\n${upstreamWay(1, 'tunnel')}`)
@@ -128,24 +134,27 @@ export class Pair implements AsyncDisposable {
   }
 
   /** How many packets of both families got lost while `act` ran, at 200 a second each. */
-  async lossDuring(act: () => Promise<unknown>): Promise<number> {
+  async lossDuring(act: () => Promise<unknown>): Promise<Readonly<Record<Family, number>>> {
     const streams = await Promise.all(
-      FAMILIES.map((family) => Traffic.start(this.near.namespace, inside[family](2), 0.005)),
+      FAMILIES.map((family) => Traffic.start(this.pod.namespace, inside[family](2), 0.005)),
     )
     try {
       await act()
       const counts = await Promise.all(streams.map((stream) => stream.stop()))
-      return counts.reduce((sum, { lost }) => sum + lost, 0)
+      return { ipv4: counts[0]?.lost ?? NaN, ipv6: counts[1]?.lost ?? NaN }
     } finally {
       for (const stream of streams) await stream[Symbol.asyncDispose]()
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.pod[Symbol.asyncDispose]()
     await this.near[Symbol.asyncDispose]()
     await this.far[Symbol.asyncDispose]()
   }
 }
+/** What `lossDuring` is to be. */
+export const NOTHING = { ipv4: 0, ipv6: 0 } as const
 const IF_OPER_UP = 6
 
 async function bare(): Promise<DataplaneHost> {

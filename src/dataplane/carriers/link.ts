@@ -30,7 +30,12 @@ export class LinkCarrier extends RtnetlinkCarrier<Link> {
 
   constructor(session: Rtnetlink) {
     super(session, [RTM_LINK.put, RTM_LINK.remove])
-    session.onLink((name) => this.queue.push({ kind: 'link', link: name }))
+    session.onLink((name) => {
+      this.queue.push({ kind: 'link', link: name })
+      // Whoever found out, one of our own reads of all links perhaps: the notification will be no news by then.
+      const info = session.links.get(name)
+      if (session.scope.links.has(name)) this.see(name, info !== undefined, info && this.#read(info))
+    })
   }
 
   async dump(): Promise<readonly Link[]> {
@@ -235,11 +240,8 @@ export class LinkCarrier extends RtnetlinkCarrier<Link> {
     // Bridges announce their ports as links of their own family.
     if (body[0] !== AF_UNSPEC) return
     const info = parseLink(body)
-    const before = this.session.nameOf(info.index)
     const put = type === RTM_LINK.put
     this.session.noteLink(info.index, put ? info : undefined)
-    const { links } = this.session.scope
-    if (before !== undefined && before !== info.name && links.has(before)) this.see(before, false, undefined)
-    if (links.has(info.name)) this.see(info.name, put, this.#read(info))
+    if (this.session.scope.links.has(info.name)) this.see(info.name, put, this.#read(info))
   }
 }
