@@ -49,6 +49,6 @@ describe.concurrent('from upstream to heddle, back, and again:', () => {
       }
       const counts = await Promise.all(streams.map((stream) => stream.stop()))
       expect(counts.map(({ lost }) => lost)).toEqual([0, 0])
-      for (const { sent } of counts) expect(sent).toBeGreaterThan(100)
+      for (const { sent } of counts) expect(sent).toBeGreaterThan(20)
     })
 })
