@@ -11,10 +11,10 @@ async function troublesOf(world: World, site: Site): Promise<string[]> {
   return [...(await objectTroubles(world, site)), ...(await readiness(site))]
 }
 
-/** What isn't whole at all; packets sent since `sinceMs` (Date.now()) must have been answered. */
-export async function troubles(world: World, sinceMs: number): Promise<string[]> {
+/** What isn't as it should be at this moment, packets aside: the count of lost ones tells of those. */
+export async function troubles(world: World): Promise<string[]> {
   const ofSites = await Promise.all(world.sites.map((site) => troublesOf(world, site)))
-  return [...ofSites.flat(), ...silence(world, sinceMs), ...(world.hasStore ? leaseTroubles(world) : [])]
+  return [...ofSites.flat(), ...(world.hasStore ? leaseTroubles(world) : [])]
 }
 
 export interface Healing {

@@ -122,7 +122,7 @@ class Run {
       }
       // A moment of peace: what breaks by itself afterwards is seen.
       await pause(PEACE_MS)
-      const later = await troubles(this.#world, Date.now() - PEACE_MS)
+      const later = await troubles(this.#world)
       if (later.length > 0) {
         this.#fail(blows, `healed, and broken again ${PEACE_MS} ms later`, later)
         return false

@@ -1,7 +1,7 @@
 // The lab: six hosts on one segment with a store, each with a flanneld and a pod, and packets between the pods.
 import { copyFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { EtcdKind } from '../support/etcd.ts'
 import { FLANNELD } from '../support/executable.ts'
 import { Flanneld } from '../support/flanneld.ts'
@@ -13,6 +13,7 @@ import { readLeases, type Lease } from './leases.ts'
 import { Site } from './site.ts'
 
 const HOSTS = 6
+const INTERRUPTS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 export class World implements AsyncDisposable {
   readonly segment: Segment
@@ -57,6 +58,12 @@ export class World implements AsyncDisposable {
       sites.map((site, index) => stack.use(Flow.start(family, site, sites[(index + 1) % HOSTS] ?? site))),
     )
     const leases = readLeases(store)
+    stack.use(
+      tidyWhenInterrupted(
+        [dirname(program), store.server.folder, ...segment.hosts.map((host) => host.folder)],
+        store,
+      ),
+    )
     return new World({ segment, store, sites, leases, flows }, stack.move())
   }
 
@@ -73,4 +80,22 @@ function copyOfFlanneld(stack: AsyncDisposableStack): string {
   const program = join(folder, 'flanneld')
   copyFileSync(FLANNELD, program)
   return program
+}
+
+/**
+ * Who interrupts this process ends all others of it too, and with them their namespaces go (`setpriv --pdeathsig`). Files
+ * are left: they go here.
+ */
+function tidyWhenInterrupted(folders: readonly string[], store: TestStore): Disposable {
+  const tidy = (): void => {
+    store.server.process.signal('SIGKILL')
+    for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+    process.exit(130)
+  }
+  for (const signal of INTERRUPTS) process.on(signal, tidy)
+  return {
+    [Symbol.dispose]() {
+      for (const signal of INTERRUPTS) process.off(signal, tidy)
+    },
+  }
 }
