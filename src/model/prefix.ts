@@ -81,4 +81,6 @@ export function containsIp(p: Prefix, ip: Ip): boolean {
 export const containsPrefix = (outer: Prefix, inner: Prefix): boolean =>
   lengthOf(inner) >= lengthOf(outer) && containsIp(outer, baseOf(inner))
 
-export const overlaps = (a: Prefix, b: Prefix): boolean => containsPrefix(a, b) || containsPrefix(b, a)
+/** Of prefixes of one length only equal ones do: text is canonical, and no number need be read. */
+export const overlaps = (a: Prefix, b: Prefix): boolean =>
+  a === b || (lengthOf(a) !== lengthOf(b) && (containsPrefix(a, b) || containsPrefix(b, a)))
