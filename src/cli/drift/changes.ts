@@ -9,13 +9,16 @@ export function changesText(
   style: Style,
   at: Date = new Date(),
 ): string {
+  // What fails and is missing, too, has its reason there.
+  const told = new Set(now.objects.map(({ kind, key }) => `${kind} ${key}`))
+  const failing = now.failures.filter(({ kind, key }) => !told.has(`${kind} ${key}`))
   const lines = [
     ...repaired(before, now, style),
     ...difference(now.objects, before.objects).map((object) => objectLine(object, style)),
     ...difference(before.objects, now.objects).map(({ object }) => `${style.good(word('settled'))}${object}`),
     ...reasons('refused', before.refused, now.refused, style),
     ...reasons('doubtful', before.doubtful, now.doubtful, style),
-    ...difference(now.failures.map(failed), before.failures.map(failed)).map(
+    ...difference(failing.map(failed), before.failures.map(failed)).map(
       (text) => `${style.bad(word('failing'))}${text}`,
     ),
     ...difference(now.fights, before.fights).map((fight) => fightLine(fight, style)),
