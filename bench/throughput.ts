@@ -1,64 +1,122 @@
-// Throughput from pod to pod, over what heddle made beside the same devices made by hand with ip: two pairs of hosts,
-// in turns, one TCP stream each time.
-import { writeFileSync } from 'node:fs'
-import { Flanneld } from '../test/support/flanneld.ts'
+// Traffic from pod to pod over what heddle made, beside what upstream made: two pairs of hosts, in turns; one TCP stream
+// for throughput, small datagrams for the rate of packets.
+import { Flanneld, type Make } from '../test/support/flanneld.ts'
 import { Running } from '../test/support/process.ts'
-import { POD_NETWORK, Segment, type Host, type Pod } from '../test/support/segment.ts'
+import { Segment, type Pod } from '../test/support/segment.ts'
 import { networkConfig, TestStore } from '../test/support/stores.ts'
 import { rounds, type Bench, type Figure } from './measure.ts'
-import { pause } from './peers.ts'
+import { pause, type PeerType } from './peers.ts'
+import { UPSTREAM } from './side-by-side.ts'
 
-const ROUNDS = 24
 const SECONDS = 1
-type Type = 'vxlan' | 'host-gw'
+
+interface Traffic {
+  readonly what: string
+  readonly unit: string
+  readonly rounds: number
+  /** Of iperf3's client. */
+  readonly flags: string
+  readonly measure: (received: Received) => number
+}
+interface Received {
+  readonly bits_per_second: number
+  readonly packets: number
+  readonly lost_packets: number
+  readonly seconds: number
+}
+const TRAFFIC: readonly Traffic[] = [
+  {
+    what: 'throughput',
+    unit: 'Gb/s',
+    rounds: 20,
+    flags: '',
+    measure: ({ bits_per_second: bits }) => bits / 1e9,
+  },
+  {
+    what: 'packet rate',
+    unit: 'packets/ms',
+    rounds: 14,
+    flags: '-u -b 0 -l 64',
+    measure: ({ packets, lost_packets: lost, seconds }) => (packets - lost) / seconds / 1000,
+  },
+]
 
 export const throughput: Bench = {
   name: 'throughput',
-  what: `one TCP stream from pod to pod, ${ROUNDS} rounds of ${SECONDS} s in turns, beside devices made by hand`,
+  what: `${TRAFFIC.map(({ what }) => what).join(' and ')} from pod to pod, in rounds of ${SECONDS} s, heddle's devices and upstream's in turns`,
   async run(note) {
     const figures: Figure[] = []
     for (const type of ['vxlan', 'host-gw'] as const) {
-      await using ours = await Segment.create(2)
-      await using store = await TestStore.start('etcd', ours, networkConfig({ Type: type }))
-      await using first = await Flanneld.start(ours.host(1), store)
-      await using second = await Flanneld.start(ours.host(2), store)
-      await using byHand = await Segment.create(2)
-      await makeByHand(type, byHand)
-      const [heddle, ip] = [await pair(ours), await pair(byHand)]
-      await using _ = await serve(heddle.to)
-      await using __ = await serve(ip.to)
-      const side =
-        (name: string, { from, to }: Pair) =>
-        async () => {
-          const gigabits = await measure(from, to)
-          note(`${type}, ${name}: ${gigabits.toFixed(2)} Gb/s`)
-          return gigabits
-        }
-      const taken = await rounds(ROUNDS, { heddle: side('heddle', heddle), ip: side('by hand', ip) })
-      figures.push({
-        what: `throughput over ${type}`,
-        unit: 'Gb/s',
-        heddle: taken.heddle,
-        beside: { name: 'made by hand with ip', values: taken.ip },
-        goals: [{ of: 'ratio', atLeast: 0.98 }],
-      })
-      for (const flanneld of [first, second])
-        if (!flanneld.process.running) throw new Error(`flanneld ended: ${flanneld.process.tail()}`)
+      await using heddle = await Way.open('heddle', type)
+      await using upstream = await Way.open('upstream', type)
+      for (const traffic of TRAFFIC) {
+        const taken = await rounds(traffic.rounds, {
+          heddle: () => heddle.measure(traffic, note),
+          upstream: () => upstream.measure(traffic, note),
+        })
+        figures.push({
+          what: `${traffic.what} over ${type}`,
+          unit: traffic.unit,
+          heddle: taken.heddle,
+          beside: { name: UPSTREAM, values: taken.upstream },
+          goals: [{ of: 'ratio', atLeast: 0.98 }],
+        })
+      }
     }
     return figures
   },
 }
 
-interface Pair {
-  readonly from: Pod
-  readonly to: Pod
-}
+/** Two hosts with a daemon each, and a pod on each of them. */
+class Way implements AsyncDisposable {
+  readonly #name: string
+  readonly #from: Pod
+  readonly #to: Pod
+  readonly #daemons: readonly Flanneld[]
+  readonly #parts: AsyncDisposableStack
 
-async function pair(segment: Segment): Promise<Pair> {
-  const made = { from: await segment.host(1).pod(), to: await segment.host(2).pod() }
-  for (let tries = 0; !(await made.from.reaches(made.to.ip)); tries++)
-    if (tries === 10) throw new Error(`${made.from.ip} does not reach ${made.to.ip}`)
-  return made
+  private constructor(
+    name: string,
+    [from, to]: readonly [Pod, Pod],
+    daemons: readonly Flanneld[],
+    parts: AsyncDisposableStack,
+  ) {
+    this.#name = name
+    this.#from = from
+    this.#to = to
+    this.#daemons = daemons
+    this.#parts = parts
+  }
+
+  static async open(make: Make, type: PeerType): Promise<Way> {
+    await using parts = new AsyncDisposableStack()
+    const segment = parts.use(await Segment.create(2))
+    const store = parts.use(await TestStore.start('etcd', segment, networkConfig({ Type: type })))
+    const daemons: Flanneld[] = []
+    for (const host of segment.hosts) daemons.push(parts.use(await Flanneld.start(host, store, { make })))
+    const pods = [await segment.host(1).pod(), await segment.host(2).pod()] as const
+    const [from, to] = pods
+    for (let tries = 0; !(await from.reaches(to.ip)); tries++)
+      if (tries === 10) throw new Error(`${from.ip} does not reach ${to.ip}`)
+    parts.use(await serve(to))
+    return new Way(`${type}, ${make}`, pods, daemons, parts.move())
+  }
+
+  async measure({ flags, unit, measure }: Traffic, note: (progress: string) => void): Promise<number> {
+    const report = JSON.parse(
+      await this.#from.sh(`nice -n -20 iperf3 -c ${this.#to.ip} -t ${SECONDS} ${flags} -J`),
+    ) as { end: { sum_received?: Received; sum: Received } }
+    const value = measure(flags === '' ? (report.end.sum_received ?? report.end.sum) : report.end.sum)
+    note(`${this.#name}: ${value.toFixed(2)} ${unit}`)
+    for (const { process } of this.#daemons)
+      if (!process.running) throw new Error(`flanneld ended:\n${process.tail()}`)
+    await pause(0.1)
+    return value
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#parts[Symbol.asyncDispose]()
+  }
 }
 
 /** Both ends run before whatever else the machine does: it would disturb the two sides unequally. */
@@ -69,44 +127,3 @@ async function serve(pod: Pod): Promise<Running> {
   await server.line(/Server listening/)
   return server
 }
-
-async function measure(from: Pod, to: Pod): Promise<number> {
-  const report = JSON.parse(await from.sh(`nice -n -20 iperf3 -c ${to.ip} -t ${SECONDS} -J`)) as {
-    end: { sum_received: { bits_per_second: number } }
-  }
-  await pause(0.1)
-  return report.end.sum_received.bits_per_second / 1e9
-}
-
-/** What a person with ip(8) and bridge(8) would type for the same network. */
-async function makeByHand(type: Type, segment: Segment): Promise<void> {
-  for (const host of segment.hosts) {
-    const subnet = subnetOf(host)
-    const mtu = type === 'vxlan' ? 1450 : 1500
-    const gateway = subnet.replace('.0/', '.1/')
-    writeFileSync(
-      host.subnetFile,
-      `FLANNEL_NETWORK=${POD_NETWORK}\nFLANNEL_SUBNET=${gateway}\nFLANNEL_MTU=${mtu}\nFLANNEL_IPMASQ=false\n`,
-    )
-    if (type === 'vxlan')
-      await host.sh(
-        `ip link add flannel.1 mtu 1450 address ${macOf(host)} type vxlan id 1 local ${host.ip} dev eth0 dstport 8472 nolearning
-        ip addr add ${subnet.replace('/24', '/32')} dev flannel.1; ip link set flannel.1 up`,
-      )
-  }
-  for (const host of segment.hosts)
-    for (const peer of segment.hosts.filter((other) => other !== host)) {
-      const base = subnetOf(peer).replace('/24', '')
-      await host.sh(
-        type === 'host-gw'
-          ? `ip route add ${subnetOf(peer)} via ${peer.ip} dev eth0`
-          : `ip neigh add ${base} lladdr ${macOf(peer)} dev flannel.1 nud permanent
-            bridge fdb add ${macOf(peer)} dev flannel.1 dst ${peer.ip} self permanent
-            ip route add ${subnetOf(peer)} via ${base} dev flannel.1 onlink`,
-      )
-    }
-}
-
-const numberOf = (host: Host): string => host.ip.slice(host.ip.lastIndexOf('.') + 1)
-const subnetOf = (host: Host): string => `10.244.${numberOf(host)}.0/24`
-const macOf = (host: Host): string => `02:42:00:00:01:${numberOf(host).padStart(2, '0')}`
