@@ -7,6 +7,7 @@ import type { Carrier, Change, Hint } from './carrier.ts'
 import { Desired, type Source } from './desired.ts'
 import { driftOf } from './drift.ts'
 import type { Kind, Ownership } from './kind.ts'
+import { isNews } from './news.ts'
 import { Outcomes } from './outcomes.ts'
 import type { Drift, KindReport } from './report.ts'
 import { type Cause, type Ripple, ripple } from './ripple.ts'
@@ -104,19 +105,11 @@ export class Ledger<T extends KernelObject> {
   heed(hint: Hint<T>, out: Ripple = ripple()): Ripple {
     if (hint.kind === 'everything') this.audit()
     else if (hint.kind === 'link') out.links.add(hint.link)
-    else if (this.#isNews(hint)) {
+    else if (isNews(hint, this.kind, this.#desired, this.#actual, this.#scope)) {
       this.mark('theirs')
       this.#disturb(this.#actual.get(hint.key), hint.have, out)
     }
     return out
-  }
-
-  #isNews({ key, have, was }: Extract<Hint<T>, { kind: 'seen' }>): boolean {
-    const believed = this.#actual.get(key)
-    if (have === undefined)
-      return believed !== undefined && (was === undefined || this.kind.same(believed, was))
-    if (believed !== undefined) return !this.kind.same(believed, have)
-    return this.#desired.winner(key, undefined) !== undefined || this.kind.ours(have, this.#scope) === 'ours'
   }
 
   #disturbedBy(change: Change<T>): readonly KindName[] {
@@ -238,26 +231,13 @@ export class Ledger<T extends KernelObject> {
     return out
   }
 
-  /**
-   * Sources with an object that isn't in the kernel as they want it, as far as we know, and why: undefined where it
-   * hasn't been tried yet.
-   */
-  *lacking(): Generator<readonly [source: string, reason: string | undefined]> {
-    for (const key of this.#agenda.open())
-      for (const source of this.#desired.sources(key)) yield [source, undefined]
-    for (const [key, { reason }] of this.outcomes.trouble.entries())
-      for (const source of this.#desired.sources(key)) yield [source, `${this.kind.name} ${key}: ${reason}`]
-    for (const { key, source, reason } of this.outcomes.told.denied())
-      yield [source, `${this.kind.name} ${key}: ${reason}`]
+  /** As Outcomes.lacking: sources with an object that isn't in the kernel as they want it, as far as we know. */
+  lacking(): Iterable<readonly [source: string, reason: string | undefined]> {
+    return this.outcomes.lacking(this.#agenda.open())
   }
 
   report(): KindReport {
-    const { trouble } = this.outcomes
-    const lacking = new Set(this.#agenda.open())
-    for (const [key] of trouble.entries()) lacking.add(key)
-    let programmed = this.#desired.size
-    for (const key of lacking) if (this.#desired.isWanted(key)) programmed--
-    return { ...this.outcomes.report(), programmed }
+    return this.outcomes.report(this.#agenda.open())
   }
 
   /** Desired against a fresh dump. Changes nothing, not even what we believe. */

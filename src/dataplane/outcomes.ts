@@ -98,10 +98,25 @@ export class Outcomes<T extends KernelObject> {
     return this.told.fights().map((key) => ({ kind: this.#kind, key, source: this.#sourceOf(key) }))
   }
 
-  report(): Omit<KindReport, 'programmed'> {
+  /** Sources that lack something, and why: undefined for `open` keys, which haven't been tried yet. */
+  *lacking(open: Iterable<string>): Generator<readonly [source: string, reason: string | undefined]> {
+    for (const key of open) for (const source of this.#desired.sources(key)) yield [source, undefined]
+    for (const [key, { reason }] of this.trouble.entries())
+      for (const source of this.#desired.sources(key)) yield [source, `${this.#kind} ${key}: ${reason}`]
+    for (const { key, source, reason } of this.told.denied())
+      yield [source, `${this.#kind} ${key}: ${reason}`]
+  }
+
+  /** `open`: keys that are still to be compared. */
+  report(open: Iterable<string>): KindReport {
+    const lacking = new Set(open)
+    for (const [key] of this.trouble.entries()) lacking.add(key)
+    let programmed = this.#desired.size
+    for (const key of lacking) if (this.#desired.isWanted(key)) programmed--
     return {
       wanted: this.#desired.size,
       actual: this.#actual.size,
+      programmed,
       ...this.count,
       failing: this.trouble.failing + this.told.denied().length,
       blocked: this.trouble.blocked,

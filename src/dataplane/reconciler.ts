@@ -6,22 +6,17 @@ import { Bell } from '../sys/bell.ts'
 import { log } from '../sys/log.ts'
 import { AuditClock } from './audit-clock.ts'
 import { Budget } from './budget.ts'
-import type { Source } from './desired.ts'
 import { persist } from './pause.ts'
 import type { Drift, Failure, Fight, Repair, Report } from './report.ts'
 import { type AnyLedger, Rounds } from './rounds.ts'
 import { pluralOf } from './repair-log.ts'
 import { Waiters } from './waiters.ts'
+import { Wishes } from './wishes.ts'
 
 const logger = log.from('reconciler.ts')
 
 /** Hints come in bursts (a flush is thousands): they are heeded together. */
 const GATHER_MS = 3
-
-interface Wish {
-  readonly source: Source
-  readonly objects: readonly KernelObject[]
-}
 
 interface ReconcilerOptions {
   readonly auditMs?: number
@@ -32,7 +27,7 @@ interface ReconcilerOptions {
 
 export class Reconciler implements AsyncDisposable {
   readonly #rounds: Rounds
-  readonly #wishes = new Map<string, Wish>()
+  readonly #wishes: Wishes
   readonly #bell = new Bell()
   readonly #stop = new AbortController()
   readonly #budget = new Budget(performance.now())
@@ -53,6 +48,7 @@ export class Reconciler implements AsyncDisposable {
   /** Starts at once. Nothing is removed before `complete()`. */
   constructor(ledgers: readonly AnyLedger[], options: ReconcilerOptions = {}) {
     this.#rounds = new Rounds(ledgers)
+    this.#wishes = new Wishes((kind) => this.#rounds.ledger(kind))
     this.#resources = options.resources
     this.#audits = new AuditClock(options.auditMs)
     this.#onRound = options.onRound ?? (() => undefined)
@@ -69,25 +65,13 @@ export class Reconciler implements AsyncDisposable {
    * one key, the one that is in the kernel stays, else that of the source with the least `since` (a lease's revision).
    */
   want(source: string, objects: readonly KernelObject[], since = 0n): void {
-    const before = this.#wishes.get(source)
-    const who = { name: source, since }
-    const keys = objects.map((object) => this.#rounds.ledger(object.kind).claim(who, object))
-    this.#wishes.set(source, { source: who, objects })
-    if (before !== undefined) {
-      const kept = new Set(objects.map((object, index) => `${object.kind} ${keys[index]}`))
-      for (const object of before.objects) {
-        const ledger = this.#rounds.ledger(object.kind)
-        if (!kept.has(`${object.kind} ${ledger.keyOf(object)}`)) ledger.release(source, object)
-      }
-    }
+    this.#wishes.want({ name: source, since }, objects)
     this.#hurry()
   }
 
   /** `source` wants nothing any more. */
   forget(source: string): void {
-    for (const object of this.#wishes.get(source)?.objects ?? [])
-      this.#rounds.ledger(object.kind).release(source, object)
-    this.#wishes.delete(source)
+    this.#wishes.forget(source)
     this.#hurry()
   }
 
@@ -102,7 +86,7 @@ export class Reconciler implements AsyncDisposable {
 
   /** Names of the sources that want something. */
   get sources(): IterableIterator<string> {
-    return this.#wishes.keys()
+    return this.#wishes.sources()
   }
 
   /** Resolves once all that can be in the kernel is; what fails or is blocked is not waited for. Rejects on abort. */
