@@ -76,7 +76,8 @@ export class ClaimIndex {
 
   /** The keys of all that can't stand beside `claim`, which isn't in this index itself; some twice. */
   rivals({ subnet, host, unique, publicIp }: Claim): readonly SubnetKey[] {
-    const found = [...this.#subnets.overlapping(subnet), ...this.#hosts.overlapping(subnet)]
+    const [subnets, hosts] = [this.#subnets.overlapping(subnet), this.#hosts.overlapping(subnet)]
+    const found = subnets.length + hosts.length === 0 ? [] : [...subnets, ...hosts]
     if (host !== undefined) found.push(...this.#subnets.overlapping(host))
     // Two leases of one host are no rivals: the same address and MAC, and no entry of the kernel differs.
     const holders = unique === undefined ? undefined : this.#unique.get(unique)

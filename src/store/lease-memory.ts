@@ -46,15 +46,16 @@ export class LeaseMemory {
       case 'snapshot':
         return this.#snapshot(event, nowMs, used)
       case 'put': {
-        const changed = this.#set(event.lease.key, { lease: event.lease, stale: false })
+        const { lease } = event
+        const changed = this.#set(lease.key, { lease, stale: false })
         this.#shortenWait()
-        return changed
+        return changed ? [lease.key] : []
       }
       case 'delete': {
         const { missedMs, deletedMs } = this.#graces
         const changed = this.#dismiss(event.subnet, event.missed ? missedMs : deletedMs, nowMs, used)
         this.#shortenWait()
-        return changed
+        return changed ? [event.subnet] : []
       }
       case 'rejected':
         // What can't be read says nothing about the lease that was there: it stays.
@@ -71,12 +72,14 @@ export class LeaseMemory {
 
   /** To be called at `deadlineMs`; the keys that are gone. */
   expire(nowMs: number): SubnetKey[] {
-    const due = [...this.#going].filter(([, at]) => at <= nowMs).map(([key]) => key)
-    const gone = due.flatMap((key) => this.#set(key, undefined))
+    const gone = [...this.#going].filter(([, at]) => at <= nowMs).map(([key]) => key)
+    if (this.#resetDeadlineMs !== undefined && nowMs >= this.#resetDeadlineMs) {
+      this.#resetDeadlineMs = undefined
+      gone.push(...this.#ofEndedHistory())
+    }
+    for (const key of gone) this.#set(key, undefined)
     this.#shortenWait()
-    if (this.#resetDeadlineMs === undefined || nowMs < this.#resetDeadlineMs) return gone
-    this.#resetDeadlineMs = undefined
-    return [...gone, ...this.#ofEndedHistory().flatMap((key) => this.#set(key, undefined))]
+    return gone
   }
 
   #snapshot(
@@ -92,10 +95,13 @@ export class LeaseMemory {
     for (const [key, entry] of this.#all) {
       if (present.has(key)) continue
       if (entry.stale && (!ended || this.#going.has(key))) continue
-      if (ended) changed.push(...this.#set(key, { ...entry, stale: true }))
-      else if (!rejected.has(key)) changed.push(...this.#dismiss(key, this.#graces.missedMs, nowMs, used))
+      const isChanged = ended
+        ? this.#set(key, { ...entry, stale: true })
+        : !rejected.has(key) && this.#dismiss(key, this.#graces.missedMs, nowMs, used)
+      if (isChanged) changed.push(key)
     }
-    for (const lease of event.leases) changed.push(...this.#set(lease.key, { lease, stale: false }))
+    for (const lease of event.leases)
+      if (this.#set(lease.key, { lease, stale: false })) changed.push(lease.key)
     if (ended) this.#resetDeadlineMs = undefined
     this.#wait(nowMs)
     return changed
@@ -116,8 +122,8 @@ export class LeaseMemory {
     return [...this.#all].filter(([key, { stale }]) => stale && !this.#going.has(key)).map(([key]) => key)
   }
 
-  /** A lease that the store has no more. */
-  #dismiss(key: SubnetKey, graceMs: number, nowMs: number, used: (key: SubnetKey) => boolean): SubnetKey[] {
+  /** A lease that the store has no more: whether that changes anything. */
+  #dismiss(key: SubnetKey, graceMs: number, nowMs: number, used: (key: SubnetKey) => boolean): boolean {
     const entry = this.#all.get(key)
     if (entry === undefined || graceMs <= 0 || !used(key)) return this.#set(key, undefined)
     const changed = this.#set(key, { ...entry, stale: true })
@@ -125,13 +131,15 @@ export class LeaseMemory {
     return changed
   }
 
-  #set(key: SubnetKey, entry: Remembered | undefined): SubnetKey[] {
+  /** Whether it means something else now. */
+  #set(key: SubnetKey, entry: Remembered | undefined): boolean {
     this.#going.delete(key)
     const before = this.#all.get(key)
-    if (entry === undefined) return this.#all.delete(key) ? [key] : []
-    if (before !== undefined && before.stale === entry.stale && isSame(before.lease, entry.lease)) return []
+    if (entry === undefined) return this.#all.delete(key)
+    if (before !== undefined && before.stale === entry.stale && isSame(before.lease, entry.lease))
+      return false
     this.#all.set(key, entry)
-    return [key]
+    return true
   }
 }
 

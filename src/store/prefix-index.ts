@@ -49,7 +49,7 @@ export class PrefixIndex<K> {
   /** The keys of all prefixes that share an address with `prefix`. */
   overlapping(prefix: Prefix): readonly K[] {
     if (this.#keys.size === 0) return NONE
-    const found: K[] = []
+    let found: K[] | undefined
     const [family, length] = [familyOfPrefix(prefix), lengthOf(prefix)]
     let finer = false
     for (const itsLength of this.#lengths[family].keys()) {
@@ -58,11 +58,12 @@ export class PrefixIndex<K> {
         // As a rule there is one length: nothing to compute.
         const itself = itsLength === length ? prefix : prefixOf(baseOf(prefix), itsLength)
         const keys = this.#keys.get(itself)
-        if (keys !== undefined) found.push(...keys)
+        if (keys !== undefined) (found ??= []).push(...keys)
       }
     }
-    if (finer) for (const inner of this.#inside(prefix, family)) found.push(...(this.#keys.get(inner) ?? []))
-    return found
+    if (finer)
+      for (const inner of this.#inside(prefix, family)) (found ??= []).push(...(this.#keys.get(inner) ?? []))
+    return found ?? NONE
   }
 
   /** The prefixes that lie in it, itself left out. */
