@@ -39,7 +39,7 @@ export const DEVICE_FAULTS: readonly Fault[] = [
     (device, family) => `ip ${flagOf(family)} address flush dev ${device} scope global`,
   ),
   onDevice('device with another address', (device, family, { random }) => {
-    const ip = family === 'ipv4' ? '10.244.250.0/32' : 'fd44:244:0:fa::/128'
+    const ip = family === 'ipv4' ? '10.244.90.0/32' : 'fd44:244:0:fa::/128'
     const flush = `ip ${flagOf(family)} address flush dev ${device} scope global`
     return `${random() < 0.5 ? flush : ':'}\nip address add ${ip} dev ${device}`
   }),

@@ -31,7 +31,7 @@ async function adoptMacs({ world, site }: Scene): Promise<void> {
 
 /** All hosts must have heard of it a second later. */
 function changeLeases({ store, leases }: World, random: () => number): void {
-  const { key, value, lease } = madeUp(wholeNumber(random, 200, 240))
+  const { key, value, lease } = madeUp(wholeNumber(random, 10, 80))
   const subnet = lease.ipv4?.subnet ?? ''
   const path = `/coreos.com/network/subnets/${key}`
   if (leases.delete(subnet)) return store.delete(path)

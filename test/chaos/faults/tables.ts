@@ -28,7 +28,7 @@ const inTable = (name: string, text: (target: Target) => string): Fault =>
   })
 
 const STRANGER: Record<Family, { subnet: string; via: string; publicIp: string }> = {
-  ipv4: { subnet: '10.244.251.0/24', via: '10.244.251.0', publicIp: '192.168.100.251' },
+  ipv4: { subnet: '10.244.91.0/24', via: '10.244.91.0', publicIp: '192.168.100.251' },
   ipv6: { subnet: 'fd44:244:0:fb::/64', via: 'fd44:244:0:fb::', publicIp: 'fd00:100::251' },
 }
 const MAC = '02:ba:d1:00:00:01'
