@@ -146,11 +146,19 @@ export const vxlan: Backend<VxlanSettings> = {
 function vtepMacOf(data: Json | undefined, vni: number): { mac: Mac } | { bad: string } {
   if (typeof data !== 'object' || data === null || Array.isArray(data))
     return { bad: 'its lease has no VXLAN data (VNI and VtepMAC)' }
-  const field = new Map(Object.entries(data).map(([key, value]) => [key.toLowerCase(), value]))
-  const theirs = field.get('vni') ?? vni
+  let theirs: Json = vni
+  let text: Json | undefined
+  // Names match whatever their case, and the last counts, as in Go.
+  for (const [name, value] of Object.entries(data))
+    switch (name.toLowerCase()) {
+      case 'vni':
+        theirs = value ?? vni
+        break
+      case 'vtepmac':
+        text = value
+    }
   if (theirs !== vni)
     return { bad: `its VNI is ${JSON.stringify(theirs)}, ours is ${vni}: every host must use the same one` }
-  const text = field.get('vtepmac')
   const mac = typeof text === 'string' ? parseMac(text) : undefined
   if (mac === undefined) return { bad: `its VtepMAC ${JSON.stringify(text ?? null)} is not a MAC address` }
   if (isZeroMac(mac) || isMulticastMac(mac))

@@ -3,8 +3,12 @@
 declare const mac: unique symbol
 export type Mac = string & { readonly [mac]: true }
 
+const CANONICAL = /^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/
+
 /** Accepts `aa:bb:…`, `AA-BB-…` and `aabb.ccdd.eeff`, as Go's net.ParseMAC does for 48-bit addresses. */
 export function parseMac(text: string): Mac | undefined {
+  // As flannel writes it.
+  if (CANONICAL.test(text)) return text as Mac
   const hex =
     /^(?:[0-9a-f]{2}(?::[0-9a-f]{2}){5}|[0-9a-f]{2}(?:-[0-9a-f]{2}){5}|[0-9a-f]{4}(?:\.[0-9a-f]{4}){2})$/i.test(
       text,
