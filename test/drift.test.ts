@@ -142,6 +142,20 @@ describe('who is asked', () => {
     expect(told.kinds['route']).toEqual({ wanted: 1, missing: 0, different: 0, extra: 0 })
     expect(told.repairs?.kinds['link']).toBe(1)
     expect(told.repairs?.last.map(({ kind, key }) => `${kind} ${key}`)).toContain('link flannel.1')
+    // The same in /status and /metrics.
+    const status = await flanneld.report()
+    expect(status.objects?.kinds['route']).toMatchObject({ wanted: 1, actual: 1, programmed: 1 })
+    expect(status).toMatchObject({ peersProgrammed: 1, fights: [], failures: {} })
+    const metrics = (await flanneld.ask('/metrics')).body
+    for (const line of [
+      'heddle_objects_wanted{kind="route"} 1',
+      'heddle_objects_actual{kind="route"} 1',
+      'heddle_objects_programmed{kind="route"} 1',
+      'heddle_repairs_total{kind="link"} 1',
+      'heddle_leases_refused 1',
+      'heddle_fights 0',
+    ])
+      expect(metrics).toContain(`${line}\n`)
     // What the kernel refuses is missing, with the reason.
     await host.sh('ip route add 10.244.30.0/24 via 192.168.100.9 proto static')
     store.put(leaseKey('10.244.30.0/24'), vxlanLease('192.168.100.83', '02:42:00:00:00:83'))
@@ -188,7 +202,7 @@ describe('who is asked', () => {
     flanneld.process.signal('SIGSTOP')
     const stopped = drift(host, store)
     expect(stopped.status).toBe(0)
-    expect(stopped.stdout).toMatch(/^not known +the flanneld at \S+ has not answered for 3 s$/m)
+    expect(stopped.stdout).toMatch(/^not known +the flanneld at \S+ has not answered for 5 s$/m)
     flanneld.process.signal('SIGCONT')
     await flanneld.end('SIGKILL')
     expect(drift(host, store, '--watch')).toMatchObject({ status: 3, stdout: '' })

@@ -3,8 +3,8 @@ import { request, type IncomingMessage } from 'node:http'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 
-/** flanneld computes drift in a fraction of a second, ten thousand peers included. */
-const ANSWER_MS = 3_000
+/** flanneld computes drift in a fraction of a second, ten thousand peers included, but spaces its answers. */
+const ANSWER_MS = 5_000
 
 type NoAnswer =
   /** Nobody listens there, or nobody answers. */

@@ -53,7 +53,7 @@ async function explain(question: Question, subnetFile: string, socket: string): 
   const told = Told.read(subnetFile)
   const hops = walk(view, question, told)
   const missing = hops.find(isBroken)
-  const heddle = await wantsOf(socket, question.to)
+  const heddle = await wantsOf(socket, question.to, missing !== undefined)
   return {
     to: question.to,
     from: question.from ?? null,

@@ -30,8 +30,8 @@ interface Status {
   readonly refused?: Readonly<Record<string, string>>
 }
 
-/** A sentence where none can be asked. */
-export async function wantsOf(socket: string, to: Ip): Promise<Wants | string> {
+/** A sentence where none can be asked. `isBroken`: then what lacks of it is asked for, too. */
+export async function wantsOf(socket: string, to: Ip, isBroken: boolean): Promise<Wants | string> {
   if (socket === '') return "flanneld's options switch its status socket off"
   const status = await askDaemon(socket, '/status')
   if (status.kind !== 'answer') return status.why
@@ -52,7 +52,7 @@ export async function wantsOf(socket: string, to: Ip): Promise<Wants | string> {
     isOwn: false,
     ...(publicIp === undefined ? {} : { publicIp }),
     ...(reason === undefined ? {} : { refused: reason }),
-    lacking: await lackingOf(socket, `lease ${key}`),
+    lacking: isBroken ? await lackingOf(socket, `lease ${key}`) : [],
   }
 }
 

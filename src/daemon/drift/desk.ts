@@ -1,6 +1,13 @@
 // Tells whoever asks a running flanneld what isn't in the kernel as it should be: compared afresh with dumps that change
 // nothing, and again after each round for those who watch.
-import { differs, driftingObjects, failureFacts, kindCounts, repairFacts } from '../../status/drift/report.ts'
+import {
+  differs,
+  driftingObjects,
+  failureFacts,
+  fightFacts,
+  kindCounts,
+  repairFacts,
+} from '../../status/drift/report.ts'
 import type { DriftReport } from '../../status/drift/report.ts'
 import type { Report } from '../report.ts'
 import { Turnstile } from './turnstile.ts'
@@ -53,7 +60,7 @@ async function compare(report: Report): Promise<DriftReport> {
     refused: Object.fromEntries(fabric.refused()),
     doubtful: Object.fromEntries(fabric.doubtful()),
     failures: failureFacts(failures),
-    fights: reconciler.fights,
+    fights: fightFacts(reconciler.fights),
     repairs: repairFacts(about, reconciler.repairs),
   }
 }

@@ -1,9 +1,10 @@
 // Lets askers at something costly, one at a time: whoever asks gets an answer that was begun after he asked, shared with
-// all who wait for it, and however many ask it takes a tenth of the time at most.
+// all who wait for it, and however many ask it takes about a tenth of a core.
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** The pause after an answer, in times of what it took. */
+/** The pause after an answer, in times of the processor time that it took; people wait for the next one. */
 const REST = 9
+const LONGEST_REST_MS = 2_000
 
 export class Turnstile<T> {
   readonly #compute: () => Promise<T>
@@ -22,10 +23,13 @@ export class Turnstile<T> {
   async #begin(): Promise<T> {
     await this.#rested
     this.#next = undefined
-    const started = performance.now()
+    const before = process.cpuUsage()
     const computed = this.#compute()
-    const over = () => delay(REST * (performance.now() - started), undefined, { ref: false })
+    const over = () => delay(restMs(process.cpuUsage(before)), undefined, { ref: false })
     this.#rested = computed.then(over, over)
     return computed
   }
 }
+
+const restMs = ({ user, system }: NodeJS.CpuUsage): number =>
+  Math.min((REST * (user + system)) / 1000, LONGEST_REST_MS)

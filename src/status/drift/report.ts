@@ -22,7 +22,7 @@ export interface DriftReport {
   /** What the kernel refuses, and what two peers want differently. Only a running flanneld knows. */
   readonly failures: readonly FailureFact[]
   /** Objects that something else keeps changing. Only a running flanneld knows. */
-  readonly fights: readonly Fight[]
+  readonly fights: readonly FightFact[]
   /** Since flanneld's start; absent where none was asked. */
   readonly repairs?: {
     readonly total: number
@@ -63,6 +63,11 @@ interface FailureFact {
   readonly reason: string
   readonly tries: number
   readonly nextTry?: string
+}
+interface FightFact {
+  readonly kind: string
+  readonly key: string
+  readonly for: string
 }
 interface RepairFact {
   readonly kind: string
@@ -122,6 +127,9 @@ export const failureFacts = (failures: ReadonlyMap<string, Failure>): FailureFac
     tries,
     ...(nextTry === undefined ? {} : { nextTry: nextTry.toISOString() }),
   }))
+
+export const fightFacts = (fights: readonly Fight[]): FightFact[] =>
+  fights.map(({ kind, key, source }) => ({ kind, key, for: source }))
 
 export const repairFacts = (
   report: Report,
