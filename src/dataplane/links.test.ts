@@ -154,11 +154,14 @@ describe('weak point 12: of a device that is there', () => {
       expect(await reconciler.drift()).toEqual([])
       // As it was once more, under way.
       if (how === 'anew') return
-      await host.sh(
-        'ip link set flannel.1 type vxlan id 1 ageing 33; ip link set flannel.1 type vxlan id 1 learning',
-      )
-      await reconciler.settled(soon())
-      expect(await host.sh('ip -d link show flannel.1')).toContain('nolearning ttl auto ageing 300 ')
+      for (const change of ['ageing 33', 'learning', 'ttl 9', 'tos 8', 'remote 192.168.0.8']) {
+        await host.sh(`ip link set flannel.1 type vxlan id 1 ${change}`)
+        await reconciler.settled(soon())
+        expect(await host.sh('ip -d link show flannel.1')).toContain(
+          'dstport 8472 nolearning ttl auto ageing 300 ',
+        )
+      }
+      expect(await host.sh('ip -d link show flannel.1')).not.toContain('remote')
       expect(host.index('flannel.1')).toBe(index)
     })
 })

@@ -116,6 +116,7 @@ for (const by of ['tunnel', 'direct'] as const)
       await reconciler.settled(soon())
       expect([...reconciler.failures]).toEqual([])
       expect(reconciler.report().repairs).toBe(repairs)
+      expect(await reconciler.drift()).toEqual([])
       // As the daemon plans once it knows.
       reconciler.want('device', devices(1, 'lan0'))
       reconciler.want('lease', way(2, { by, through: 'plain' }, 'lan0'))
