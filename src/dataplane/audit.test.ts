@@ -12,6 +12,8 @@ import {
 } from '../../test/support/dataplane.ts'
 import { prefix } from '../../test/support/values.ts'
 import type { NftTable } from '../model/kernel.ts'
+import { GROUP, Monitor } from '../netlink/monitor.ts'
+import { addRoute, PROTOCOL, removeRoute } from '../netlink/route.ts'
 import type { KindReport } from './report.ts'
 import type { Reconciler } from './reconciler.ts'
 
@@ -66,6 +68,25 @@ test('where nothing has changed, audits look at nothing', async () => {
   expect(counts(reconciler, 'dumps')).toEqual(dumps)
   expect(await reconciler.drift()).toEqual([])
   expect(reconciler.report().repairs).toBe(0)
+})
+
+test('nor does a look for notifications that were lost', async () => {
+  await using host = await dataplaneHost()
+  await using reconciler = await audited(host)
+  await skipped(reconciler, 1)
+  const before = counts(reconciler, 'dumps')
+  // One as the reconciler has it, which nobody reads.
+  using ear = Monitor.open([GROUP.ipv4Route], { namespace: host.namespace })
+  const others = Array.from({ length: 1000 }, (_, index) => ({
+    to: prefix(`198.18.${index >> 8}.${index & 255}/32`),
+    linkIndex: host.index('eth0'),
+    protocol: PROTOCOL.boot,
+  }))
+  for (let times = 0; times < 16; times++)
+    for (const make of [addRoute, removeRoute]) host.netlink().batch(others.map(make))
+  expect(ear.take()[0]).toEqual({ kind: 'overrun' })
+  await skipped(reconciler, 3)
+  expect(counts(reconciler, 'dumps')).toEqual(before)
 })
 
 describe('an audit finds, though nobody heard of it and earlier ones looked at nothing,', () => {

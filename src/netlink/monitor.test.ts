@@ -139,12 +139,11 @@ for (const version of [4, 6])
     expect(seen).toMatchObject([{ protocol: 12, via: ip(via) }])
   })
 
-test('a receive buffer that overflows is told as an overrun, and listening goes on', async () => {
+test('a receive buffer that overflows is told as an overrun, instead of what was in it, and listening goes on', async () => {
   await using h = await host()
   using monitor = Monitor.open([GROUP.neighbour], { namespace: h.namespace, receiveBufferBytes: 4096 })
   h.netlink().batch(neighbours(h.ours, 500))
-  const events = await next(monitor)
-  expect(events.some((e) => e.kind === 'overrun')).toBe(true)
+  expect(await next(monitor)).toEqual([{ kind: 'overrun' }])
   h.netlink().request(putNeighbour({ linkIndex: h.ours, ip: ip('10.9.9.9'), mac: mac('02:00:00:00:00:09') }))
   expect(await next(monitor)).toMatchObject([{ kind: 'message', type: RTM_NEIGHBOUR.put }])
 })

@@ -173,6 +173,9 @@ export class Monitor implements Disposable {
       length = recvfrom(fd, this.#receive.address, RECEIVE_BYTES, MSG.dontWait | MSG.trunc, from)
     } catch (error) {
       if (!isSysError(error, 'ENOBUFS')) throw error
+      // Thousands wait unread that the look at everything makes superfluous: they go with the socket.
+      this.#hangUp()
+      this.#listen()
       this.#overrun()
       return true
     }
