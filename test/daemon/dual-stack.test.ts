@@ -7,12 +7,12 @@ import { FLANNELD } from '../support/executable.ts'
 import { Flanneld } from '../support/flanneld.ts'
 import { eventually } from '../support/process.ts'
 import { Segment, type Host, type Pod } from '../support/segment.ts'
-import { CONFIG_KEY, leaseKey, networkConfig, TestStore } from '../support/stores.ts'
+import { CONFIG_KEY, leaseKey, networkConfig, TestStore, type BackendChoice } from '../support/stores.ts'
 
 setDefaultTimeout(60_000)
 
 const IPV6_NETWORK = { EnableIPv6: true, IPv6Network: 'fd00:5::/48', IPv6SubnetMin: 'fd00:5:0:100::' }
-const dualConfig = (type: string, more: object = {}) => networkConfig({ Type: type, ...more }, IPV6_NETWORK)
+const dualConfig = (backend: BackendChoice) => networkConfig(backend, IPV6_NETWORK)
 const v6Config = (type: string) =>
   JSON.stringify({ EnableIPv4: false, EnableNFTables: true, ...IPV6_NETWORK, Backend: { Type: type } })
 
@@ -41,12 +41,13 @@ const shows = (host: Host, command: string, words: string | RegExp) =>
     return (typeof words === 'string' ? text.includes(words) : words.test(text)) || undefined
   })
 
-for (const type of ['vxlan', 'host-gw'])
-  describe(`dual stack, ${type}:`, () => {
+for (const backend of [{ Type: 'vxlan' }, { Type: 'vxlan', DirectRouting: true }, { Type: 'host-gw' }])
+  describe(`dual stack, ${JSON.stringify(backend)}:`, () => {
     test('weak point 11: pods of upstream’s and heddle’s hosts reach each other by both families, and a host changes over in place', async () => {
       await using segment = await Segment.create(3, 'dual')
       const [one, two, three] = [segment.host(1), segment.host(2), segment.host(3)]
-      await using store = await TestStore.start('etcd', segment, dualConfig(type))
+      await using store = await TestStore.start('etcd', segment, dualConfig(backend))
+      const isTunnel = backend.Type === 'vxlan' && !backend.DirectRouting
       const args = ['--ip-masq']
       const upstream = await Flanneld.start(one, store, { make: 'upstream', args })
       await using second = Flanneld.launch(two, store, { args })
@@ -58,7 +59,7 @@ for (const type of ['vxlan', 'host-gw'])
 
       const [env, lease, tables] = [subnetEnv(one), leaseOf(store, one), await tablesOf(one)]
       // Of VXLAN upstream tells what IPv6 doesn't carry.
-      expect(env).toContain(`FLANNEL_MTU=${type === 'vxlan' ? 1450 : 1500}\n`)
+      expect(env).toContain(`FLANNEL_MTU=${backend.Type === 'vxlan' ? 1450 : 1500}\n`)
       await upstream.end('SIGTERM')
       await using after = await Flanneld.start(one, store, { args })
       await reachAll(pods)
@@ -67,8 +68,20 @@ for (const type of ['vxlan', 'host-gw'])
       expect(await tablesOf(one)).toBe(tables)
       expect(tables).toContain('table ip6 flannel-ipv6')
       expect((await after.report()).refused).toEqual({})
+      // Each family goes its own way, and nothing of upstream's is left.
+      for (const [family, way] of [
+        ['-4', isTunnel ? 'via 10.244' : 'via 192.168.100'],
+        ['-6', isTunnel ? 'via fd00:5:' : 'via fd00:100:'],
+      ] as const) {
+        const routes = (await one.sh(`ip ${family} route | grep via | grep -v default`)).trim().split('\n')
+        expect(routes.filter((route) => route.includes(way) && route.includes('proto 104')).length).toBe(2)
+        expect(routes.length).toBe(2)
+      }
     })
+  })
 
+for (const type of ['vxlan', 'host-gw'])
+  describe(`dual stack, ${type}:`, () => {
     // Upstream's second host without IPv4 takes the first one's lease.
     test('weak point 26: without IPv4 each host has its own subnet, and pods reach each other', async () => {
       await using segment = await Segment.create(2, 'dual')
@@ -103,7 +116,7 @@ for (const type of ['vxlan', 'host-gw'])
       const pods = [await one.pod(), await two.pod()] as const
       await reachAll(pods)
       const subnets = [one.subnet, two.subnet]
-      store.put(CONFIG_KEY, dualConfig(type))
+      store.put(CONFIG_KEY, dualConfig({ Type: type }))
       await first.process.line(/IPv6Network is fd00:5::\/48 now.*restart flanneld/)
 
       await first.end('SIGTERM')
@@ -129,7 +142,7 @@ for (const type of ['vxlan', 'host-gw'])
 test('weak points 7 and 8: whatever is wrong with a peer’s IPv6, its IPv4 works and follows; what breaks in the kernel heals', async () => {
   await using segment = await Segment.create(2, 'dual')
   const [one, two] = [segment.host(1), segment.host(2)]
-  await using store = await TestStore.start('etcd', segment, dualConfig('vxlan'))
+  await using store = await TestStore.start('etcd', segment, dualConfig({ Type: 'vxlan' }))
   await using first = await Flanneld.start(one, store)
   await using _second = await Flanneld.start(two, store)
   const pods = [await one.pod(), await two.pod()] as const
@@ -176,7 +189,7 @@ test('weak points 7 and 8: whatever is wrong with a peer’s IPv6, its IPv4 work
 test('an IPv6 address that changes alone is published, devices follow it, and peers do; an uninstall leaves nothing', async () => {
   await using segment = await Segment.create(2, 'dual')
   const [one, two] = [segment.host(1), segment.host(2)]
-  await using store = await TestStore.start('etcd', segment, dualConfig('vxlan'))
+  await using store = await TestStore.start('etcd', segment, dualConfig({ Type: 'vxlan' }))
   await using _ = await Flanneld.start(one, store)
   const second = await Flanneld.start(two, store)
   const pods = [await one.pod(), await two.pod()] as const
@@ -221,7 +234,7 @@ test('an IPv6 address that changes alone is published, devices follow it, and pe
 test('weak point 10: devices are on the interface’s addresses, whatever is published', async () => {
   await using segment = await Segment.create(1, 'dual')
   const host = segment.host(1)
-  await using store = await TestStore.start('etcd', segment, dualConfig('vxlan'))
+  await using store = await TestStore.start('etcd', segment, dualConfig({ Type: 'vxlan' }))
   const args = ['--iface=eth0', '--public-ip=203.0.113.1', '--public-ipv6=2001:db8::1']
   const locals = async () =>
     (await host.sh('ip -d link show type vxlan'))
@@ -237,17 +250,41 @@ test('weak point 10: devices are on the interface’s addresses, whatever is pub
   expect(store.leases()).toEqual(leases)
 })
 
-test('a network that loses IPv6 leaves nothing of it after a restart', async () => {
-  await using segment = await Segment.create(1, 'dual')
-  const host = segment.host(1)
-  await using store = await TestStore.start('etcd', segment, dualConfig('vxlan'))
-  const before = await Flanneld.start(host, store, { args: ['--ip-masq'] })
-  const { subnet } = host
-  await before.end('SIGTERM')
-  store.put(CONFIG_KEY, networkConfig({ Type: 'vxlan' }))
-  await using _ = await Flanneld.start(host, store, { args: ['--ip-masq'] })
-  expect(host.subnet).toBe(subnet)
-  expect([...store.leases().keys()]).toEqual([leaseKey(subnet)])
-  expect(subnetEnv(host)).not.toContain('IPV6')
-  expect(await host.sh('ip -br link; ip -6 route; nft list tables')).not.toMatch(/flannel-v6|flannel-ipv6/)
-})
+for (const type of ['vxlan', 'host-gw'])
+  test(`a network of ${type} that loses one family, then the other, leaves nothing of them after a restart`, async () => {
+    await using segment = await Segment.create(1, 'dual')
+    const host = segment.host(1)
+    await using store = await TestStore.start('etcd', segment, dualConfig({ Type: type }))
+    const args = ['--ip-masq']
+    const state = () => host.sh('ip -br link; ip route; ip -6 route; nft list tables')
+    const peer = { PublicIP: '192.168.100.60', PublicIPv6: 'fd00:100::60', BackendType: type }
+    const data = { VNI: 1, VtepMAC: '02:00:00:00:00:60' }
+    store.put(
+      leaseKey('10.244.60.0-24&fd00:5:0:60::-64'),
+      JSON.stringify({ ...peer, BackendData: data, BackendV6Data: data }),
+    )
+    const before = await Flanneld.start(host, store, { args })
+    const [ipv4, ipv6] = [host.subnet, host.subnetValue('FLANNEL_IPV6_SUBNET')]
+    await before.end('SIGTERM')
+
+    store.put(CONFIG_KEY, networkConfig({ Type: type }))
+    const without6 = await Flanneld.start(host, store, { args })
+    expect(host.subnet).toBe(ipv4)
+    expect([...store.leases().keys()]).toContain(leaseKey(ipv4))
+    expect(await state()).toContain('10.244.60.0/24')
+    expect(`${subnetEnv(host)}${await state()}`).not.toMatch(/IPV6|flannel-v6|flannel-ipv6|fd00:5:/)
+    await without6.end('SIGTERM')
+
+    store.put(CONFIG_KEY, dualConfig({ Type: type }))
+    const both = await Flanneld.start(host, store, { args })
+    expect(host.subnet).toBe(ipv4)
+    expect(host.subnetValue('FLANNEL_IPV6_SUBNET')).toMatch(/^fd00:5:0:\w+::1\/64$/)
+    expect(ipv6).toMatch(/^fd00:5:/)
+    await both.end('SIGTERM')
+
+    store.put(CONFIG_KEY, v6Config(type))
+    await using _ = await Flanneld.start(host, store, { args })
+    expect(store.leases().size).toBe(2)
+    expect(await state()).toContain('fd00:5:0:60::/64')
+    expect(`${subnetEnv(host)}${await state()}`).not.toMatch(/FLANNEL_SUBNET|flannel\.1|flannel-ipv4|10\.244/)
+  })
