@@ -21,16 +21,16 @@ const HARM = [
   'neigh add 10.2.77.0 lladdr 02:00:00:00:00:98 dev flannel.1 nud permanent',
 ]
 
-/** Link and address changes of others in one `ip -batch`; in the second half with our harm, up to the very end. */
+/** Link and address changes of others in one `ip -batch`; in the last quarter with our harm, up to the very end. */
 function storm(changes: number): string {
-  const half = changes / 2
-  const every = Math.floor(half / HARM.length)
+  const calm = changes * 0.75
+  const every = Math.floor((changes - calm) / HARM.length)
   return `awk -v harm='${HARM.join('|')}' 'BEGIN {
       split(harm, h, "|")
       for (n = 1; n <= ${changes}; n++) {
         if (n % 2) print "link set dev eth0-peer alias x" n
-        else print "address " (n % 4 ? "add" : "del") " 10.99.0.1/32 dev eth0"
-        if (n > ${half} && (n - ${half}) % ${every} == 0) print h[(n - ${half}) / ${every}]
+        else print "address " (n % 4 ? "add" : "del") " 10.99.0.1/32 dev eth0-peer"
+        if (n > ${calm} && (n - ${calm}) % ${every} == 0) print h[(n - ${calm}) / ${every}]
       }
     }' | ip -batch -`
 }
