@@ -21,7 +21,7 @@ const sh = (command: string): string => {
 }
 /** What of this machine's own network a lab must not touch. */
 const machine = (): string =>
-  sh('ip -o link; ip -o addr; ip route; ip neigh show nud permanent; nft list ruleset')
+  sh('ip -o link; ip -o addr; ip route; ip -6 route; ip neigh show nud permanent; nft list ruleset')
 
 const count = (report: LabFacts, kind: keyof NonNullable<LabFacts['hosts'][0]['kernel']>): number[] =>
   report.hosts.map((host) => host.kernel?.[kind].length ?? -1)
@@ -124,6 +124,7 @@ describe('a lab of three hosts', () => {
       ['h1', `ip link set "$(${veth})" nomaster`, / of h1p[12] is not on cni0/, 1],
       ['h1', `ip link del "$(${veth})"`, /h1 has no veth\w+ of h1p[12]/, 1],
       ['h1', 'ip link set cni0 down', 'cni0 of h1 is down', 1],
+      ['h1', 'ip -6 addr flush dev cni0', 'cni0 of h1 has lost its address fd00:10:244:', 1],
       ['h2p1', lost, /eth0 of h2p1 has lost its address/, 1],
     ] as const) {
       lab.run('exec', where, '--', 'sh', '-c', command)

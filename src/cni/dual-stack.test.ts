@@ -1,11 +1,24 @@
 // Pods with addresses of both families, or of IPv6 alone: usable when ADD returns, as the stock bridge makes them, and
 // given back whatever a call was killed at.
-import { describe, expect, test } from 'bun:test'
+import { describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { once } from 'node:events'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { added, cniNode, ipsOf, IPV6_ENV, reaches, stockBridge, SUBNET_ENV } from '../../test/support/cni.ts'
+import { createServer } from 'node:net'
+import {
+  added,
+  cniNode,
+  ipsOf,
+  IPV6_ENV,
+  reaches,
+  stockBridge,
+  stockPortmap,
+  SUBNET_ENV,
+} from '../../test/support/cni.ts'
 import type { CniNode } from '../../test/support/cni.ts'
 import type { TestHost } from '../../test/support/kernel.ts'
 import { readSysctl, writeSysctl } from '../sys/sysctl.ts'
+
+setDefaultTimeout(30_000)
 
 const DUAL = SUBNET_ENV + IPV6_ENV
 const IPV6_ALONE = `${IPV6_ENV}FLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n`
@@ -59,12 +72,29 @@ describe('a pod with IPv6', () => {
     expect(ours.states()).toEqual([])
   })
 
-  test('keeps its addresses when its link is set down and up', async () => {
+  test('keeps its addresses when its link is set down and up, and so does the bridge', async () => {
     await using node = await cniNode(DUAL)
     const pod = await node.pod()
     added(await node.call('ADD', pod))
     await pod.sh('ip link set eth0 down; ip link set eth0 up')
+    await node.own.sh('ip link set cni0 down; ip link set cni0 up')
     for (const ip of ['10.1.17.1', 'fc00::1']) await reaches(pod, ip)
+  })
+
+  test('makes the host forward, which goes on to hear of its default route where the kernel did', async () => {
+    await using node = await cniNode(DUAL)
+    await elsewhere(node)
+    await node.own.sh(
+      'ip link add other type veth peer name rehto; ip link set other up; ip link set rehto up',
+    )
+    await node.own.sh('ip -6 route add default via 2001:db8::2 dev wire proto ra')
+    added(await node.call('ADD', await node.pod()))
+    const settings = ['all/forwarding', 'wire/accept_ra', 'other/accept_ra']
+    expect(settings.map((name) => readSysctl(`net/ipv6/conf/${name}`, node.own.namespace))).toEqual([
+      '1',
+      '2',
+      '1',
+    ])
   })
 
   test('is refused with a sentence where the bridge can have none', async () => {
@@ -77,6 +107,27 @@ describe('a pod with IPv6', () => {
       details: expect.stringContaining('the kernel must have IPv6'),
     })
     expect([node.states(), node.given()]).toEqual([[], []])
+  })
+
+  test('has ports of the host by either family with the stock portmap behind it in the list', async () => {
+    await using node = await cniNode(DUAL)
+    const [pod, other] = [await node.pod(), await elsewhere(node)]
+    const answer = added(await node.call('ADD', pod))
+    const ports = [{ hostPort: 8080, containerPort: 80, protocol: 'tcp' }]
+    await stockPortmap(node, pod, 'ADD', answer, ports)
+    for (const [inPod, onHost] of [
+      ['10.1.17.2', '192.0.2.1'],
+      ['fc00::2', '2001:db8::1'],
+    ] as const) {
+      const server = createServer((socket) => socket.resume().end('here'))
+      pod.namespace.run(() => server.listen({ host: inPod, port: 80 }))
+      await once(server, 'listening')
+      const url = `http://${onHost.includes(':') ? `[${onHost}]` : onHost}:8080/`
+      expect(await other.sh(`curl -s --http0.9 -m 5 '${url}'`)).toBe('here')
+      await new Promise((resolve) => server.close(resolve))
+    }
+    await stockPortmap(node, pod, 'DEL', answer, ports)
+    added(await node.call('DEL', pod))
   })
 
   test('takes an address of each family that is asked for', async () => {

@@ -96,7 +96,7 @@ async function kill(host: TestHost, config: JsonObject, env: Environment, file: 
   child.stdin.on('error', () => undefined)
   const closed = new Promise((resolve) => child.on('close', resolve))
   child.stdin.end(JSON.stringify(config))
-  while (child.exitCode === null && !existsSync(file)) await new Promise((resolve) => setImmediate(resolve))
+  while (child.exitCode === null && !existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 1))
   child.kill('SIGKILL')
   await closed
 }
@@ -153,6 +153,26 @@ exit 0
 export const stockBridge = (node: CniNode, pod: TestHost, command: string, config: string): Promise<string> =>
   node.own.sh(
     `CNI_COMMAND=${command} CNI_CONTAINERID=c1 CNI_NETNS=${pod.namespace.path} CNI_IFNAME=eth0 CNI_PATH=${STOCK} ${STOCK}/bridge <<'END'\n${config}\nEND`,
+  )
+/** The stock portmap behind the plugin in a conflist, as a runtime calls it with the plugin's result. */
+export const stockPortmap = (
+  node: CniNode,
+  pod: TestHost,
+  command: string,
+  previous: Answer,
+  portMappings: readonly JsonObject[],
+): Promise<string> =>
+  node.own.sh(
+    `CNI_COMMAND=${command} CNI_CONTAINERID=c1 CNI_NETNS=${pod.namespace.path} CNI_IFNAME=eth0 CNI_PATH=${STOCK} ${STOCK}/portmap <<'END'\n${JSON.stringify(
+      {
+        cniVersion: '1.0.0',
+        name: 'cbr0',
+        type: 'portmap',
+        capabilities: { portMappings: true },
+        runtimeConfig: { portMappings },
+        prevResult: previous.json,
+      },
+    )}\nEND`,
   )
 /** One answered ping. */
 export const reaches = (from: TestHost, to: string) => from.sh(`ping -n -c 1 -W 5 ${to}`)

@@ -1,6 +1,6 @@
 // The host's side: the bridge that pods hang on, its gateway addresses, and forwarding.
 import { familyOf, type Ip } from '../../model/ip.ts'
-import { containsIp, prefixOf } from '../../model/prefix.ts'
+import { containsIp, lengthOf, prefixOf } from '../../model/prefix.ts'
 import { localMac, type Mac } from '../../model/mac.ts'
 import {
   IFA_F,
@@ -21,6 +21,8 @@ import {
   type LinkInfo,
   type LinkRef,
 } from '../../netlink/link.ts'
+import { dumpRoutes } from '../../netlink/route-info.ts'
+import { PROTOCOL } from '../../netlink/route.ts'
 import type { NetlinkSocket } from '../../netlink/socket.ts'
 import { readSysctl, writeSysctl } from '../../sys/sysctl.ts'
 import { Code, CniError, messageOf } from '../error.ts'
@@ -34,6 +36,29 @@ export function findLink(socket: NetlinkSocket, link: LinkRef): LinkInfo | undef
     if (isMissing(error)) return undefined
     throw error
   }
+}
+
+/** IF_OPER_UP of linux/if.h (RFC 2863). */
+const OPER_UP = 6
+const UP_MS = 5_000
+
+/**
+ * Until links carry packets: a bridge forwards for a port, and has its link-local address, only once it has heard that the
+ * port's other end is up, which may be a moment later.
+ */
+export function untilUp(socket: NetlinkSocket, ...links: readonly LinkRef[]): void {
+  const end = performance.now() + UP_MS
+  for (const ref of links)
+    for (let pauseMs = 1; ; pauseMs *= 2) {
+      const link = findLink(socket, ref)
+      if (link?.operState === OPER_UP) break
+      if (link === undefined || performance.now() > end)
+        throw new CniError(
+          Code.tryAgainLater,
+          `link ${ref} ${link === undefined ? 'is gone already' : `is not up after ${UP_MS / 1000} s`}`,
+        )
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, pauseMs)
+    }
 }
 
 /** Set at birth: a MAC that the kernel or udev picked changes with the bridge's ports. */
@@ -89,14 +114,31 @@ export function ensureGateway(
       if (!force && serves) throw otherAddress(bridge.name, address, gateway)
       socket.request(removeAddress({ linkIndex: bridge.index, ip: address.ip, length: address.length }))
     }
-    if (family === 'ipv6') enableIpv6(bridge.name)
+    if (family === 'ipv6') {
+      enableIpv6(bridge.name)
+      setIfThere(`net/ipv6/conf/${bridge.name}/keep_addr_on_down`, 1)
+    }
     // The subnet is this host's alone: nobody else can have the gateway's address.
     const flags = family === 'ipv6' ? { flags: IFA_F.noDad } : {}
     socket.request(putAddress({ linkIndex: bridge.index, ip, length, ...flags }))
     // Setting it, even to what it is, keeps the bridge from taking a port's MAC one day.
     if (bridge.mac !== undefined) socket.request(changeLink(bridge.index, { mac: bridge.mac }))
   }
-  enable(family === 'ipv4' ? 'net/ipv4/ip_forward' : 'net/ipv6/conf/all/forwarding')
+  if (family === 'ipv4') enable('net/ipv4/ip_forward')
+  else if (readSysctl('net/ipv6/conf/all/forwarding') === '0') {
+    keepAdvertisedRoutes(socket)
+    enable('net/ipv6/conf/all/forwarding')
+  }
+}
+
+/** A host that forwards hears no router advertisements and loses the default route it has by them, unless told otherwise. */
+function keepAdvertisedRoutes(socket: NetlinkSocket): void {
+  for (const { to, protocol, linkIndex } of dumpRoutes(socket, { family: 'ipv6', type: 'unicast' })) {
+    if (lengthOf(to) > 0 || protocol !== PROTOCOL.ra || linkIndex === undefined) continue
+    const setting = `net/ipv6/conf/${findLink(socket, linkIndex)?.name}/accept_ra`
+    // 0 where somebody else than the kernel hears them.
+    if (readIfThere(setting) === '1') setIfThere(setting, 2)
+  }
 }
 
 const addressesOf = (socket: NetlinkSocket, linkIndex: number): Required<AddressMessage>[] =>
@@ -147,6 +189,15 @@ function enable(name: string): void {
       `without it no packet leaves this host's pods: set ${name.replaceAll('/', '.')} to 1 on the host`,
       cause,
     )
+  }
+}
+
+function readIfThere(name: string): string | undefined {
+  try {
+    return readSysctl(name)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
   }
 }
 

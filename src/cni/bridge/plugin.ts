@@ -12,7 +12,7 @@ import { Code, CniError, messageOf } from '../error.ts'
 import { give, takeBack, type Given } from '../ipam/host-local.ts'
 import type { JsonObject } from '../json.ts'
 import type { Result, Route } from '../result.ts'
-import { ensureBridge, ensureGateway } from './bridge.ts'
+import { ensureBridge, ensureGateway, untilUp } from './bridge.ts'
 import { parseBridgeConfig, type BridgeConfig } from './config.ts'
 import { configurePod, makePair } from './pod-link.ts'
 
@@ -33,6 +33,7 @@ export function addToBridge(call: Call, config: JsonObject): Result {
   undo.defer(() => ignoreMissing(() => onHost.request(removeLink(pair.host.name))))
   const routes = [...wanted.routes, ...defaultRoutes(wanted, given)]
   configurePod(inPod, namespace, pair.pod, given, routes)
+  untilUp(onHost, pair.host.name, bridge.index)
   undo.move()
   const { name, mac, mtuBytes } = bridge
   return {
