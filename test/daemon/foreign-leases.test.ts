@@ -210,6 +210,28 @@ describe('weak point 65: a foreign writer’s lease is shown, not programmed, un
   })
 })
 
+test('our former subnet is no peer’s as long as our bridge has it', async () => {
+  await using segment = await Segment.create(1)
+  const host = segment.host(1)
+  await using store = await TestStore.start('etcd', segment, networkConfig({ Type: 'vxlan' }))
+  await using flanneld = await Flanneld.start(host, store)
+  await host.pod()
+  const former = host.subnet
+  const gateway = host.podGateway
+  const pod = gateway.replace(/\.1$/, '.10')
+  store.put(leaseKey(former), lease(61))
+  const refused = await eventually('the former subnet is refused', async () =>
+    Object.values((await flanneld.report()).refused ?? {}).find((reason) => reason.includes(former)),
+  )
+  expect(refused).toContain(`${former} of cni0 on this host is the same`)
+  expect(await host.sh(`ip route get ${pod}`)).toContain('dev cni0')
+  await host.sh(`ip addr del ${gateway}/24 dev cni0`)
+  await eventually(
+    'it is the peer’s now',
+    async () => (await host.sh(`ip route get ${pod}`)).includes('dev flannel.1') || undefined,
+  )
+})
+
 test('weak point 65: a bad half leaves the other one in the kernel', async () => {
   await using segment = await Segment.create(1, 'dual')
   const host = segment.host(1)
