@@ -41,6 +41,7 @@ export function findLink(socket: NetlinkSocket, link: LinkRef): LinkInfo | undef
 /** IF_OPER_UP of linux/if.h (RFC 2863). */
 const OPER_UP = 6
 const UP_MS = 5_000
+const MOST_PAUSE_MS = 50
 
 /**
  * Until links carry packets: a bridge forwards for a port, and has its link-local address, only once it has heard that the
@@ -49,7 +50,7 @@ const UP_MS = 5_000
 export function untilUp(socket: NetlinkSocket, ...links: readonly LinkRef[]): void {
   const end = performance.now() + UP_MS
   for (const ref of links)
-    for (let pauseMs = 1; ; pauseMs *= 2) {
+    for (let pauseMs = 1; ; pauseMs = Math.min(2 * pauseMs, MOST_PAUSE_MS)) {
       const link = findLink(socket, ref)
       if (link?.operState === OPER_UP) break
       if (link === undefined || performance.now() > end)
