@@ -250,6 +250,38 @@ test('weak point 10: devices are on the interface’s addresses, whatever is pub
   expect(store.leases()).toEqual(leases)
 })
 
+test('direct or not is decided for each family by itself, and again whenever its routes change', async () => {
+  await using segment = await Segment.create(1, 'dual')
+  const host = segment.host(1)
+  await using store = await TestStore.start(
+    'etcd',
+    segment,
+    dualConfig({ Type: 'vxlan', DirectRouting: true }),
+  )
+  const data = { VNI: 1, VtepMAC: '02:00:00:00:00:60' }
+  store.put(
+    leaseKey('10.244.60.0-24&fd00:5:0:60::-64'),
+    JSON.stringify({
+      PublicIP: '192.168.100.60',
+      PublicIPv6: 'fd00:100::60',
+      BackendType: 'vxlan',
+      BackendData: data,
+      BackendV6Data: data,
+    }),
+  )
+  await using flanneld = await Flanneld.start(host, store)
+  const [direct4, direct6] = ['10.244.60.0/24 via 192.168.100.60 dev eth0', 'via fd00:100::60 dev eth0']
+  await shows(host, 'ip route', direct4)
+  await shows(host, 'ip -6 route show fd00:5:0:60::/64', direct6)
+  await host.sh('ip -6 route add fd00:100::60/128 via fd00:100::fe dev eth0')
+  await shows(host, 'ip -6 route show fd00:5:0:60::/64', 'via fd00:5:0:60:: dev flannel-v6.1')
+  expect(await host.sh('ip route')).toContain(direct4)
+  await host.sh('ip route add 192.168.100.60/32 via 192.168.100.254; ip -6 route del fd00:100::60/128')
+  await shows(host, 'ip -6 route show fd00:5:0:60::/64', direct6)
+  await shows(host, 'ip route', 'via 10.244.60.0 dev flannel.1')
+  expect((await flanneld.report()).failures).toEqual({})
+})
+
 for (const type of ['vxlan', 'host-gw'])
   test(`a network of ${type} that loses one family, then the other, leaves nothing of them after a restart`, async () => {
     await using segment = await Segment.create(1, 'dual')
