@@ -27,6 +27,12 @@ const records = (more: { prefix?: string; subnetFile?: string } = {}) =>
   })
 const theFile = () => recordFiles(stateDir)[0] ?? expect.unreachable('there is no record')
 
+const leaseOfIPv6 = (publicIpv6: string): Lease => {
+  const value = JSON.stringify({ PublicIP: '0.0.0.0', PublicIPv6: publicIpv6 })
+  const lease = parseLease('0.0.0.0-0&fd00:5:0:7::-64', value, 7n)
+  return typeof lease === 'string' ? expect.unreachable(lease) : lease
+}
+
 describe('the record of a lease', () => {
   test('proves that very lease to later runs, and no other', () => {
     expect(records().owns(LEASE, 'c1')).toBe(false)
@@ -45,6 +51,13 @@ describe('the record of a lease', () => {
     records().keep({ lease: LEASE, cluster: 'c1' }, '192.168.0.2')
     expect(records().owns(LEASE, 'c1')).toBe(true)
     expect(records().owns(leaseOf('192.168.0.2'), 'c1')).toBe(true)
+  })
+
+  test('knows a lease without IPv4 by its IPv6 address', () => {
+    records().keep({ lease: leaseOfIPv6('2001:db8::1'), cluster: 'c1' }, '2001:db8::2')
+    expect(records().owns(leaseOfIPv6('2001:db8::1'), 'c1')).toBe(true)
+    expect(records().owns(leaseOfIPv6('2001:db8::2'), 'c1')).toBe(true)
+    expect(records().owns(leaseOfIPv6('2001:db8::9'), 'c1')).toBe(false)
   })
 
   test('is kept apart by store, prefix and subnet.env', () => {

@@ -52,4 +52,30 @@ describe('a changed network config', () => {
     const judgement = judged(changes)
     expect(judgement).toMatchObject({ kind: 'refuse', reason: expect.stringContaining(reason) })
   })
+
+  test('with both families is judged for each', () => {
+    const dual = { ...CONFIG, EnableIPv6: true, IPv6Network: 'fd00:5::/48' }
+    const parse = (config: object) => parseNetworkConfig(JSON.stringify(config))
+    const own6 = leaseOf(
+      subnet,
+      parsePrefix('fd00:5:0:7::/64'),
+      { publicIp: undefined, publicIpv6: undefined, ...attributes },
+      7n,
+    )
+    const judgedDual = (changes: object) => judge(parse(dual), parse({ ...dual, ...changes }), own6)
+    expect(judgedDual({})).toEqual({ kind: 'same' })
+    expect(judgedDual({ IPv6SubnetLen: 80, SubnetLen: 25 })).toMatchObject({
+      kind: 'apply',
+      kept: [
+        'this host keeps its 10.5.7.0/24; only new leases are a /25',
+        'this host keeps its fd00:5:0:7::/64; only new leases are a /80',
+      ],
+    })
+    for (const [changes, reason] of [
+      [{ EnableIPv6: false }, 'IPv6Network is switched off now'],
+      [{ EnableIPv4: false }, 'Network is switched off now'],
+      [{ IPv6Network: 'fd00:6::/48' }, 'IPv6Network is fd00:6::/48 now'],
+    ] as const)
+      expect(judgedDual(changes)).toMatchObject({ kind: 'refuse', reason: expect.stringContaining(reason) })
+  })
 })

@@ -31,6 +31,23 @@ function leaseOf(store: TestStore, host: Host): readonly [string, string] {
   if (first === undefined || more.length > 0) throw new Error(`${host.name} has ${own.length} leases`)
   return first
 }
+/** `flanneld --cleanup`; /var/lib is its own, so that this machine's CNI state is out of reach. */
+function cleanUp(host: Host, store: TestStore): void {
+  const script = 'mount -t tmpfs none /var/lib; exec "$@"'
+  const enter = [`--net=${host.namespace.path}`, 'unshare', '--mount', 'sh', '-ec', script, 'sh']
+  const flags = [
+    `--etcd-endpoints=${store.endpoint}`,
+    `--subnet-file=${host.subnetFile}`,
+    `--status-socket=${host.statusSocket}`,
+    `--state-dir=${host.stateDir}`,
+    '--config-file=',
+  ]
+  const done = spawnSync('nsenter', [...enter, FLANNELD, '--cleanup', ...flags], {
+    encoding: 'utf8',
+    timeout: 30_000,
+  })
+  expect({ status: done.status, err: done.stderr }).toEqual({ status: 0, err: '' })
+}
 const tablesOf = (host: Host) => host.sh('nft list tables | sort')
 const refusalOf = async (flanneld: Flanneld, key: string): Promise<string | undefined> =>
   (await flanneld.report()).refused?.[key]
@@ -95,7 +112,7 @@ for (const type of ['vxlan', 'host-gw'])
       await thief.end('SIGTERM')
       store.delete(lease[0])
       await using _one = await Flanneld.start(one, store)
-      await using _two = await Flanneld.start(two, store)
+      const second = await Flanneld.start(two, store)
       expect(withoutMtu(subnetEnv(one))).toBe(withoutMtu(env))
       expect(leaseOf(store, one)).toEqual([...lease])
       expect(leaseOf(store, two)[0]).toStartWith(leaseKey('0.0.0.0-0&fd00:5:0:'))
@@ -103,6 +120,9 @@ for (const type of ['vxlan', 'host-gw'])
       expect(pods.map(({ ips }) => ips.length)).toEqual([1, 1])
       await reachAll(pods)
       expect(await one.sh('ip -br link')).not.toContain('flannel.1')
+      await second.end('SIGTERM')
+      cleanUp(two, store)
+      expect([...store.leases().keys()]).toEqual([lease[0]])
     })
 
     // Upstream's host without IPv6 panics at a lease that has it, and follows leases no more.
@@ -186,7 +206,7 @@ test('weak points 7 and 8: whatever is wrong with a peer’s IPv6, its IPv4 work
   }
 })
 
-test('an IPv6 address that changes alone is published, devices follow it, and peers do; an uninstall leaves nothing', async () => {
+test('an IPv6 address or MTU that changes is followed by devices, pods and peers; an uninstall leaves nothing', async () => {
   await using segment = await Segment.create(2, 'dual')
   const [one, two] = [segment.host(1), segment.host(2)]
   await using store = await TestStore.start('etcd', segment, dualConfig({ Type: 'vxlan' }))
@@ -204,28 +224,19 @@ test('an IPv6 address that changes alone is published, devices follow it, and pe
   await shows(two, 'ip -d link show flannel.1', /local 192\.168\.100\.2 /)
   await reachAll(pods)
 
+  await two.sh('ip link set eth0 mtu 1400')
+  await shows(two, 'ip link show flannel-v6.1', /mtu 1330 /)
+  await shows(two, 'ip link show flannel.1', /mtu 1350 /)
+  await eventually('pods are told', () => subnetEnv(two).includes('FLANNEL_MTU=1330\n') || undefined)
+  // What IPv6 can't work with is said, and all stays.
+  await two.sh('ip link set eth0 mtu 1340')
+  await second.process.line(/an MTU of 1340 bytes .* is too small for IPv6/)
+  expect(await two.sh('ip link show flannel-v6.1')).toContain('mtu 1330 ')
+  await two.sh('ip link set eth0 mtu 1500')
+  await shows(two, 'ip link show flannel-v6.1', /mtu 1430 /)
+
   await second.end('SIGTERM')
-  const done = spawnSync(
-    'nsenter',
-    [
-      `--net=${two.namespace.path}`,
-      'unshare',
-      '--mount',
-      'sh',
-      '-ec',
-      'mount -t tmpfs none /var/lib; exec "$@"',
-      'sh',
-      FLANNELD,
-      '--cleanup',
-      `--etcd-endpoints=${store.endpoint}`,
-      `--subnet-file=${two.subnetFile}`,
-      `--status-socket=${two.statusSocket}`,
-      `--state-dir=${two.stateDir}`,
-      '--config-file=',
-    ],
-    { encoding: 'utf8', timeout: 30_000 },
-  )
-  expect({ status: done.status, err: done.stderr }).toEqual({ status: 0, err: '' })
+  cleanUp(two, store)
   expect(store.get(key)).toBeUndefined()
   expect(await two.sh('ip -br link; ip -6 route; nft list tables')).not.toMatch(/flannel|proto 104/)
 })
