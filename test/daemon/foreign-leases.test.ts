@@ -3,8 +3,19 @@
 // in. Upstream programs them all.
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { buildUpstreamFlanneld } from '../../scripts/peers.ts'
-import { both, knows, PATIENCE_SECONDS, putPeer, subnetOf } from '../support/both-makes.ts'
-import { Changes } from '../support/changes.ts'
+import { GROUP } from '../../src/netlink/monitor.ts'
+import { parseRoute } from '../../src/netlink/route-info.ts'
+import { RTM_ROUTE } from '../../src/netlink/route.ts'
+import {
+  both,
+  HOST_GW,
+  hostGwLease,
+  knows,
+  PATIENCE_SECONDS,
+  putPeer,
+  subnetOf,
+} from '../support/both-makes.ts'
+import { Changes, Recorder } from '../support/changes.ts'
 import { Flanneld } from '../support/flanneld.ts'
 import { eventually } from '../support/process.ts'
 import { Segment, type Host } from '../support/segment.ts'
@@ -213,22 +224,26 @@ describe('weak point 65: a foreign writer’s lease is shown, not programmed, un
 test('our former subnet is no peer’s as long as our bridge has it', async () => {
   await using segment = await Segment.create(1)
   const host = segment.host(1)
-  await using store = await TestStore.start('etcd', segment, networkConfig({ Type: 'vxlan' }))
+  await using store = await TestStore.start('etcd', segment, HOST_GW)
   await using flanneld = await Flanneld.start(host, store)
   await host.pod()
   const former = host.subnet
   const gateway = host.podGateway
   const pod = gateway.replace(/\.1$/, '.10')
-  store.put(leaseKey(former), lease(61))
+  using recorder = new Recorder(host, 'route', [GROUP.ipv4Route])
+  store.put(leaseKey(former), hostGwLease(addressOf(61)))
   const refused = await eventually('the former subnet is refused', async () =>
     Object.values((await flanneld.report()).refused ?? {}).find((reason) => reason.includes(former)),
   )
   expect(refused).toContain(`${former} of cni0 on this host is the same`)
   expect(await host.sh(`ip route get ${pod}`)).toContain('dev cni0')
+  const made: (string | undefined)[] = []
+  for (const { type, body } of recorder.take()) if (type === RTM_ROUTE.put) made.push(parseRoute(body)?.to)
+  expect(made).not.toContain(former)
   await host.sh(`ip addr del ${gateway}/24 dev cni0`)
   await eventually(
     'it is the peer’s now',
-    async () => (await host.sh(`ip route get ${pod}`)).includes('dev flannel.1') || undefined,
+    async () => (await host.sh(`ip route get ${pod}`)).includes(`via ${addressOf(61)}`) || undefined,
   )
 })
 
