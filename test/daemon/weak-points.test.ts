@@ -31,6 +31,13 @@ beforeAll(buildUpstreamFlanneld, 600_000)
 /** Upstream's tries last a minute. */
 const STOPS_WITHIN_MS = 3500
 
+const IPV6_ALONE = JSON.stringify({
+  EnableIPv4: false,
+  EnableIPv6: true,
+  IPv6Network: 'fd00:10::/48',
+  Backend: { Type: 'vxlan' },
+})
+
 /** The status of an answer of the health server, by bash alone. */
 async function asked(host: Host, path: string): Promise<string | undefined> {
   const said = await host.sh(
@@ -112,6 +119,22 @@ describe.concurrent('in the same scene as upstream', () => {
     expect(calls.upstream).toBeGreaterThan(3)
   })
 
+  test('weak point 26: in a network of IPv6 alone another host’s lease is not its own', async () => {
+    const key = `${PREFIX}/subnets/0.0.0.0-0&fd00:10:0:5::-64`
+    const theirs =
+      '{"PublicIP":"0.0.0.0","PublicIPv6":"fd00:100::63","BackendType":"vxlan","BackendV6Data":{"VNI":1,"VtepMAC":"02:42:00:00:00:63"}}'
+    const isTheirs = await both(async (make, { host, store }) => {
+      store.put(key, theirs)
+      await using flanneld = Flanneld.launch(host, store, { make })
+      // It takes it for its own, for all hosts have the same IPv4 address there: none.
+      if (make === 'upstream')
+        await flanneld.process.line(/Found lease .* for current IP|Picking ipv6 subnet/)
+      else await flanneld.ready()
+      return store.get(key) === theirs
+    }, IPV6_ALONE)
+    expect(isTheirs).toEqual({ upstream: false, heddle: true })
+  })
+
   test('weak point 28: a revoked lease is put again, and the daemon lives', async () => {
     const ends = await both(async (make, { host, store }) => {
       await using flanneld = await Flanneld.start(host, store, { make })
@@ -149,10 +172,11 @@ describe.concurrent('in the same scene as upstream', () => {
     const mtus = await both(async (make, { host, store }) => {
       await using _ = await Flanneld.start(host, store, { make })
       await host.sh('ip link set eth0 mtu 1400')
-      const follows = () => host.subnetValue('FLANNEL_MTU') === '1350' || undefined
-      if (make === 'heddle') await eventually('subnet.env follows', follows, PATIENCE_SECONDS)
+      const seen = () => [host.subnetValue('FLANNEL_MTU'), host.link('flannel.1').mtuBytes]
+      const follows = () => seen().every((mtu) => Number(mtu) === 1350) || undefined
+      if (make === 'heddle') await eventually('file and device follow', follows, PATIENCE_SECONDS)
       else await pause(1_500)
-      return [host.subnetValue('FLANNEL_MTU'), host.link('flannel.1').mtuBytes]
+      return seen()
     })
     expect(mtus).toEqual({ upstream: ['1450', 1450], heddle: ['1350', 1350] })
   })
@@ -180,7 +204,7 @@ describe.concurrent('in the same scene as upstream', () => {
     const told = await both(async (make, { host, store }) => {
       const args = ['--etcd-username=flannel', '--etcd-password=s3cr3t']
       await using flanneld = await Flanneld.start(host, store, { make, args })
-      await flanneld.end()
+      await flanneld.end('SIGKILL')
       return flanneld.process.matching(/s3cr3t/).length > 0
     })
     expect(told).toEqual({ upstream: true, heddle: false })
@@ -189,7 +213,7 @@ describe.concurrent('in the same scene as upstream', () => {
   test('weak point 50: it can be taken off the host', async () => {
     const left = await both(async (make, { host, store }) => {
       await using flanneld = await Flanneld.start(host, store, { make })
-      await flanneld.end()
+      await flanneld.end('SIGKILL')
       const [command, own] =
         make === 'heddle' ? [FLANNELD, `--state-dir=${host.stateDir} --config-file=`] : [upstreamFlanneld, '']
       const words = `--etcd-endpoints=${store.endpoint} --subnet-file=${host.subnetFile} ${own}`

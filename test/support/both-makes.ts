@@ -25,7 +25,7 @@ export const putHostGw = (store: TestStore, ...numbers: readonly number[]) => {
 /** A host of its own, with a store of its own: what either does disturbs nobody. */
 async function scene(config: string) {
   await using parts = new AsyncDisposableStack()
-  const segment = parts.use(await Segment.create(1))
+  const segment = parts.use(await Segment.create(1, 'dual'))
   const store = parts.use(await TestStore.start('etcd', segment, config))
   const kept = parts.move()
   return { segment, host: segment.host(1), store, [Symbol.asyncDispose]: () => kept.disposeAsync() }
