@@ -180,7 +180,11 @@ export class Ledger<T extends KernelObject> {
     ahead: (kinds: Iterable<KindName>) => void = ignore,
     held?: ReadonlySet<string>,
   ): Promise<Ripple> {
-    return this.#apply(this.#agenda.removals(held), signal, ahead)
+    const extras = this.#actual.extras.map((extra) => this.kind.key(extra))
+    const out = await this.#apply(this.#agenda.removals(held), signal, ahead)
+    // Of two IPv6 routes the kernel removes the one through a nexthop object, whichever was meant.
+    if (extras.length > 0 && !extras.some((key) => this.outcomes.trouble.has(key))) this.mark('ours')
+    return out
   }
 
   /** What the kernel has of ours under a key, as far as we know. */

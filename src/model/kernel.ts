@@ -81,6 +81,8 @@ export interface FdbEntry {
   readonly link: string
   readonly mac: Mac
   readonly dst: Ip
+  /** Only in a dump: what the entry has that this model can't say. Such an entry equals no wanted one. */
+  readonly unrecognised?: string
 }
 
 /** A nexthop object (Linux ≥ 5.3). Its id belongs to the carrier. */

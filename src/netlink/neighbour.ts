@@ -50,6 +50,10 @@ export interface FdbMessage {
   readonly flags?: number
   /** The bridge the link is in; only what the kernel reports. */
   readonly master?: number | undefined
+  /** Where they aren't the device's own: UDP port, VNI, interface; only what the kernel reports. */
+  readonly port?: number | undefined
+  readonly vni?: number | undefined
+  readonly through?: number | undefined
 }
 
 /** Creates or replaces. ENODEV for an unknown link, EINVAL for a link that does no resolution of this family. */
@@ -127,16 +131,24 @@ export function parseNeighbour(body: Uint8Array): NeighbourInfo | undefined {
   let dst: Ip | undefined
   let mac: Mac | undefined
   let master: number | undefined
+  let port: number | undefined
+  let vni: number | undefined
+  let through: number | undefined
   const bridge = body[0] === AF.bridge
   if (!bridge && familyOfNumber(body[0]) === undefined) return undefined
   while (a.next())
     if (a.type === NDA.dst) dst = a.ip()
     else if (a.type === NDA.mac) mac = a.length === 6 ? a.mac() : undefined
     else if (a.type === NDA.master) master = a.u32()
+    else if (a.type === NDA.port) port = a.be16()
+    else if (a.type === NDA.vni) vni = a.u32()
+    else if (a.type === NDA.ifindex) through = a.u32()
   const linkIndex = u32(body, 4)
   const state = u16(body, 8)
   const flags = body[10] ?? 0
   if (bridge)
-    return mac === undefined ? undefined : { kind: 'fdb', linkIndex, mac, dst, state, flags, master }
+    return mac === undefined
+      ? undefined
+      : { kind: 'fdb', linkIndex, mac, dst, state, flags, master, port, vni, through }
   return dst === undefined ? undefined : { kind: 'neighbour', linkIndex, ip: dst, mac, state, flags }
 }

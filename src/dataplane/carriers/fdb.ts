@@ -72,8 +72,9 @@ export class FdbCarrier extends OnLinkCarrier<FdbEntry> {
     this.#sent.push(message.body)
     return message
   }
-  protected remove({ mac, dst }: FdbEntry, linkIndex: number): Message {
-    return removeFdb({ linkIndex, mac, dst })
+  protected remove({ mac, dst, unrecognised }: FdbEntry, linkIndex: number): Message {
+    // With `dst` the kernel looks for one to the device's own port and VNI.
+    return removeFdb({ linkIndex, mac, dst: unrecognised === undefined ? dst : undefined })
   }
 
   hear(type: number, body: Uint8Array): void {
@@ -89,7 +90,12 @@ export class FdbCarrier extends OnLinkCarrier<FdbEntry> {
 }
 
 /** Entries without a remote VTEP are none of VXLAN's. */
-const permanent = (found: FdbMessage, link: string): FdbEntry | undefined =>
-  found.dst === undefined || ((found.state ?? 0) & NUD.permanent) === 0
-    ? undefined
-    : fdbEntry({ link, mac: found.mac, dst: found.dst })
+const permanent = (found: FdbMessage, link: string): FdbEntry | undefined => {
+  const { mac, dst, state = 0, port, vni, through } = found
+  if (dst === undefined || (state & NUD.permanent) === 0) return undefined
+  if (port === undefined && vni === undefined && through === undefined) return fdbEntry({ link, mac, dst })
+  const odd = Object.entries({ port, VNI: vni, interface: through }).filter(
+    ([, value]) => value !== undefined,
+  )
+  return fdbEntry({ link, mac, dst, unrecognised: odd.map((pair) => pair.join(' ')).join(', ') })
+}

@@ -32,6 +32,7 @@ const MARKED = [ROUTE_PROTOCOL, PROTOCOL.boot]
 const RTM_PROTOCOL = 5
 
 const NO_GATEWAY = 'no gateway'
+const SEVERAL_WAYS = 'several ways'
 
 type Put = Extract<Change<Route>, { op: 'put' }>
 
@@ -76,11 +77,12 @@ export class RouteCarrier extends RtnetlinkCarrier<Route> {
     return found
   }
 
-  /** Undefined for what can't stand under a key of ours: other tables, metrics and types, several ways at once. */
+  /** Undefined for what can't stand under a key of ours: other tables, metrics and types, several ways without our mark. */
   #read(info: RouteInfo): Route | undefined {
     if (info.table !== TABLE.main || info.type !== 'unicast' || info.metric !== METRIC[info.family])
       return undefined
-    if (info.multipath || info.cloned) return undefined
+    if (info.cloned) return undefined
+    if (info.multipath) return this.#severalWays(info)
     const protocol = info.protocol === ROUTE_PROTOCOL ? {} : { protocol: info.protocol }
     const odd: { unrecognised?: string } =
       info.source === undefined ? {} : { unrecognised: `source ${info.source}` }
@@ -107,6 +109,19 @@ export class RouteCarrier extends RtnetlinkCarrier<Route> {
       through: 'plain',
       ...protocol,
       ...odd,
+    })
+  }
+
+  /** With our mark it is ours, on no link in particular, and nothing that could be wanted. */
+  #severalWays({ to, protocol }: RouteInfo): Route | undefined {
+    if (protocol !== ROUTE_PROTOCOL) return undefined
+    return route({
+      to,
+      via: baseOf(to),
+      link: '',
+      onLink: false,
+      through: 'plain',
+      unrecognised: SEVERAL_WAYS,
     })
   }
 
@@ -182,8 +197,9 @@ export class RouteCarrier extends RtnetlinkCarrier<Route> {
       const nexthopId = this.#nexthops.idOf(have)
       return removeRoute({ to: have.to, protocol, ...(nexthopId === undefined ? {} : { nexthopId }) })
     }
-    // The kernel finds no route through a nexthop object by its gateway.
-    if (have.unrecognised?.startsWith('nexthop') === true) return removeRoute({ to: have.to, protocol })
+    // The kernel finds no route through a nexthop object, or through several, by its gateway.
+    if (have.unrecognised?.startsWith('nexthop') === true || have.unrecognised === SEVERAL_WAYS)
+      return removeRoute({ to: have.to, protocol })
     const linkIndex = this.session.indexOf(have.link)
     // With its link it went too.
     if (linkIndex === undefined) return done

@@ -7,7 +7,7 @@ export const fdbKind: Kind<FdbEntry> = {
   after: ['link'],
   key: (f) => fdbKey(f),
   on: (f) => f.link,
-  same: (want, have) => want.dst === have.dst,
+  same: (want, have) => want.dst === have.dst && want.unrecognised === have.unrecognised,
   ours: (have, scope) => (scope.links.has(have.link) ? 'ours' : 'foreign'),
   adopts: () => false,
   disturbs: () => [],
