@@ -292,6 +292,15 @@ describe('on a host of a VXLAN network', () => {
         await eventually('the way is whole', () => (run(host, host, words).status === 0 ? true : undefined))
     })
 
+  test('without a tunnel the way ends at the other host, as with host-gw and DirectRouting', async () => {
+    await host.sh('ip route add 10.244.60.0/24 via 192.168.100.2 dev eth0 proto 104')
+    const told = asJson(host, host, ['10.244.60.9'])
+    await host.sh('ip route del 10.244.60.0/24')
+    expect(kinds(told)).toBe('route, link, neighbour')
+    expect(told).toMatchObject({ complete: true, missing: null })
+    expect(told.hops.at(-1)?.object).toStartWith('192.168.100.2 dev eth0')
+  })
+
   test('a running flanneld adds the lease, why it is refused, and what of it is missing', async () => {
     await using flanneld = await Flanneld.start(host, store, { args: ['--ip-masq'] })
     expect(asJson(host, host, [there]).heddle).toEqual({

@@ -1,9 +1,12 @@
 // What is written is what a strict reader of Prometheus' text form reads, whatever stands in labels and help.
-import { expect, test } from 'bun:test'
+import { expect, setDefaultTimeout, test } from 'bun:test'
 import * as fc from 'fast-check'
 import { parsePrometheus, valueOf } from '../../test/support/prometheus.ts'
 import { Counters } from '../sys/counters.ts'
 import { prometheusText } from './prometheus.ts'
+
+// Hundreds of texts take half a second on a quiet machine.
+setDefaultTimeout(60_000)
 
 test('the text to the byte', () => {
   const counters = new Counters()

@@ -2,7 +2,9 @@
 // 3 it can't be told.
 import { offlineDrift } from '../../daemon/drift/offline.ts'
 import { readOptions, type Options } from '../../daemon/options.ts'
+import { isRefused } from '../../netlink/error.ts'
 import type { DriftReport } from '../../status/drift/report.ts'
+import { isSysError } from '../../sys/libc.ts'
 import { log } from '../../sys/log.ts'
 import type { Context } from '../context.ts'
 import { askDaemon, linesOf } from '../daemon-client.ts'
@@ -34,7 +36,7 @@ export async function driftMain(
   try {
     report = await reportFrom(socket, given.options)
   } catch (error) {
-    complain(error instanceof Error ? error.message : String(error))
+    complain(isForbidden(error) ? "only root may read all the kernel's tables" : messageOf(error))
     return EXIT.unknown
   }
   stdout.write(
@@ -42,6 +44,10 @@ export async function driftMain(
   )
   return exitCode(report)
 }
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+const isForbidden = (error: unknown): boolean =>
+  isSysError(error, 'EPERM', 'EACCES') || isRefused(error, 'EPERM', 'EACCES')
 
 const exitCode = ({ differs, complete }: DriftReport): number =>
   differs ? EXIT.differs : complete ? EXIT.same : EXIT.unknown
