@@ -7,7 +7,7 @@ const figure = (heddle: readonly number[], other: readonly number[], atLeast: nu
   unit: 'Gb/s',
   heddle,
   beside: { name: 'other', values: other },
-  goal: { of: 'ratio', atLeast },
+  goals: [{ of: 'ratio', atLeast }],
 })
 
 describe('the verdict', () => {
@@ -24,7 +24,7 @@ describe('the verdict', () => {
       what: 'memory',
       unit: 'MiB',
       heddle: [heddle],
-      goal: { of: 'value', atMost: 70 },
+      goals: [{ of: 'value', atMost: 70 }],
     })
     expect([69, 71].map((mebibytes) => judge('b', value(mebibytes)).verdict)).toEqual(['met', 'MISSED'])
   })
