@@ -2,7 +2,7 @@
 import { NEXTHOP_IDS, type Nexthop } from '../../model/kernel.ts'
 import { isRefused } from '../../netlink/error.ts'
 import { listNexthops } from '../../netlink/nexthop.ts'
-import type { NetlinkSocket } from '../../netlink/socket.ts'
+import type { Message } from '../../netlink/wire.ts'
 import type { Witness } from '../witness.ts'
 import { nexthopKey } from '../kinds/nexthop.ts'
 
@@ -88,8 +88,13 @@ export class NexthopTable {
   }
 }
 
+/** A NetlinkSocket, as far as the probe goes. */
+interface Prober {
+  dump(message: Message, parse: () => undefined): unknown
+}
+
 /** Whether the kernel has nexthop objects: asked, not guessed by version. */
-export function hasNexthops(socket: NetlinkSocket): boolean {
+export function hasNexthops(socket: Prober): boolean {
   try {
     socket.dump(listNexthops(), () => undefined)
     return true
