@@ -31,15 +31,14 @@ export function listenHttp(
 ): Disposable {
   const stop = new AbortController()
   const fetch = async (request: Request, server: Bun.Server<undefined>): Promise<Response> => {
-    const gone = new AbortController()
-    const signal = AbortSignal.any([request.signal, gone.signal, stop.signal])
+    const signal = AbortSignal.any([request.signal, stop.signal])
     const { status, type, body } = await answer({ ...targetOf(request.url), signal })
     const headers = { 'content-type': type }
     if (typeof body === 'string') return new Response(body, { status, headers })
     if (request.method === 'HEAD') return new Response(null, { status, headers })
     // Between two parts there may be hours.
     server.timeout(request, 0)
-    return new Response(streamOf(body, gone), { status, headers })
+    return new Response(streamOf(body), { status, headers })
   }
   if ('socket' in place) takeOver(place.socket)
   const server =
@@ -60,8 +59,7 @@ export function listenHttp(
   }
 }
 
-/** `gone` is aborted when the client has gone. */
-function streamOf(parts: AsyncIterable<string>, gone: AbortController): ReadableStream<Uint8Array> {
+function streamOf(parts: AsyncIterable<string>): ReadableStream<Uint8Array> {
   const iterator = parts[Symbol.asyncIterator]()
   const encoder = new TextEncoder()
   return new ReadableStream({
@@ -71,7 +69,6 @@ function streamOf(parts: AsyncIterable<string>, gone: AbortController): Readable
       else controller.enqueue(encoder.encode(value))
     },
     async cancel() {
-      gone.abort(new Error('the client has gone'))
       await iterator.return?.()
     },
   })

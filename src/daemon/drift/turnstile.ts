@@ -8,12 +8,14 @@ const LONGEST_REST_MS = 2_000
 
 export class Turnstile<T> {
   readonly #compute: () => Promise<T>
+  readonly #restMs: (spent: NodeJS.CpuUsage) => number
   /** Of those who wait for one that has not begun yet. */
   #next: Promise<T> | undefined
   #rested: Promise<unknown> = Promise.resolve()
 
-  constructor(compute: () => Promise<T>) {
+  constructor(compute: () => Promise<T>, rest = restMs) {
     this.#compute = compute
+    this.#restMs = rest
   }
 
   ask(): Promise<T> {
@@ -25,11 +27,11 @@ export class Turnstile<T> {
     this.#next = undefined
     const before = process.cpuUsage()
     const computed = this.#compute()
-    const over = () => delay(restMs(process.cpuUsage(before)), undefined, { ref: false })
+    const over = () => delay(this.#restMs(process.cpuUsage(before)), undefined, { ref: false })
     this.#rested = computed.then(over, over)
     return computed
   }
 }
 
-const restMs = ({ user, system }: NodeJS.CpuUsage): number =>
+export const restMs = ({ user, system }: NodeJS.CpuUsage): number =>
   Math.min((REST * (user + system)) / 1000, LONGEST_REST_MS)
