@@ -3,21 +3,11 @@
 // in. Upstream programs them all.
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { buildUpstreamFlanneld } from '../../scripts/peers.ts'
-import { GROUP } from '../../src/netlink/monitor.ts'
-import { parseRoute } from '../../src/netlink/route-info.ts'
-import { RTM_ROUTE } from '../../src/netlink/route.ts'
-import {
-  both,
-  HOST_GW,
-  hostGwLease,
-  knows,
-  PATIENCE_SECONDS,
-  putPeer,
-  subnetOf,
-} from '../support/both-makes.ts'
-import { Changes, Recorder } from '../support/changes.ts'
+import { both, knows, PATIENCE_SECONDS, putPeer, subnetOf } from '../support/both-makes.ts'
+import { Changes } from '../support/changes.ts'
 import { Flanneld } from '../support/flanneld.ts'
 import { eventually } from '../support/process.ts'
+import { peerPart, programmed, refusalOf, refused } from '../support/refusals.ts'
 import { Segment, type Host } from '../support/segment.ts'
 import { leaseKey, networkConfig, TestStore, vxlanLease } from '../support/stores.ts'
 
@@ -31,14 +21,6 @@ const macOf = (number: number) => `02:42:00:00:00:${number}`
 const addressOf = (number: number) => `192.168.100.${number}`
 const lease = (number: number, changes: { ip?: string; mac?: string } = {}) =>
   vxlanLease(changes.ip ?? addressOf(number), changes.mac ?? macOf(number))
-
-/** What upstream and heddle have in common of a peer: the way to its pods, and to its host. */
-async function peerPart(host: Host): Promise<string> {
-  const lines = await host.sh(
-    'ip route show; bridge fdb show dev flannel.1; ip neigh show dev flannel.1 nud permanent',
-  )
-  return lines.replaceAll(/ nhid \d+| proto \S+| metric \S+/g, '')
-}
 
 describe('weak point 65: a foreign writer’s lease is shown, not programmed, until it is mended:', () => {
   const stack = new AsyncDisposableStack()
@@ -57,17 +39,6 @@ describe('weak point 65: a foreign writer’s lease is shown, not programmed, un
   }, 60_000)
   afterAll(() => stack.disposeAsync())
 
-  const refusedOf = async (subnet: string) => {
-    const key = leaseKey(subnet)
-    const refused = Object.entries((await flanneld.report()).refused ?? {})
-    return refused.find(([told]) => key.endsWith(told))?.[1]
-  }
-  const refused = (subnet: string) => eventually(`${subnet} is refused`, () => refusedOf(subnet))
-  const programmed = (subnet: string) =>
-    eventually(
-      `there is a way to ${subnet}`,
-      async () => (await peerPart(host)).includes(`${subnet} via`) || undefined,
-    )
   const metric = async (name: string) =>
     Number(new RegExp(`^${name} (\\d+)`, 'm').exec((await flanneld.ask('/metrics')).body)?.[1])
 
@@ -129,13 +100,13 @@ describe('weak point 65: a foreign writer’s lease is shown, not programmed, un
       using changes = new Changes(host)
       const before = await peerPart(host)
       store.put(leaseKey(subnet), bad())
-      expect(await refused(subnet)).toMatch(reason)
+      expect(await refused(flanneld, subnet)).toMatch(reason)
       expect(await metric('heddle_leases_refused')).toBe(1)
       expect(await changes.take()).toEqual([])
       if (mend === 'good goes') store.delete(leaseKey(subnetOf(GOOD)))
       else store.put(leaseKey(subnet), lease(61))
-      await programmed(subnet)
-      expect(await refusedOf(subnet)).toBeUndefined()
+      await programmed(host, subnet)
+      expect(await refusalOf(flanneld, subnet)).toBeUndefined()
       // Spoiled again, it goes, and the good one is what it was.
       if (mend === 'good goes') store.delete(leaseKey(subnet))
       else store.put(leaseKey(subnet), bad())
@@ -152,61 +123,9 @@ describe('weak point 65: a foreign writer’s lease is shown, not programmed, un
   test('a subnet outside the network', async () => {
     using changes = new Changes(host)
     store.put(leaseKey('10.99.1.0/24'), lease(61))
-    expect(await refused('10.99.1.0/24')).toContain('outside the network')
+    expect(await refused(flanneld, '10.99.1.0/24')).toContain('outside the network')
     expect(await changes.take()).toEqual([])
     store.delete(leaseKey('10.99.1.0/24'))
-  })
-
-  test('the prefix of another bridge of this host; from the moment that it has it until it hasn’t', async () => {
-    await host.sh(
-      'ip link add docker0 type bridge; ip addr add 10.244.70.1/24 dev docker0; ip link set docker0 up',
-    )
-    const way = () => host.sh('ip route get 10.244.70.9')
-    const subnet = subnetOf(70)
-    putPeer(store, 70)
-    expect(await refused(subnet)).toContain(
-      '10.244.70.0/24 of docker0 on this host is the same: take 10.244.70.1 off',
-    )
-    expect(await way()).toContain('dev docker0')
-    await host.sh('ip addr del 10.244.70.1/24 dev docker0')
-    await programmed(subnet)
-    expect(await way()).toContain('dev flannel.1')
-    await host.sh('ip addr add 10.244.70.1/24 dev docker0')
-    await eventually(
-      'docker0 has its own again',
-      async () => (await way()).includes('dev docker0') || undefined,
-    )
-    await host.sh('ip addr del 10.244.70.1/24 dev docker0')
-    await programmed(subnet)
-    await host.sh('ip addr add 10.244.70.129/25 dev docker0')
-    expect(await refused(subnet)).toContain('10.244.70.128/25 of docker0 on this host lies in 10.244.70.0/24')
-    await eventually(
-      'its route is gone',
-      async () => !(await peerPart(host)).includes(`${subnet} via`) || undefined,
-    )
-    await host.sh('ip link set docker0 down')
-    await programmed(subnet)
-    await host.sh('ip link set docker0 up')
-    await refused(subnet)
-    await host.sh('ip link del docker0')
-    await programmed(subnet)
-    store.delete(leaseKey(subnet))
-  })
-
-  test('not for a bridge of our own pods, nor for an underlay that the pod network lies in', async () => {
-    await host.pod()
-    await host.sh('ip addr add 10.200.0.1/8 dev eth0')
-    putPeer(store, 71)
-    await knows(host, 71, GOOD)
-    expect(Object.keys((await flanneld.report()).refused ?? {})).toEqual([])
-    // The address of a host next to this one, in a subnet of a peer: that would be cut off.
-    await host.sh('ip addr add 10.244.72.9/8 dev eth0')
-    putPeer(store, 72)
-    expect(await refused(subnetOf(72))).toContain("has 10.244.72.9 in it, this host's own address on eth0")
-    await host.sh('ip addr del 10.244.72.9/8 dev eth0')
-    await knows(host, 72)
-    for (const number of [71, 72]) store.delete(leaseKey(subnetOf(number)))
-    await host.sh('ip addr del 10.200.0.1/8 dev eth0')
   })
 
   test('not for the PublicIP of another peer, for either may be the one that lives; it is told', async () => {
@@ -219,32 +138,6 @@ describe('weak point 65: a foreign writer’s lease is shown, not programmed, un
       'PublicIP 192.168.100.73 is that of 10.244.73.0-24 too',
     )
   })
-})
-
-test('our former subnet is no peer’s as long as our bridge has it', async () => {
-  await using segment = await Segment.create(1)
-  const host = segment.host(1)
-  await using store = await TestStore.start('etcd', segment, HOST_GW)
-  await using flanneld = await Flanneld.start(host, store)
-  await host.pod()
-  const former = host.subnet
-  const gateway = host.podGateway
-  const pod = gateway.replace(/\.1$/, '.10')
-  using recorder = new Recorder(host, 'route', [GROUP.ipv4Route])
-  store.put(leaseKey(former), hostGwLease(addressOf(61)))
-  const refused = await eventually('the former subnet is refused', async () =>
-    Object.values((await flanneld.report()).refused ?? {}).find((reason) => reason.includes(former)),
-  )
-  expect(refused).toContain(`${former} of cni0 on this host is the same`)
-  expect(await host.sh(`ip route get ${pod}`)).toContain('dev cni0')
-  const made: (string | undefined)[] = []
-  for (const { type, body } of recorder.take()) if (type === RTM_ROUTE.put) made.push(parseRoute(body)?.to)
-  expect(made).not.toContain(former)
-  await host.sh(`ip addr del ${gateway}/24 dev cni0`)
-  await eventually(
-    'it is the peer’s now',
-    async () => (await host.sh(`ip route get ${pod}`)).includes(`via ${addressOf(61)}`) || undefined,
-  )
 })
 
 test('weak point 65: a bad half leaves the other one in the kernel', async () => {
