@@ -38,30 +38,6 @@ export function findLink(socket: NetlinkSocket, link: LinkRef): LinkInfo | undef
   }
 }
 
-/** IF_OPER_UP of linux/if.h (RFC 2863). */
-const OPER_UP = 6
-const UP_MS = 5_000
-const MOST_PAUSE_MS = 50
-
-/**
- * Until links carry packets: a bridge forwards for a port, and has its link-local address, only once it has heard that the
- * port's other end is up, which may be a moment later.
- */
-export function untilUp(socket: NetlinkSocket, ...links: readonly LinkRef[]): void {
-  const end = performance.now() + UP_MS
-  for (const ref of links)
-    for (let pauseMs = 1; ; pauseMs = Math.min(2 * pauseMs, MOST_PAUSE_MS)) {
-      const link = findLink(socket, ref)
-      if (link?.operState === OPER_UP) break
-      if (link === undefined || performance.now() > end)
-        throw new CniError(
-          Code.tryAgainLater,
-          `link ${ref} ${link === undefined ? 'is gone already' : `is not up after ${UP_MS / 1000} s`}`,
-        )
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, pauseMs)
-    }
-}
-
 /** Set at birth: a MAC that the kernel or udev picked changes with the bridge's ports. */
 export const randomMac = (): Mac => localMac(Uint8Array.from({ length: 6 }, () => Math.random() * 256))
 

@@ -1,6 +1,7 @@
 // The bridge plugin in this process: ADD and DEL of one pod's interface.
 import { statSync } from 'node:fs'
 
+import { isIPv4 } from '../../model/ip.ts'
 import { prefixOf, type Prefix } from '../../model/prefix.ts'
 import { ignoreMissing } from '../../netlink/error.ts'
 import { removeLink } from '../../netlink/link.ts'
@@ -12,9 +13,10 @@ import { Code, CniError, messageOf } from '../error.ts'
 import { give, takeBack, type Given } from '../ipam/host-local.ts'
 import type { JsonObject } from '../json.ts'
 import type { Result, Route } from '../result.ts'
-import { ensureBridge, ensureGateway, untilUp } from './bridge.ts'
+import { ensureBridge, ensureGateway } from './bridge.ts'
 import { parseBridgeConfig, type BridgeConfig } from './config.ts'
 import { configurePod, makePair } from './pod-link.ts'
+import { untilSettled, untilUp } from './wait.ts'
 
 /** All of it or nothing: what a failed ADD had made is gone when it throws. */
 export function addToBridge(call: Call, config: JsonObject): Result {
@@ -33,7 +35,13 @@ export function addToBridge(call: Call, config: JsonObject): Result {
   undo.defer(() => ignoreMissing(() => onHost.request(removeLink(pair.host.name))))
   const routes = [...wanted.routes, ...defaultRoutes(wanted, given)]
   configurePod(inPod, namespace, pair.pod, given, routes)
-  untilUp(onHost, pair.host.name, bridge.index)
+  if (!untilUp(onHost, pair.host.name))
+    throw new CniError(Code.tryAgainLater, `bridge port ${pair.host.name} does not come up`)
+  // A bridge with a spanning tree of its own may take longer than anybody waits.
+  if (untilUp(onHost, bridge.index) && given.some(({ ip }) => !isIPv4(ip))) {
+    untilSettled(onHost, bridge.index)
+    untilSettled(inPod, pair.pod.index)
+  }
   undo.move()
   const { name, mac, mtuBytes } = bridge
   return {
