@@ -75,23 +75,20 @@ describe('weak point 51: /metrics', () => {
     expect(families.get('heddle_build_info')?.series[0]?.labels['version']).toMatch(/^v\d+\.\d+\.\d+/)
   })
 
-  test('count repairs, new peers, a peer that can’t be programmed, and one that isn’t believed', async () => {
+  test('count repairs, new peers, and a peer that can’t be programmed', async () => {
     await host.sh('ip route del 10.244.51.0/24')
     await eventually('one repair is counted', async () =>
       valueOf(await scrape(), 'heddle_repairs_total', { kind: 'route' }) === 1 ? true : undefined,
     )
-    // Somebody else's, which stays.
-    await host.sh('ip route add 10.244.54.0/24 dev lo proto static')
+    // Somebody else's route to there, which nobody removes.
+    await host.sh('ip route add unreachable 10.244.54.0/24 proto static')
     store.put(leaseKey('10.244.54.0/24'), vxlanLease('192.168.100.54', '02:42:00:00:00:54'))
-    // The same MAC: whoever is later can't have it.
-    store.put(leaseKey('10.244.55.0/24'), vxlanLease('192.168.100.55', '02:42:00:00:00:51'))
-    await eventually('one more is wanted and another refused', async () => {
+    const families = await eventually('three peers are wanted', async () => {
       const found = await scrape()
-      const value = (name: string, labels?: Record<string, string>) =>
-        valueOf(found, `heddle_${name}`, labels)
-      const peers = [value('peers_wanted'), value('peers_programmed'), value('leases_refused')]
-      return `${peers} ${value('objects_failing', { kind: 'route' })}` === '3,2,2 1' || undefined
+      return valueOf(found, 'heddle_peers_wanted') === 3 ? found : undefined
     })
+    expect(valueOf(families, 'heddle_peers_programmed')).toBe(2)
+    expect(valueOf(families, 'heddle_objects_failing', { kind: 'route' })).toBe(1)
     // One bad peer makes no host unready.
     expect(await flanneld.ask('/readyz')).toEqual({ status: 200, body: 'flanneld is ready' })
   })
@@ -134,10 +131,16 @@ test('weak points 34 and 35: readiness follows a real etcd that starts, stops an
   await alive()
   await store.server.up()
   await ready()
-  const { status, body } = await flanneld.ask('/readyz?verbose')
   const checks = ['store', 'lease', 'host', 'peers', 'subnet-file'].map((name) => `[+]${name} ok`)
-  expect(body.trimEnd().split('\n')).toEqual(expect.arrayContaining([...checks, 'flanneld is ready']))
-  expect({ status, failing: await failing() }).toEqual({ status: 200, failing: [] })
+  // One of its watches may be a moment later than the lease that made it ready.
+  await eventually('all is well', async () => {
+    const { status, body } = await flanneld.ask('/readyz?verbose')
+    const lines = body.trimEnd().split('\n')
+    return (
+      (status === 200 && [...checks, 'flanneld is ready'].every((each) => lines.includes(each))) || undefined
+    )
+  })
+  expect(await failing()).toEqual([])
 
   const from = flanneld.process.lines.length
   await store.server.kill()
