@@ -51,6 +51,11 @@ export const TABLE_FAULTS: readonly Fault[] = [
       `${ip} route replace ${peer.subnet} via ${STRANGER[family].via} dev ${device} onlink`,
   ),
   inTable(
+    'one route through several peers',
+    ({ ip, family, peer, device, via }) =>
+      `${ip} route replace ${peer.subnet} proto 0x68 nexthop via ${STRANGER[family].via} dev ${device} onlink nexthop via ${via} dev ${device} onlink`,
+  ),
+  inTable(
     'a route too many',
     ({ ip, family, device, random }) =>
       `${ip} route add ${STRANGER[family].subnet} via ${STRANGER[family].via} dev ${device} onlink proto ${choose(random, ['0x68', 'boot'])}`,
@@ -81,6 +86,10 @@ export const TABLE_FAULTS: readonly Fault[] = [
     'one FDB entry to elsewhere',
     ({ device, peer, family }) =>
       `bridge fdb replace ${peer.mac} dev ${device} self dst ${STRANGER[family].publicIp}`,
+  ),
+  inTable(
+    'one FDB entry to another port',
+    ({ device, peer }) => `bridge fdb replace ${peer.mac} dev ${device} self dst ${peer.publicIp} port 9`,
   ),
   inTable(
     'an FDB entry for all that is unknown',
