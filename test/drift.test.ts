@@ -109,6 +109,41 @@ for (const [type, harms] of [
     })
   })
 
+describe('heddle drift with IPv6', () => {
+  const ipv6 = { EnableIPv6: true, IPv6Network: 'fd00:5::/48' }
+  test.each([
+    ['beside IPv4', networkConfig({ Type: 'vxlan' }, ipv6), 2],
+    ['alone', JSON.stringify({ EnableIPv4: false, ...ipv6, Backend: { Type: 'vxlan' } }), 1],
+  ])('%s', async (_, config, families) => {
+    await using segment = await Segment.create(2, 'dual')
+    await using store = await TestStore.start('etcd', segment, config)
+    const [host, other] = [segment.host(1), segment.host(2)]
+    await using flanneld = await Flanneld.start(host, store, { args: FLAGS })
+    await using _other = await Flanneld.start(other, store, { args: FLAGS })
+    await eventually('the other one is there', () =>
+      report(host, store).kinds['route']?.wanted === families && !report(host, store).differs
+        ? true
+        : undefined,
+    )
+    await flanneld.end('SIGKILL')
+    expect(drift(host, store)).toMatchObject({ status: 0, stderr: '' })
+    expect(report(host, store).kinds['route']).toMatchObject({ wanted: families })
+    await host.sh(`
+      ip neigh flush dev flannel-v6.1 nud permanent; ip -6 route del $(ip -6 route show proto 104 | cut -d' ' -f1)
+      ip link set flannel-v6.1 mtu 1400; nft delete table ip6 flannel-ipv6`)
+    const { status, stdout } = drift(host, store)
+    expect(status).toBe(1)
+    for (const line of [
+      /^missing +neigh fd00:5:\S+ dev flannel-v6\.1 lladdr \S+ \(lease \S+\)$/m,
+      /^missing +route fd00:5:\S+ via fd00:5:\S+ dev flannel-v6\.1 onlink/m,
+      /^different +link flannel-v6\.1 \(devices\): mtu is 1400, should be 1430$/m,
+      /^missing +table ip6 flannel-ipv6 \(firewall\)$/m,
+      /^4 objects are not as flanneld would want it by the store$/m,
+    ])
+      expect(stdout).toMatch(line)
+  })
+})
+
 describe('who is asked', () => {
   const stack = new AsyncDisposableStack()
   let host: Host
