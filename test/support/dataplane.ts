@@ -72,6 +72,24 @@ export function peer(
   ]
 }
 
+/** A route as host-gw has it. */
+export const direct = (n: number) =>
+  route({
+    to: prefix(`10.3.${n}.0/24`),
+    via: ip(`192.168.2.${n}`),
+    link: 'eth0',
+    onLink: false,
+    through: 'plain',
+  })
+
+/** Repairs so far, of the kinds that had some. */
+export const repairsOf = (reconciler: Reconciler) =>
+  Object.fromEntries(
+    Object.entries(reconciler.report().kinds)
+      .map(([kind, { repairs }]) => [kind, repairs] as const)
+      .filter(([, repairs]) => repairs > 0),
+  )
+
 export const SCOPE: Ownership = {
   links: new Set(['flannel.1']),
   networks: [prefix('10.0.0.0/8')],
