@@ -124,7 +124,7 @@ describe('a lab of three hosts', () => {
       ['h1', `ip link set "$(${veth})" nomaster`, / of h1p[12] is not on cni0/, 1],
       ['h1', `ip link del "$(${veth})"`, /h1 has no veth\w+ of h1p[12]/, 1],
       ['h1', 'ip link set cni0 down', 'cni0 of h1 is down', 1],
-      ['h1', 'ip -6 addr flush dev cni0', 'cni0 of h1 has lost its address fd00:10:244:', 1],
+      ['h1', 'ip -6 addr flush dev cni0 scope global', 'cni0 of h1 has lost its address fd00:10:244:', 1],
       ['h2p1', lost, /eth0 of h2p1 has lost its address/, 1],
     ] as const) {
       lab.run('exec', where, '--', 'sh', '-c', command)
