@@ -210,6 +210,17 @@ describe('who is asked', () => {
     store.delete(leaseKey('10.244.30.0/24'))
     await host.sh('ip route del 10.244.30.0/24')
     await eventually('all is well', () => (drift(host, store).status === 0 ? true : undefined))
+    // Ten times within a minute are no accident.
+    await eventually(
+      'a fight is told',
+      async () => {
+        await host.sh('ip link set flannel.1 mtu 1300')
+        return report(host, store).fights.some(({ key }) => key === 'flannel.1') ? true : undefined
+      },
+      30,
+    )
+    expect(drift(host, store).stdout).toMatch(/^fight +link flannel\.1: something else keeps changing it/m)
+    expect((await flanneld.ask('/metrics')).body).toContain('heddle_fights 1\n')
   })
 
   test('--watch prints what changes, and ends with SIGINT, or with flanneld', async () => {
