@@ -11,6 +11,7 @@ import { hasNexthops } from '../dataplane/carriers/nexthop-table.ts'
 import { NetlinkSocket } from '../netlink/socket.ts'
 import { EtcdStore } from '../store/etcd/store.ts'
 import { log } from '../sys/log.ts'
+import { Thrift } from '../sys/thrift.ts'
 import { ConfigFollower } from './config.ts'
 import { Certificates } from './certificates.ts'
 import { etcdAccess } from './etcd-access.ts'
@@ -78,8 +79,10 @@ export async function runDaemon(
     const scope = scopeOf(network, identity, previous.networks)
     for (const name of devicesOf([...previous.subnets, ...subnetsOf(tenancy.lease)], netlink))
       scope.links.add(name)
+    const thrift = parts.use(new Thrift())
     const onRound = (tookMs: number) => {
       report.roundEnded(tookMs)
+      thrift.worked()
       if (logger.isVerbose(2)) logger.debug(2, `a round of programming took ${tookMs.toFixed(1)} ms`)
     }
     const reconciler = parts.use(openDataplane(scope, { onRound }))

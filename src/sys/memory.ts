@@ -1,5 +1,5 @@
-// Gives back what only the start needed: garbage on the heap, and pages of the executable that were read once. They
-// stay in the page cache; one that is needed again comes back by a minor fault.
+// Gives memory back: garbage on the heap, and pages of the executable that were read once. Those stay in the page cache;
+// one that is needed again comes back by a minor fault.
 import { readFileSync } from 'node:fs'
 import { madviseDontNeed } from './libc.ts'
 
@@ -7,7 +7,15 @@ const MAPPING = /^([0-9a-f]+)-([0-9a-f]+) (....) \S+ \S+ \S+ *(.*)$/
 
 /** To be called once the process is at its work. Costs some milliseconds. */
 export function releaseStartupMemory(): void {
+  releaseGarbage()
+  releasePages()
+}
+
+export function releaseGarbage(): void {
   Bun.gc(true)
+}
+
+export function releasePages(): void {
   for (const { address, bytes } of cleanFileMappings(readFileSync('/proc/self/smaps', 'utf8')))
     madviseDontNeed(address, bytes)
 }

@@ -1,0 +1,57 @@
+// Memory goes back as work is done and once it is over; nothing happens where there is none.
+import { expect, test } from 'bun:test'
+import { readFileSync } from 'node:fs'
+import { setTimeout } from 'node:timers/promises'
+import { Thrift } from './thrift.ts'
+
+const REST_MS = 20
+
+/** A thrift that only counts what it would give back. */
+function counting() {
+  const count = { garbage: 0, pages: 0 }
+  const thrift = new Thrift(REST_MS, { garbage: () => count.garbage++, pages: () => count.pages++ })
+  return { thrift, count }
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await setTimeout(1)
+}
+
+const fileRssKb = (): number =>
+  Number(/^RssFile:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1])
+
+test('pages go after each stretch of work, once', async () => {
+  const { thrift, count } = counting()
+  using _ = thrift
+  for (let stretch = 1; stretch <= 2; stretch++) {
+    thrift.worked()
+    await until(() => count.pages === stretch)
+    await setTimeout(3 * REST_MS)
+    expect(count).toEqual({ garbage: 0, pages: stretch })
+  }
+})
+
+test('much work collects garbage on the way, and what is left of it at rest', async () => {
+  const { thrift, count } = counting()
+  using _ = thrift
+  for (let n = 0; n < 1100; n++) thrift.worked()
+  expect(count).toEqual({ garbage: 2, pages: 0 })
+  await until(() => count.pages === 1)
+  expect(count.garbage).toBe(3)
+})
+
+test('without work nothing happens, nor after disposal', async () => {
+  const { thrift, count } = counting()
+  await setTimeout(3 * REST_MS)
+  thrift.worked()
+  thrift[Symbol.dispose]()
+  await setTimeout(3 * REST_MS)
+  expect(count).toEqual({ garbage: 0, pages: 0 })
+})
+
+test('pages of this process really go', async () => {
+  using thrift = new Thrift(REST_MS)
+  const before = fileRssKb()
+  thrift.worked()
+  await until(() => fileRssKb() < before)
+})
