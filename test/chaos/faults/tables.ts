@@ -56,6 +56,11 @@ export const TABLE_FAULTS: readonly Fault[] = [
       `${ip} route replace ${peer.subnet} proto 0x68 nexthop via ${STRANGER[family].via} dev ${device} onlink nexthop via ${via} dev ${device} onlink`,
   ),
   inTable(
+    'a second route beside one',
+    ({ ip, family, peer, device, random }) =>
+      `${ip} route ${choose(random, ['append', 'prepend'])} ${peer.subnet} via ${STRANGER[family].via} dev ${device} onlink proto ${choose(random, ['0x68', 'boot'])}`,
+  ),
+  inTable(
     'a route too many',
     ({ ip, family, device, random }) =>
       `${ip} route add ${STRANGER[family].subnet} via ${STRANGER[family].via} dev ${device} onlink proto ${choose(random, ['0x68', 'boot'])}`,
