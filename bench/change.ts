@@ -14,9 +14,9 @@ import { macAfter, pause } from './peers.ts'
 import { atMost, sideBySide, UPSTREAM, type SideBySide } from './side-by-side.ts'
 
 const PEERS = 5000
-/** For the work after a start to be over, the first audit among it. */
-const SETTLE_SECONDS = 15
-const CHANGES = 20
+/** For the work after a start to be over: the first audit, and Bun's collections once a second while the heap changes. */
+const SETTLE_SECONDS = 40
+const CHANGES = 30
 /** For a change to be over, and the daemon idle again. */
 const BETWEEN_SECONDS = 0.4
 const OVERRUNS = 5

@@ -12,7 +12,7 @@ import { atMost, figureOf, shares, sideBySide, type SideBySide, UPSTREAM } from 
 const PEERS = 1000
 const SETTLE_SECONDS = 10
 const SLOW = { changes: 400, aSecond: 40 }
-const FAST = { changes: 12_000, aSecond: 200 }
+const FAST = { changes: 8_000, aSecond: 200 }
 
 export const churn: Bench = {
   name: 'churn',

@@ -10,7 +10,7 @@ import { pause, peers, putLeases } from './peers.ts'
 import { atMost, benchConfig, hasPeers, UPSTREAM } from './side-by-side.ts'
 
 const PEERS = 5000
-const ROUNDS = 5
+const ROUNDS = 4
 /** By then upstream, which says that it runs before it looks at any peer, has been through them. */
 const WATCHED_SECONDS = 3
 

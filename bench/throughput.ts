@@ -28,14 +28,14 @@ const TRAFFIC: readonly Traffic[] = [
   {
     what: 'throughput',
     unit: 'Gb/s',
-    rounds: 20,
+    rounds: 16,
     flags: '',
     measure: ({ bits_per_second: bits }) => bits / 1e9,
   },
   {
     what: 'packet rate',
     unit: 'packets/ms',
-    rounds: 14,
+    rounds: 12,
     flags: '-u -b 0 -l 64',
     measure: ({ packets, lost_packets: lost, seconds }) => (packets - lost) / seconds / 1000,
   },
