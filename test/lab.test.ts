@@ -294,13 +294,18 @@ describe('exec', () => {
 
   test("gives a command on a host that host's flanneld to ask: heddle's tools, and the CNI plugin's STATUS", async () => {
     await using lab = new Lab()
-    lab.up('--hosts', '2', '--pods', '1')
+    const report = lab.up('--hosts', '2', '--pods', '1')
     process.env['FLANNELD_SUBNET_FILE'] = '/nowhere'
     try {
       expect(lab.run('exec', 'h1', '--', 'heddle', 'drift')).toMatchObject({
         status: 0,
         stdout: expect.stringContaining('nothing differs'),
       })
+      for (const ip of report.hosts[1]?.pods[0]?.ips ?? [])
+        expect(lab.run('exec', 'h1', '--', 'heddle', 'explain', ip)).toMatchObject({
+          status: 0,
+          stdout: expect.stringContaining('nothing is missing'),
+        })
       expect(lab.run('exec', 'h2', '--', 'heddle', 'config', 'show').stdout).toMatch(
         new RegExp(`subnet-file +${lab.directory}/hosts/h2/subnet.env`),
       )
