@@ -26,6 +26,9 @@ const RTM: Readonly<Record<number, string>> = {
   105: 'delnexthop',
 }
 const NUD_PERMANENT = 0x80
+/** Where struct ndmsg (linux/neighbour.h) tells a type, and that of a group's address (linux/rtnetlink.h). */
+const NDM_TYPE = 11
+const RTN_MULTICAST = 5
 const AF_BRIDGE = 7
 
 /** Collects the notifications of some groups in the socket's buffer (32 MiB) until they are taken. */
@@ -66,7 +69,8 @@ export class Changes implements Disposable {
 
   /**
    * Every change since the last call, in words such as `newroute`, `newlink eth0` or `nft 0xa06`. Left out is what the kernel does
-   * by itself all the time, on links that aren't flannel's: resolving and learning neighbours, the state of bridge ports.
+   * by itself all the time: multicast neighbours; and on links that aren't flannel's resolving and learning neighbours, the
+   * state of bridge ports.
    */
   async take(): Promise<string[]> {
     const links = new Map(
@@ -102,6 +106,8 @@ function routeChange({ type, body }: Reply, links: ReadonlyMap<number, string>):
   if (!ofLink) return name
   const view = new DataView(body.buffer, body.byteOffset)
   const link = links.get(view.getInt32(4, true)) ?? 'a link that is gone'
+  // IPv6 enters the groups that it reports to, and forgets them after a minute, on our devices too.
+  if (name.endsWith('neigh') && body[NDM_TYPE] === RTN_MULTICAST) return undefined
   const passing = name.endsWith('neigh') && (view.getUint16(8, true) & NUD_PERMANENT) === 0
   const ofPort = name.endsWith('link') && body[0] === AF_BRIDGE
   return (passing || ofPort) && !link.startsWith('flannel') ? undefined : `${name} ${link}`
