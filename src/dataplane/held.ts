@@ -6,7 +6,7 @@ import { neighbourKey } from './kinds/neighbour.ts'
 import { nexthopKey } from './kinds/nexthop.ts'
 
 interface Books {
-  stuck(): Iterable<KernelObject>
+  readonly outcomes: { stuck(): Iterable<KernelObject> }
   have(key: string): KernelObject | undefined
 }
 
@@ -15,7 +15,7 @@ export function heldBy(
   books: ReadonlyMap<KindName, Books>,
 ): Readonly<Partial<Record<KindName, ReadonlySet<string>>>> {
   const held = { nexthop: new Set<string>(), neighbour: new Set<string>(), fdb: new Set<string>() }
-  for (const route of books.get('route')?.stuck() ?? []) {
+  for (const route of books.get('route')?.outcomes.stuck() ?? []) {
     if (route.kind !== 'route') continue
     const { link, via } = route
     if (route.through === 'nexthop') held.nexthop.add(nexthopKey(route))

@@ -90,6 +90,38 @@ describe('a cascade follows', () => {
   })
 })
 
+describe('what was refused is tried again at once when', () => {
+  async function refused() {
+    const { shelf, ledger, key } = await withNexthop()
+    shelf.objects.clear()
+    ledger.mark('theirs')
+    shelf.answer = () => failed('somebody is in the way')
+    await ledger.look(soon())
+    await ledger.put(soon())
+    expect(ledger.outcomes.trouble.has(key)).toBe(true)
+    expect(ledger.isBusy).toBe(false)
+    shelf.answer = () => done
+    return { shelf, ledger, key }
+  }
+  test('something has gone from its place', async () => {
+    const { ledger, key } = await refused()
+    ledger.heed({ kind: 'seen', key: 'ipv4|10.9.9.9|flannel.1', have: undefined })
+    expect(ledger.isBusy).toBe(false)
+    ledger.heed({ kind: 'seen', key, have: undefined })
+    expect(ledger.isBusy).toBe(true)
+    await ledger.put(soon())
+    expect(ledger.outcomes.trouble.has(key)).toBe(false)
+  })
+  test('its link has changed', async () => {
+    const { shelf, ledger } = await refused()
+    ledger.retryOn('eth0')
+    expect(ledger.isBusy).toBe(false)
+    ledger.retryOn('flannel.1')
+    await ledger.put(soon())
+    expect(shelf.objects.size).toBe(1)
+  })
+})
+
 describe('no news is', () => {
   test('that something else went from under the key', async () => {
     const { ledger, object, key } = await withNexthop()

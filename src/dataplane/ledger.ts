@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises'
 import type { KernelObject, KindName } from '../model/kernel.ts'
 import { Actual } from './actual.ts'
 import { Agenda, type Keyed } from './agenda.ts'
-import type { Carrier, Change, Hint } from './carrier.ts'
+import type { Carrier, Hint } from './carrier.ts'
 import { Desired, type Source } from './desired.ts'
 import { driftOf } from './drift.ts'
 import type { Kind, Ownership } from './kind.ts'
@@ -91,6 +91,11 @@ export class Ledger<T extends KernelObject> {
     return false
   }
 
+  /** What was refused on this link, which has changed, is worth another try at once. */
+  retryOn(link: string): void {
+    this.#agenda.touch(this.outcomes.inTroubleOn(link, this.kind))
+  }
+
   ready(signal: AbortSignal): Promise<boolean> {
     return this.#carrier.ready(signal)
   }
@@ -105,15 +110,13 @@ export class Ledger<T extends KernelObject> {
   heed(hint: Hint<T>, out: Ripple = ripple()): Ripple {
     if (hint.kind === 'everything') this.audit()
     else if (hint.kind === 'link') out.links.add(hint.link)
+    // What stood in the way of one that was refused may be what has gone.
+    else if (hint.have === undefined && this.outcomes.trouble.has(hint.key)) this.#agenda.touch([hint.key])
     else if (isNews(hint, this.kind, this.#desired, this.#actual, this.#scope)) {
       this.mark('theirs')
       this.#disturb(this.#actual.get(hint.key), hint.have, out)
     }
     return out
-  }
-
-  #disturbedBy(change: Change<T>): readonly KindName[] {
-    return this.kind.disturbs(change.have, change.op === 'put' ? change.want : undefined)
   }
 
   #disturb(before: T | undefined, after: T | undefined, out: Ripple): void {
@@ -191,13 +194,6 @@ export class Ledger<T extends KernelObject> {
   have(key: string): T | undefined {
     return this.#actual.get(key)
   }
-  /** What could be neither changed to what is wanted instead, nor removed. */
-  *stuck(): Generator<T> {
-    for (const [key] of this.outcomes.trouble.entries()) {
-      const have = this.#actual.get(key)
-      if (have !== undefined) yield have
-    }
-  }
 
   async #apply(
     changes: readonly Keyed<T>[],
@@ -211,7 +207,7 @@ export class Ledger<T extends KernelObject> {
       signal.throwIfAborted()
       const slice = changes.slice(from, from + SLICE)
       for (const { change } of slice) {
-        const kinds = this.#disturbedBy(change)
+        const kinds = this.kind.disturbs(change.have, change.op === 'put' ? change.want : undefined)
         if (kinds.length > 0) ahead(kinds)
       }
       try {

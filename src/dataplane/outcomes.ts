@@ -4,6 +4,7 @@ import { log } from '../sys/log.ts'
 import type { Actual } from './actual.ts'
 import type { Change, Result } from './carrier.ts'
 import type { Desired } from './desired.ts'
+import type { Kind } from './kind.ts'
 import type { Failure, Fight, KindReport, Repair } from './report.ts'
 import type { Ripple } from './ripple.ts'
 import { type News, Told } from './told.ts'
@@ -62,6 +63,22 @@ export class Outcomes<T extends KernelObject> {
     this.repairs.push({ kind: this.#kind, key, number, at: new Date() })
     if (this.repairs.length > MOST_REMEMBERED) this.repairs.shift()
     this.told.repaired(key, this.#sourceOf(key))
+  }
+
+  /** What could be neither changed to what is wanted instead, nor removed. */
+  *stuck(): Generator<T> {
+    for (const [key] of this.trouble.entries()) {
+      const have = this.#actual.get(key)
+      if (have !== undefined) yield have
+    }
+  }
+
+  /** Keys of what is in trouble and lives on this link, or is to. */
+  *inTroubleOn(link: string, kind: Pick<Kind<T>, 'on'>): Generator<string> {
+    for (const [key] of this.trouble.entries()) {
+      const object = this.#desired.winner(key, undefined)?.object ?? this.#actual.get(key)
+      if (object !== undefined && kind.on(object) === link) yield key
+    }
   }
 
   /** Nothing is to be done about this key. */

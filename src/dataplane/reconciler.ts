@@ -148,8 +148,9 @@ export class Reconciler implements AsyncDisposable {
     while (await ledger.ready(this.#stop.signal)) {
       // Its news may be another kind's: a link's change is news for all that lives on it.
       this.#rounds.spread(ledger.hear(), 'theirs')
-      if (this.#firstHintMs !== undefined || !this.#rounds.isDirty) continue
-      this.#firstHintMs = performance.now()
+      const now = performance.now()
+      if (this.#firstHintMs !== undefined || !this.#rounds.isBusy(now)) continue
+      this.#firstHintMs = now
       this.#bell.ring()
     }
   }

@@ -48,9 +48,6 @@ export class Rounds {
   get canSee(): boolean {
     return this.#blind.size === 0
   }
-  get isDirty(): boolean {
-    return this.ledgers.some((ledger) => ledger.isDirty)
-  }
   isBusy(nowMs: number): boolean {
     return this.ledgers.some((ledger) => ledger.isBusy && this.#mayTry(ledger, nowMs))
   }
@@ -91,7 +88,12 @@ export class Rounds {
 
   spread({ kinds, links, put }: Ripple, cause: Cause): void {
     for (const kind of kinds) this.#byKind.get(kind)?.mark(cause)
-    for (const link of links) for (const ledger of this.ledgers) if (ledger.isOn(link)) ledger.mark(cause)
+    for (const link of links)
+      for (const ledger of this.ledgers)
+        if (ledger.isOn(link)) {
+          ledger.mark(cause)
+          ledger.retryOn(link)
+        }
     if (put.size === 0) return
     for (const ledger of this.ledgers)
       if (ledger.outcomes.trouble.blocked > 0)
