@@ -41,19 +41,19 @@ export function readLeases(store: EtcdKeys): Map<string, Lease> {
   )
 }
 
-/** A peer that nobody is: the last part of its key, and the value. */
-export function madeUp(number: number): { key: string; value: string; lease: Lease } {
+/** A peer that nobody is, its devices new in each `life`: the last part of its key, and the value. */
+export function madeUp(number: number, life: number): { key: string; value: string; lease: Lease } {
   const hex = number.toString(16)
   const octet = hex.padStart(2, '0')
   const ipv4: Half = {
     subnet: `10.244.${number}.0/24`,
     publicIp: `192.168.99.${number}`,
-    mac: `02:00:00:00:04:${octet}`,
+    mac: `02:00:00:0${life}:04:${octet}`,
   }
   const ipv6: Half = {
     subnet: `fd44:244:0:${hex}::/64`,
     publicIp: `fd00:99::${hex}`,
-    mac: `02:00:00:00:06:${octet}`,
+    mac: `02:00:00:0${life}:06:${octet}`,
   }
   const data = (mac: string) => ({ VNI: 1, VtepMAC: mac })
   return {
