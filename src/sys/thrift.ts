@@ -3,7 +3,7 @@
 import { releaseGarbage, releasePages } from './memory.ts'
 
 /** A collection of the heap at 5,000 peers takes some 25 ms. */
-const WORK_A_COLLECTION = 500
+const WORK_A_COLLECTION = 250
 /** At rest garbage isn't worth a collection unless this much was done. */
 const WORTH_A_COLLECTION = 50
 const REST_MS = 5_000
