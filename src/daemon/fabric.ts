@@ -30,8 +30,8 @@ export class Fabric {
   #self: Self
   /** Peers that this host's back end can't reach, by one family at least, and why. */
   readonly #unreachable = new Map<SubnetKey, readonly Refusal[]>()
-  /** Refusals that the log has told, by key. */
-  readonly #told = new Map<string, string>()
+  /** Why leases aren't programmed, wholly or in part, as the log has told it. */
+  readonly #refused = new Map<string, string>()
 
   constructor(parts: FabricParts, self: Self) {
     this.#parts = parts
@@ -46,16 +46,18 @@ export class Fabric {
 
   /** Leases that aren't programmed, wholly or in part, and why. */
   refused(): ReadonlyMap<string, string> {
+    return this.#refused
+  }
+
+  #reasonAgainst(key: string): string | undefined {
     const { table } = this.#parts
-    const refused = new Map(table.refused)
-    for (const [key, refusals] of this.#unreachable) {
-      const [invalid, peer] = [refused.get(key), table.peers.get(key)]
-      // A half that the table took away is missing for the table's reason.
-      const own = refusals.filter(({ family }) => invalid === undefined || peer?.[family] !== undefined)
-      const reasons = [...(invalid === undefined ? [] : [invalid]), ...wordsFor(own, this.#self)]
-      refused.set(key, reasons.join('; '))
-    }
-    return refused
+    const invalid = table.refusalOf(key)
+    const refusals = this.#unreachable.get(key as SubnetKey)
+    if (refusals === undefined) return invalid
+    const peer = table.peers.get(key as SubnetKey)
+    // A half that the table took away is missing for the table's reason.
+    const own = refusals.filter(({ family }) => invalid === undefined || peer?.[family] !== undefined)
+    return [...(invalid === undefined ? [] : [invalid]), ...wordsFor(own, this.#self)].join('; ')
   }
 
   /** Peers in use that share their PublicIP with another: at most one of them can be right. */
@@ -67,7 +69,7 @@ export class Fabric {
     for (const change of changes)
       if (change.kind === 'put') this.#want(change.lease)
       else this.#drop(change.key)
-    this.#complain()
+    this.#complain(changes.map((change) => (change.kind === 'put' ? change.lease.key : change.key)))
   }
 
   /**
@@ -89,8 +91,9 @@ export class Fabric {
 
   /** The underlay's routes or links changed: which peers are on link is decided again. */
   replan(): void {
-    for (const lease of this.#parts.table.peers.values()) this.#want(lease)
-    this.#complain()
+    const { peers } = this.#parts.table
+    for (const lease of peers.values()) this.#want(lease)
+    this.#complain(peers.keys())
   }
 
   #wantOwn(): void {
@@ -118,9 +121,14 @@ export class Fabric {
   }
 
   /** Each refusal once, and again when its reason is another; a store full of them is one line more. */
-  #complain(): void {
-    const refused = this.refused()
-    const fresh = [...refused].filter(([key, reason]) => this.#told.get(key) !== reason)
+  #complain(touched: Iterable<string>): void {
+    const fresh: [key: string, reason: string][] = []
+    for (const key of new Set([...touched, ...this.#parts.table.takeStirred()])) {
+      const reason = this.#reasonAgainst(key)
+      if (reason === undefined) this.#refused.delete(key)
+      else if (reason !== this.#refused.get(key)) fresh.push([key, reason])
+    }
+    for (const [key, reason] of fresh) this.#refused.set(key, reason)
     for (const [key, reason] of fresh.slice(0, MOST_TOLD))
       logger.warning(
         `lease ${key} is ${this.#isUsed(key) ? 'used in part' : 'refused'}, and nothing else changes: ${reason}`,
@@ -129,8 +137,6 @@ export class Fabric {
       logger.warning(`${fresh.length - MOST_TOLD} more leases are refused; /status names them`, {
         key: 'more',
       })
-    for (const key of this.#told.keys()) if (!refused.has(key)) this.#told.delete(key)
-    for (const [key, reason] of fresh) this.#told.set(key, reason)
   }
 
   /** Whether the peer is reached by one family at least. */

@@ -12,7 +12,9 @@ export class Fights {
   /** Counts a repair. True once a fight: when it has been MANY, and again only after a window with fewer. */
   isFresh(key: string, nowMs: number): boolean {
     if (nowMs - this.#sinceMs >= WINDOW_MS) {
-      this.#told = new Set([...this.#told].filter((told) => (this.#repairs.get(told) ?? 0) >= MANY))
+      const isRecent = nowMs - this.#sinceMs < 2 * WINDOW_MS
+      const goesOn = (told: string) => isRecent && (this.#repairs.get(told) ?? 0) >= MANY
+      this.#told = new Set([...this.#told].filter(goesOn))
       this.#repairs = new Map()
       this.#sinceMs = nowMs
     }

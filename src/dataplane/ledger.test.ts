@@ -112,6 +112,19 @@ describe('what was refused is tried again at once when', () => {
     await ledger.put(soon())
     expect(ledger.outcomes.trouble.has(key)).toBe(false)
   })
+  test('it has gone itself, altered as it was: what hung on it went along', async () => {
+    const { shelf, ledger, object, key } = await withNexthop()
+    const altered = { ...object, onLink: false }
+    shelf.objects.set(key, altered)
+    ledger.mark('theirs')
+    shelf.answer = () => failed('it is in use')
+    await ledger.look(soon())
+    await ledger.put(soon())
+    expect(ledger.outcomes.trouble.has(key)).toBe(true)
+    shelf.objects.clear()
+    expect([...ledger.heed({ kind: 'seen', key, have: undefined, was: altered }).kinds]).toEqual(['route'])
+    expect([ledger.isBusy, ledger.isDirty]).toEqual([true, true])
+  })
   test('its link has changed', async () => {
     const { shelf, ledger } = await refused()
     ledger.retryOn('eth0')

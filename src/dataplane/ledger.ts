@@ -110,9 +110,10 @@ export class Ledger<T extends KernelObject> {
   heed(hint: Hint<T>, out: Ripple = ripple()): Ripple {
     if (hint.kind === 'everything') this.audit()
     else if (hint.kind === 'link') out.links.add(hint.link)
-    // What stood in the way of one that was refused may be what has gone.
-    else if (hint.have === undefined && this.outcomes.trouble.has(hint.key)) this.#agenda.touch([hint.key])
-    else if (isNews(hint, this.kind, this.#desired, this.#actual, this.#scope)) {
+    else {
+      // What stood in the way of one that was refused may be what has gone.
+      if (hint.have === undefined && this.outcomes.trouble.has(hint.key)) this.#agenda.touch([hint.key])
+      if (!isNews(hint, this.kind, this.#desired, this.#actual, this.#scope)) return out
       this.mark('theirs')
       this.#disturb(this.#actual.get(hint.key), hint.have, out)
     }

@@ -6,15 +6,29 @@ import { Trouble } from './trouble.ts'
 test('the pause between tries doubles from 100 ms to 30 s', () => {
   const trouble = new Trouble()
   const pauses: number[] = []
+  let nowMs = 1000
   for (let i = 0; i < 11; i++) {
-    trouble.failed('k', 'no', 1000)
-    pauses.push((trouble.nextTryMs() ?? NaN) - 1000)
+    trouble.failed('k', 'no', nowMs)
+    const nextMs = trouble.nextTryMs() ?? NaN
+    pauses.push(nextMs - nowMs)
+    nowMs = nextMs
   }
   expect(pauses).toEqual([100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000])
-  expect(trouble.due(30_999)).toEqual([])
-  expect(trouble.due(31_000)).toEqual(['k'])
+  expect(trouble.due(nowMs - 1)).toEqual([])
+  expect(trouble.due(nowMs)).toEqual(['k'])
   trouble.clear('k')
   expect([trouble.size, trouble.nextTryMs()]).toEqual([0, undefined])
+})
+
+test('a try before its time leaves count and clock as they were', () => {
+  const trouble = new Trouble()
+  trouble.failed('k', 'no', 0)
+  for (let nowMs = 1; nowMs < 100; nowMs++) trouble.failed('k', 'still not', nowMs)
+  expect([...trouble.entries()]).toEqual([
+    ['k', { reason: 'still not', tries: 1, nextTryMs: 100, on: undefined }],
+  ])
+  trouble.failed('k', 'no', 100)
+  expect(trouble.nextTryMs()).toBe(300)
 })
 
 test('only a first failure is news', () => {

@@ -32,13 +32,17 @@ export class Trouble {
     return this.#entries.entries()
   }
 
-  /** Another try failed: the pause before the next one doubles, up to half a minute. */
+  /** Another try failed: the pause before the next one doubles, up to half a minute. One before its time counts for none. */
   failed(key: string, reason: string, nowMs: number): void {
-    const tries = (this.#entries.get(key)?.tries ?? 0) + 1
+    const before = this.#entries.get(key)
+    const dueMs = before?.nextTryMs ?? nowMs
+    const isEarly = nowMs < dueMs
+    const tries = (before?.tries ?? 0) + (isEarly ? 0 : 1)
     this.clear(key)
-    this.#entries.set(key, { reason, tries, nextTryMs: nowMs + pauseMsAfter(tries), on: undefined })
+    const nextTryMs = isEarly ? dueMs : nowMs + pauseMsAfter(tries)
+    this.#entries.set(key, { reason, tries, nextTryMs, on: undefined })
     this.#failing++
-    if (tries === 1) this.#news.push({ key, reason })
+    if (before === undefined || before.tries === 0) this.#news.push({ key, reason })
   }
 
   /** First failures since the last call. */

@@ -68,6 +68,34 @@ describe('within one history', () => {
   })
 })
 
+test('who asks about what was stirred knows all refusals', () => {
+  const t = table(a, b)
+  const known = new Map<string, string>()
+  const learn = () => {
+    for (const key of t.takeStirred()) {
+      const reason = t.refusalOf(key)
+      if (reason === undefined) known.delete(key)
+      else known.set(key, reason)
+    }
+    expect(known).toEqual(new Map(t.refused))
+    return known.size
+  }
+  expect(learn()).toBe(0)
+  const rejected = [{ key: 'stray', reason: 'names no subnet' }]
+  t.apply({ kind: 'rejected', key: '10.3.2.0-24', reason: 'not JSON' }, 0)
+  expect(learn()).toBe(1)
+  t.apply({ kind: 'snapshot', history: 'a', leases: [a, b], rejected }, 0)
+  expect([learn(), known.get('stray')]).toEqual([1, 'names no subnet'])
+  t.apply(gone('stray'), 0)
+  expect(learn()).toBe(0)
+  t.apply(put(lease('10.9.2.0-24', '192.168.0.9', 9)), 0)
+  expect(learn()).toBe(1)
+  t.reconfigure(parseNetworkConfig('{"Network":"10.9.0.0/16"}'), own)
+  expect(learn()).toBe(2)
+  t.apply(snapshot('a'), 0)
+  expect(learn()).toBe(0)
+})
+
 describe('another network or another own lease', () => {
   test('judges everything anew', () => {
     const t = table(own, a, b, lease('10.4.2.0-24', '192.168.0.4', 4))

@@ -21,6 +21,8 @@ export class LeaseTable {
   readonly #peers = new Map<SubnetKey, Lease>()
   readonly #refused = new Map<SubnetKey, string>()
   readonly #unreadable = new Map<string, string>()
+  /** Names of keys whose refusal may be another since it was last asked for. */
+  #stirred = new Set<string>()
 
   constructor(config: NetworkConfig, own: Lease, graces: Graces, uniqueOf: Standards['uniqueOf']) {
     this.#standards = { config, own, surroundings: NOWHERE, uniqueOf }
@@ -36,6 +38,18 @@ export class LeaseTable {
   /** What isn't used, wholly or in part, and why; by the key's name in the store. */
   get refused(): ReadonlyMap<string, string> {
     return new Map([...this.#unreadable, ...this.#refused])
+  }
+
+  /** Why one isn't used, wholly or in part. */
+  refusalOf(key: string): string | undefined {
+    return this.#refused.get(key as SubnetKey) ?? this.#unreadable.get(key)
+  }
+
+  /** The names whose refusal may be another since the last call. */
+  takeStirred(): ReadonlySet<string> {
+    const stirred = this.#stirred
+    this.#stirred = new Set()
+    return stirred
   }
 
   /** Peers that are used, but share their PublicIP with another: at most one of them can be right. */
@@ -54,11 +68,17 @@ export class LeaseTable {
   }
 
   apply(event: LeaseEvent, nowMs: number): LeaseChange[] {
-    if (event.kind === 'put') this.#unreadable.delete(event.lease.key)
-    else if (event.kind === 'delete') this.#unreadable.delete(event.subnet)
-    else if (event.kind === 'snapshot') this.#unreadable.clear()
+    if (event.kind === 'put') this.#read(event.lease.key)
+    else if (event.kind === 'delete') this.#read(event.subnet)
+    else if (event.kind === 'snapshot') {
+      for (const key of this.#unreadable.keys()) this.#stirred.add(key)
+      this.#unreadable.clear()
+    }
     const rejected = event.kind === 'snapshot' ? event.rejected : event.kind === 'rejected' ? [event] : []
-    for (const { key, reason } of rejected) this.#unreadable.set(key, reason)
+    for (const { key, reason } of rejected) {
+      this.#unreadable.set(key, reason)
+      this.#stirred.add(key)
+    }
     return this.#settle(this.#memory.apply(event, nowMs, (key) => this.#peers.has(key)))
   }
 
@@ -99,7 +119,13 @@ export class LeaseTable {
     return changes
   }
 
+  /** Whatever there was under this key that couldn't be read is gone. */
+  #read(key: SubnetKey): void {
+    if (this.#unreadable.delete(key)) this.#stirred.add(key)
+  }
+
   #decide(key: SubnetKey): LeaseChange | undefined {
+    this.#stirred.add(key)
     const verdict = this.#judge.verdict(key)
     if (verdict === undefined || verdict.reasons.length === 0) this.#refused.delete(key)
     else this.#refused.set(key, verdict.reasons.join('; '))

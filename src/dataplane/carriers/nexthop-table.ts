@@ -22,19 +22,35 @@ export class NexthopTable {
     witness.add(() => this.#version === version)
   }
 
-  /** Takes a full dump for the truth: the marked ones by id, and all ids in use. Returns the former, doubles among them. */
+  /**
+   * Takes a full dump for the truth: the marked ones by id, and all ids in use. Returns the former, doubles among them;
+   * those that are as they were are the same objects as before, and where all are, nothing has changed.
+   */
   load(marked: ReadonlyMap<number, Nexthop>, taken: Set<number>): readonly Nexthop[] {
-    this.#version++
+    const byId = new Map([...marked].map(([id, object]) => [id, this.#known(id, object)] as const))
+    const isSame =
+      byId.size === this.#byId.size && [...byId].every(([id, object]) => this.#byId.get(id) === object)
+    if (!isSame || taken.symmetricDifference(this.#taken).size > 0) this.#version++
     this.#ids = new Map()
-    this.#byId = new Map(marked)
+    this.#byId = byId
     this.#taken = taken
     this.#doubles = new Map()
-    for (const [id, object] of marked) {
+    for (const [id, object] of byId) {
       const key = nexthopKey(object)
       if (this.#ids.has(key)) this.#doubles.set(object, id)
       else this.#ids.set(key, id)
     }
-    return [...marked.values()]
+    return [...byId.values()]
+  }
+
+  #known(id: number, object: Nexthop): Nexthop {
+    const known = this.#byId.get(id)
+    const isSame =
+      known !== undefined &&
+      nexthopKey(known) === nexthopKey(object) &&
+      known.onLink === object.onLink &&
+      known.isOthers === object.isOthers
+    return isSame ? known : object
   }
 
   idOf(nexthop: Pick<Nexthop, 'via' | 'link'>): number | undefined {
