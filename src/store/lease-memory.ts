@@ -18,6 +18,8 @@ export class LeaseMemory {
   #resetDeadlineMs: number | undefined
   /** Stale leases that were deleted, and when each goes. */
   readonly #going = new Map<SubnetKey, number>()
+  /** Stale leases of an ended history. */
+  readonly #awaited = new Set<SubnetKey>()
   readonly #all = new Map<SubnetKey, Remembered>()
 
   constructor(graces: Graces) {
@@ -37,7 +39,7 @@ export class LeaseMemory {
 
   /** How many leases of an ended history are waited for. */
   get awaited(): number {
-    return this.#resetDeadlineMs === undefined ? 0 : this.#ofEndedHistory().length
+    return this.#resetDeadlineMs === undefined ? 0 : this.#awaited.size
   }
 
   /** The keys that mean something else now. Only leases that are `used` are kept when the store has them no more. */
@@ -75,7 +77,7 @@ export class LeaseMemory {
     const gone = [...this.#going].filter(([, at]) => at <= nowMs).map(([key]) => key)
     if (this.#resetDeadlineMs !== undefined && nowMs >= this.#resetDeadlineMs) {
       this.#resetDeadlineMs = undefined
-      gone.push(...this.#ofEndedHistory())
+      gone.push(...this.#awaited)
     }
     for (const key of gone) this.#set(key, undefined)
     this.#shortenWait()
@@ -96,7 +98,7 @@ export class LeaseMemory {
       if (present.has(key)) continue
       if (entry.stale && (!ended || this.#going.has(key))) continue
       const isChanged = ended
-        ? this.#set(key, { ...entry, stale: true })
+        ? this.#await(key, entry)
         : !rejected.has(key) && this.#dismiss(key, this.#graces.missedMs, nowMs, used)
       if (isChanged) changed.push(key)
     }
@@ -109,7 +111,7 @@ export class LeaseMemory {
 
   /** Begins the wait for leases of an ended history, unless it has begun; ends it when there are none. */
   #wait(nowMs: number): void {
-    const waiting = this.#configPresent && this.#ofEndedHistory().length > 0
+    const waiting = this.#configPresent && this.#awaited.size > 0
     this.#resetDeadlineMs = waiting ? (this.#resetDeadlineMs ?? nowMs + this.#graces.resetMs) : undefined
   }
 
@@ -118,8 +120,10 @@ export class LeaseMemory {
     if (this.#resetDeadlineMs !== undefined) this.#wait(this.#resetDeadlineMs - this.#graces.resetMs)
   }
 
-  #ofEndedHistory(): SubnetKey[] {
-    return [...this.#all].filter(([key, { stale }]) => stale && !this.#going.has(key)).map(([key]) => key)
+  #await(key: SubnetKey, entry: Remembered): boolean {
+    const changed = this.#set(key, { ...entry, stale: true })
+    this.#awaited.add(key)
+    return changed
   }
 
   /** A lease that the store has no more: whether that changes anything. */
@@ -134,6 +138,7 @@ export class LeaseMemory {
   /** Whether it means something else now. */
   #set(key: SubnetKey, entry: Remembered | undefined): boolean {
     this.#going.delete(key)
+    this.#awaited.delete(key)
     const before = this.#all.get(key)
     if (entry === undefined) return this.#all.delete(key)
     if (before !== undefined && before.stale === entry.stale && isSame(before.lease, entry.lease))
