@@ -63,6 +63,22 @@ for (const [what, before, change, answer] of CHANGES)
     expect(underlay.isOnLink(FAR, 'eth0')).toBe(answer)
   })
 
+test('a host that nobody asks about any more is forgotten', async () => {
+  await using host = await dataplaneHost()
+  const gone = ip('192.168.7.8')
+  using underlay = UnderlayWatch.open(['ipv4'], host.namespace)
+  for (const peer of [NEAR, gone]) expect(underlay.isOnLink(peer, 'eth0')).toBe(true)
+  const changes = underlay.changes(soon())[Symbol.asyncIterator]()
+  const first = changes.next()
+  await host.sh('ip link set eth0 down')
+  expect(await first).toEqual({ done: false, value: new Set([NEAR, gone]) })
+  expect(underlay.isOnLink(NEAR, 'eth0')).toBe(false)
+  const second = changes.next()
+  await host.sh('ip link set eth0 up')
+  expect(await second).toEqual({ done: false, value: new Set([NEAR]) })
+  expect(underlay.isOnLink(gone, 'eth0')).toBe(true)
+})
+
 test('a link of another name is still meant, until another one has its name', async () => {
   await using host = await dataplaneHost()
   const near6 = ip('fd00:9::7')

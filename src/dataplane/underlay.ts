@@ -26,6 +26,8 @@ export class UnderlayWatch implements Disposable {
   readonly #asked = Promise.withResolvers<void>()
   /** Index of the link by which an address is reached without a gateway; 0 if it isn't. */
   readonly #answers = new Map<Ip, number>()
+  /** Addresses asked for since changes were last told: whoever plans again asks for all that still count. */
+  readonly #wanted = new Set<Ip>()
   /** Answers that may be wrong by now. */
   readonly #stale = new Map<Ip, number>()
   /** Those whose answer is the same link, but by another name. */
@@ -57,6 +59,7 @@ export class UnderlayWatch implements Disposable {
   /** Whether packets to `ip` leave through `link` without a gateway. Asks the kernel at most once between changes. */
   isOnLink(ip: Ip, link: string): boolean {
     this.#listen()
+    this.#wanted.add(ip)
     const index = this.#indexOf(link)
     let answer = this.#answers.get(ip)
     if (answer === undefined) {
@@ -109,7 +112,9 @@ export class UnderlayWatch implements Disposable {
       }
       this.#hear()
       const changed = this.#askAgain()
-      if (changed.size > 0) yield changed
+      if (changed.size === 0) continue
+      this.#wanted.clear()
+      yield changed
     }
   }
 
@@ -156,9 +161,11 @@ export class UnderlayWatch implements Disposable {
   }
 
   #askAgain(): Set<Ip> {
-    const changed = new Set(this.#moved)
+    for (const ip of this.#answers.keys()) if (!this.#wanted.has(ip)) this.#answers.delete(ip)
+    const changed = this.#moved.intersection(this.#wanted)
     this.#moved.clear()
     for (const [ip, before] of this.#stale) {
+      if (!this.#wanted.has(ip)) continue
       const now = this.#answers.get(ip) ?? this.#ask(ip)
       this.#answers.set(ip, now)
       if (now !== before) changed.add(ip)
