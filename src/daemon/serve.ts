@@ -13,7 +13,8 @@ import type { InterfaceFollower } from './interface/follow.ts'
 import { NetworkChange } from './network-change.ts'
 import { followSurroundings, lookAround, openSurroundings, peerTable } from './peer-table.ts'
 import { Peers } from './peers.ts'
-import type { Landlord, Tenancy } from './tenancy.ts'
+import type { Landlord } from './acquire.ts'
+import type { Tenancy } from './tenancy.ts'
 
 const logger = log.from('serve.ts')
 

@@ -1,34 +1,19 @@
-// This host's lease: taken, followed, taken anew when another host holds it; and told to the host in subnet.env, once
-// there is something to tell.
+// This host's lease: followed, taken anew when another host holds it, published as this host changes; and told to the
+// host in subnet.env, once there is something to tell.
 import { setTimeout as delay } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { Bell } from '../sys/bell.ts'
 import type { Family, Ip } from '../model/ip.ts'
 import { subnetsOf, type Json, type Lease, type LeaseAttributes, type LeaseHalf } from '../model/lease.ts'
 import { familyOfPrefix, type Prefix } from '../model/prefix.ts'
-import { StoreError, type LeaseWish, type OwnLease, type Store } from '../store/store.ts'
+import { StoreError, type OwnLease } from '../store/store.ts'
 import { log } from '../sys/log.ts'
-import type { Identity } from './identity.ts'
-import type { LeaseRecords } from './lease-record.ts'
-import type { Network } from './network.ts'
-import type { Options } from './options.ts'
-import type { Report } from './report.ts'
+import { acquire, ABOUT, type Landlord } from './acquire.ts'
 import { writeSubnetFile } from './subnet-file.ts'
 
 const logger = log.from('tenancy.ts')
-/** What the lines about our lease tell the state of. */
-const ABOUT = { about: 'lease' }
 const FIRST_RETRY_MS = 500
 const LONGEST_RETRY_MS = 30_000
-
-export interface Landlord {
-  readonly options: Options
-  readonly report: Report
-  readonly store: Store
-  readonly network: Network
-  readonly identity: Identity
-  readonly records: LeaseRecords
-}
 
 export class Tenancy implements AsyncDisposable {
   readonly #from: Landlord
@@ -202,55 +187,3 @@ const tellsHalf = (
   publicIp: Ip | undefined,
   data: Json | undefined,
 ): boolean => half === undefined || (half.publicIp === publicIp && isDeepStrictEqual(half.backendData, data))
-
-/** A lease as soon as the store has one for us: where all subnets are taken, once one becomes free. */
-async function acquire(from: Landlord, previous: readonly Prefix[], signal: AbortSignal): Promise<OwnLease> {
-  const { store, network, identity, records, report } = from
-  const attributes = (existing: Lease | undefined) => identity.attributes(network.backend, existing)
-  const owns = (lease: Lease, cluster: string) => identity.owns(lease) || records.owns(lease, cluster)
-  const wish: LeaseWish = {
-    get config() {
-      return network.config
-    },
-    attributes,
-    get publicIp() {
-      return identity.publicIp
-    },
-    get publicIpv6() {
-      return identity.publicIpv6
-    },
-    owns,
-    previous,
-  }
-  const attempt = () => store.acquire(wish, signal)
-  report.phase = 'waiting for a lease'
-  const own = (await unlessFull(attempt, report)) ?? (await onceFree(attempt, from, signal))
-  report.own = own.lease
-  report.ownLease = own
-  logger.info(`Lease acquired: ${subnetsOf(own.lease).join(' and ')}`, ABOUT)
-  return own
-}
-
-async function onceFree(
-  attempt: () => Promise<OwnLease>,
-  { store, report }: Landlord,
-  signal: AbortSignal,
-): Promise<OwnLease> {
-  for await (const event of store.leases(signal)) {
-    if (event.kind !== 'snapshot' && event.kind !== 'delete') continue
-    const own = await unlessFull(attempt, report)
-    if (own !== undefined) return own
-  }
-  throw new Error('the store ended its leases')
-}
-
-async function unlessFull(attempt: () => Promise<OwnLease>, report: Report): Promise<OwnLease | undefined> {
-  try {
-    return await attempt()
-  } catch (error) {
-    if (!(error instanceof StoreError && error.code === 'full')) throw error
-    report.phase = `waiting for a lease: ${error.message}`
-    logger.error(`${error.message}; waiting until one is free`, ABOUT)
-    return undefined
-  }
-}
