@@ -1,10 +1,8 @@
 // CHECK: what ADD made is there; each thing that is gone is named; delegates of other makers are asked.
-import { describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { describe, expect, test } from 'bun:test'
 import { rmSync } from 'node:fs'
 import { added, cniNode, IPV6_ENV, SUBNET_ENV, type CniNode } from '../../test/support/cni.ts'
 import type { TestHost } from '../../test/support/kernel.ts'
-
-setDefaultTimeout(30_000)
 
 const check = async (node: CniNode, pod: TestHost, prevResult: object, delegate?: object) =>
   (await node.call('CHECK', pod, { config: { prevResult, ...(delegate ? { delegate } : {}) } as never })).json

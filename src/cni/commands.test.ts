@@ -1,8 +1,6 @@
 // VERSION, and a person who types `flannel`.
-import { describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { describe, expect, test } from 'bun:test'
 import { cniNode } from '../../test/support/cni.ts'
-
-setDefaultTimeout(30_000)
 
 describe('other commands', () => {
   test('VERSION needs nothing, and none at all is answered to a person', async () => {

@@ -1,10 +1,8 @@
 // Delegates of other makers: executed from CNI_PATH, their errors passed on, their failures not forgotten.
-import { describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { describe, expect, test } from 'bun:test'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { added, cniNode, fakeDelegate, ipsOf, SUBNET_ENV } from '../../test/support/cni.ts'
 import type { JsonObject } from './json.ts'
-
-setDefaultTimeout(30_000)
 
 describe('another delegate', () => {
   test('is executed, with the config made for it', async () => {

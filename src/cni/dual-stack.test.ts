@@ -1,6 +1,6 @@
 // Pods with addresses of both families, or of IPv6 alone: usable when ADD returns, as the stock bridge makes them, and
 // given back whatever a call was killed at.
-import { describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { describe, expect, test } from 'bun:test'
 import { once } from 'node:events'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -17,8 +17,6 @@ import {
 import type { CniNode } from '../../test/support/cni.ts'
 import type { TestHost } from '../../test/support/kernel.ts'
 import { readSysctl, writeSysctl } from '../sys/sysctl.ts'
-
-setDefaultTimeout(30_000)
 
 const DUAL = SUBNET_ENV + IPV6_ENV
 const IPV6_ALONE = `${IPV6_ENV}FLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n`

@@ -1,12 +1,10 @@
 // GC: what attachments that the runtime doesn't know any more left behind goes, and nothing else.
-import { describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { describe, expect, test } from 'bun:test'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { added, cniNode, fakeDelegate, IPV6_ENV, reaches, SUBNET_ENV } from '../../test/support/cni.ts'
 import type { CniNode } from '../../test/support/cni.ts'
 import { VALID_ATTACHMENTS } from './attachments.ts'
 import type { JsonObject, JsonValue } from './json.ts'
-
-setDefaultTimeout(30_000)
 
 const collect = (node: CniNode, valid: JsonValue | undefined, config: JsonObject = {}, env = {}) =>
   node.call('GC', '', {

@@ -1,11 +1,9 @@
 // ADD and DEL of pods in real namespaces, and what a failed ADD leaves behind: nothing.
-import { describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { describe, expect, test } from 'bun:test'
 import { readFileSync, rmSync } from 'node:fs'
 import { added, cniNode, ipsOf, IPV6_ENV, reaches, SUBNET_ENV, type CniNode } from '../../test/support/cni.ts'
 import { kernel, type TestHost } from '../../test/support/kernel.ts'
 import type { JsonObject } from './json.ts'
-
-setDefaultTimeout(30_000)
 
 describe('ADD and DEL', () => {
   test.each([

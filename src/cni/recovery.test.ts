@@ -1,10 +1,8 @@
 // What the plugin makes of namespaces that are gone, state that is lost or upstream's, and a subnet that changed.
-import { describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { describe, expect, test } from 'bun:test'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { added, cniNode, ipsOf, reaches, stockBridge, SUBNET_ENV } from '../../test/support/cni.ts'
 import { kernel } from '../../test/support/kernel.ts'
-
-setDefaultTimeout(30_000)
 
 describe('namespaces', () => {
   test('of the host itself are refused, unless the runtime insists', async () => {

@@ -1,11 +1,9 @@
 // STATUS: whether an ADD could succeed: by subnet.env, the delegate, and heddle's flanneld.
-import { describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { describe, expect, test } from 'bun:test'
 import { spawnSync } from 'node:child_process'
 import { renameSync, rmSync, writeFileSync } from 'node:fs'
 import { cniNode, fakeDelegate, type CniNode, type Wish } from '../../test/support/cni.ts'
 import { answering } from '../../test/support/readiness.ts'
-
-setDefaultTimeout(30_000)
 
 const status = (node: CniNode, { config, env }: Wish = {}) =>
   node.call('STATUS', '', {

@@ -91,4 +91,4 @@ test('any course of forms and disturbances in two families ends without drift', 
     }),
     { numRuns: 25, interruptAfterTimeLimit: 15_000, markInterruptAsFailure: false },
   )
-}, 40_000)
+}, 60_000)

@@ -75,4 +75,4 @@ test('any course of wishes and disturbances ends without drift', async () => {
     }),
     { numRuns: 40, interruptAfterTimeLimit: 15_000, markInterruptAsFailure: false },
   )
-}, 40_000)
+}, 60_000)

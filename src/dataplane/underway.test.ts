@@ -1,6 +1,6 @@
 // Under traffic of both families no packet is lost, whatever form the way to a peer changes to, whoever made it before,
 // and whatever is called by another name.
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { soon } from '../../test/support/dataplane.ts'
 import {
   DEVICES,
@@ -14,8 +14,6 @@ import {
   type Way,
 } from '../../test/support/pair.ts'
 import type { Reconciler } from './reconciler.ts'
-
-setDefaultTimeout(30_000)
 
 let pair: Pair
 beforeAll(async () => {

@@ -164,7 +164,7 @@ test('weak point 65: the peers are what the leases there are mean, whatever came
     }),
     { numRuns: 250 },
   )
-}, 30_000)
+}, 60_000)
 
 test('the changes lead to the peers, no two of which overlap each other or us', () => {
   fc.assert(
@@ -190,4 +190,4 @@ test('the changes lead to the peers, no two of which overlap each other or us', 
     }),
     { numRuns: 150 },
   )
-}, 30_000)
+}, 60_000)

@@ -1,10 +1,8 @@
 // What an ADD waits for, and for how long.
-import { expect, setDefaultTimeout, test } from 'bun:test'
+import { expect, test } from 'bun:test'
 import { kernel } from '../../../test/support/kernel.ts'
 import { thrown } from '../../../test/support/values.ts'
 import { untilSettled, untilUp } from './wait.ts'
-
-setDefaultTimeout(30_000)
 
 test('a link is waited for until it carries packets, and not at all once it is gone', async () => {
   await using host = await kernel()

@@ -1,5 +1,5 @@
 // The built-in IPAM beside the stock host-local plugin, on the same directory.
-import { describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { describe, expect, test } from 'bun:test'
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -7,8 +7,6 @@ import { join } from 'node:path'
 import { thrown } from '../../../test/support/values.ts'
 import type { JsonObject } from '../json.ts'
 import { give, takeBack } from './host-local.ts'
-
-setDefaultTimeout(30_000)
 
 const HOST_LOCAL = '/usr/lib/cni/host-local'
 const SUBNET = '10.1.2.0/28'

@@ -126,7 +126,7 @@ for (const kind of ETCD_KINDS)
       await t.arrival(9)
       const puts = t.leases.seen.flatMap((event) => (event.kind === 'put' ? [event.lease.key] : []))
       expect([puts.length, new Set(puts).size]).toEqual([401, 401])
-    }, 30_000)
+    }, 60_000)
 
     test('R2, R3: start with a snapshot when the missed revisions are compacted, then go on', async () => {
       await using t = await started(kind)
@@ -157,7 +157,7 @@ for (const kind of ETCD_KINDS)
       expect(again.history).toBe(t.first.history)
       await t.put(3)
       await t.arrival(3)
-    }, 30_000)
+    }, 60_000)
 
     test('a watch from a compacted revision says so', async () => {
       await using t = await started(kind)
@@ -180,7 +180,7 @@ for (const kind of ETCD_KINDS)
       expect(t.leases.seen.filter(isSnapshot).every(({ history }) => history === t.first.history)).toBe(true)
       await t.healthy()
       expect(t.store.reports.map((error) => error?.code)).toStrictEqual(['unavailable', undefined])
-    }, 30_000)
+    }, 60_000)
 
     test('a wiped store, same cluster or another, is a new history; nothing of the old one is deleted', async () => {
       await using t = await started(kind)
@@ -200,7 +200,7 @@ for (const kind of ETCD_KINDS)
         await t.arrival(1)
       }
       expect(t.leases.seen.filter(({ kind }) => kind === 'delete')).toEqual([])
-    }, 30_000)
+    }, 60_000)
 
     test('a wiped store is noticed even if it has outrun the old one meanwhile', async () => {
       await using t = await started(kind)
@@ -213,7 +213,7 @@ for (const kind of ETCD_KINDS)
       const again = await t.snapshot()
       expect(again.history).not.toBe(t.first.history)
       expect(keysOf(again)).toEqual([subnet(5)])
-    }, 30_000)
+    }, 60_000)
 
     test('and if there was no lease by which to know it', async () => {
       await using world = await StoreWorld.start(kind)
@@ -230,7 +230,7 @@ for (const kind of ETCD_KINDS)
       const again = (await leases.until(() => true)) as Snapshot
       expect(keysOf(again)).toEqual([subnet(5)])
       expect(again.history).not.toBe(first.history)
-    }, 30_000)
+    }, 60_000)
 
     test('whatever is written and whatever breaks, add up to what the store holds', async () => {
       await using t = await started(kind)
@@ -330,5 +330,5 @@ describe.concurrent('a frozen server', () => {
       expect(t.leases.seen.map(({ kind }) => kind)).toEqual(['snapshot', 'put'])
       await t.healthy()
       expect(t.store.reports.map((error) => error?.code)).toStrictEqual(['unavailable', undefined])
-    }, 40_000)
+    }, 60_000)
 })

@@ -113,7 +113,7 @@ for (const kind of ETCD_KINDS) {
       await leases.until((event) => isNew(event) || nameOf(event) === '10.3.8.0-24')
       const histories = leases.seen.flatMap((event) => (event.kind === 'snapshot' ? [event.history] : []))
       expect(new Set(histories).size).toBe(2)
-    }, 30_000)
+    }, 60_000)
 
     test('weak point 1: that can’t be read are rejected by name, never taken for a deletion, and may get better', async () => {
       await using world = await StoreWorld.start(kind)
@@ -187,7 +187,7 @@ for (const kind of ETCD_KINDS) {
       const keys = leases.seen.slice(1).map(nameOf)
       expect(new Set(keys).size).toBe(2000)
       expect(keys.length).toBe(2000)
-    }, 30_000)
+    }, 60_000)
   })
 
   describe(`the config of ${kind}`, () => {

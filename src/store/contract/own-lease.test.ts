@@ -104,7 +104,7 @@ for (const kind of ETCD_KINDS)
         await leases.until((e) => e.kind === 'put' || (e.kind === 'snapshot' && e.leases.length > 0))
         expect(await t.world.get(KEY)).toMatchObject({ value: leaseValue(IP) })
       }
-    }, 30_000)
+    }, 60_000)
 
     for (const followed of [true, false])
       test(`is lost to another host in a wiped store, though its key has the revision that ours had${followed ? '' : ', and we had not seen ours there yet'}`, async () => {
@@ -125,7 +125,7 @@ for (const kind of ETCD_KINDS)
         t.world.line.mend()
         expect(await t.changes.until(() => true)).toBe('lost')
         expect((await t.world.get(KEY))?.value).toBe(leaseValue('9.9.9.9'))
-      }, 30_000)
+      }, 60_000)
 
     test('takes new attributes under the same subnet, also when the store is away for a while', async () => {
       await using t = await started(kind)
@@ -222,7 +222,7 @@ describe.concurrent('as time goes by, our own lease', () => {
       expect(life.granted).toBe(3)
       expect(leases.seen.length).toBe(1)
       expect(t.changes.seen).toEqual([])
-    }, 20_000)
+    }, 60_000)
 
     test(`in ${kind} comes back under its subnet after an outage longer than its life`, async () => {
       await using t = await started(kind, { ttlSeconds: 2, renewMarginMinutes: seconds(1) })
@@ -236,7 +236,7 @@ describe.concurrent('as time goes by, our own lease', () => {
       expect(await leases.until((event) => event.kind === 'put')).toMatchObject({
         lease: { key: '10.3.7.0-24' },
       })
-    }, 20_000)
+    }, 60_000)
 
     test(`in ${kind} becomes a reservation when somebody takes its end away, and stays one`, async () => {
       await using t = await started(kind, { ttlSeconds: 3, renewMarginMinutes: seconds(2) })
@@ -246,7 +246,7 @@ describe.concurrent('as time goes by, our own lease', () => {
       expect(await t.world.get(KEY)).toMatchObject({ lease: 0n, value: leaseValue(IP) })
       await t.own.update(attributes(IP, { VNI: 2 }), t.world.signal)
       expect(await t.world.get(KEY)).toMatchObject({ lease: 0n, value: leaseValue(IP, { VNI: 2 }) })
-    }, 20_000)
+    }, 60_000)
 
     test(`in ${kind} is renewed by the etcd lease that somebody attached it to`, async () => {
       await using t = await started(kind, { ttlSeconds: 600 })
@@ -255,6 +255,6 @@ describe.concurrent('as time goes by, our own lease', () => {
       await Bun.sleep(4_500)
       expect(await t.world.get(KEY)).toEqual(attached)
       expect((await t.world.lifeOf(attached?.lease ?? 0n)).left).toBeGreaterThan(0)
-    }, 20_000)
+    }, 60_000)
   }
 })

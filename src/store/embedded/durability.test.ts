@@ -79,7 +79,7 @@ test('between receiving a write and answering it lies an fsync of the log', asyn
   } finally {
     rmSync(folder, { recursive: true })
   }
-}, 30_000)
+}, 60_000)
 
 test('a restart keeps identity, keys, history, compaction and leases, whose time begins anew', async () => {
   await using server = await EtcdServer.start('embedded')
@@ -106,7 +106,7 @@ test('a restart keeps identity, keys, history, compaction and leases, whose time
   const lease = await channel.unary(Lease.leaseTimeToLive, { ID: 7n, keys: true }, soon())
   expect(lease).toMatchObject({ grantedTTL: 100n, keys: [bytes('a')] })
   expect(lease.TTL).toBeGreaterThanOrEqual(98n)
-}, 30_000)
+}, 60_000)
 
 test('a full disk refuses writes as etcd does, keeps reads and what there was, and recovers with room', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'heddle-test-full-'))
@@ -146,7 +146,7 @@ test('a full disk refuses writes as etcd does, keeps reads and what there was, a
   } finally {
     rmSync(folder, { recursive: true })
   }
-}, 30_000)
+}, 60_000)
 
 test('a file that can no longer be written ends the store, and what it acknowledged is there after that', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'heddle-test-limit-'))
@@ -180,4 +180,4 @@ test('a file that can no longer be written ends the store, and what it acknowled
   } finally {
     rmSync(folder, { recursive: true })
   }
-}, 30_000)
+}, 60_000)

@@ -63,7 +63,7 @@ test('etcdctl sees status and member', async () => {
   expect(etcdctl(server, { args: ['endpoint', 'status'] })).toContain('ENDPOINT, ')
   expect(etcdctl(server, { args: ['member', 'list'] })).toContain(', started, heddle, , ENDPOINT, false')
   expect(etcdctl(server, { args: ['endpoint', 'health', '--cluster'] })).toContain('is healthy')
-}, 30_000)
+}, 60_000)
 
 for (const form of ['simple', 'json']) {
   test(`etcdctl watches in its ${form} form`, async () => {
@@ -88,5 +88,5 @@ for (const form of ['simple', 'json']) {
     } else {
       await watch.line(/"type":1/)
     }
-  }, 30_000)
+  }, 60_000)
 }

@@ -85,7 +85,7 @@ for (const kind of ETCD_KINDS)
       await t.world.put('/range/c', 'the same')
       t.world.line.mend()
       expect(await seen.until(isList)).toMatchObject({ keys: { length: 4 } })
-    }, 30_000)
+    }, 60_000)
 
     test('that was wiped, and came to the same revision right after it had said that this is yet to come, is another', async () => {
       await using t = await started()
@@ -101,7 +101,7 @@ for (const kind of ETCD_KINDS)
       await t.world.server.up()
       t.world.line.mend()
       await expectNew(seen, ['a', 'b', 'c'])
-    }, 30_000)
+    }, 60_000)
 
     // The same revision, one that is behind, one that is ahead.
     for (const writes of [['a', 'b', 'c'], ['a'], ['a', 'b', 'c', 'd', 'e']]) {
@@ -109,7 +109,7 @@ for (const kind of ETCD_KINDS)
         await using t = await started()
         t.wipe(...writes)
         await expectNew(t.begin(), writes)
-      }, 30_000)
+      }, 60_000)
 
       test(`that was wiped while the watch was begun anew is listed again (${writes.length} writes)`, async () => {
         await using t = await started()
@@ -122,6 +122,6 @@ for (const kind of ETCD_KINDS)
         const again = await seen.until(isList)
         if (again.kind !== 'list') return expect.unreachable()
         expect(again.keys.map(({ value }) => value)).toEqual(writes.map(() => 'new'))
-      }, 30_000)
+      }, 60_000)
     }
   })

@@ -81,4 +81,4 @@ test('a quiet watch is proved alive by pings 5.5 s apart or more, all on one con
   expect([watched.connections, idle.connections, idle.pings]).toEqual([1, 1, []])
   stop.abort(new Error('the test is over'))
   await batches.end()
-}, 40_000)
+}, 60_000)

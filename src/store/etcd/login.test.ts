@@ -141,7 +141,7 @@ for (const [version, program] of PROGRAMS)
     test('that has ended is made again, by calls and by a watch that is begun anew', async () => {
       await using world = await World.start(program, '--auth-token-ttl', '1')
       await renewed(world)
-    }, 30_000)
+    }, 60_000)
 
     test('with a JWT that has ended, too, and after the rights have changed', async () => {
       const folder = mkdtempSync(join(tmpdir(), 'heddle-test-jwt-'))
@@ -161,7 +161,7 @@ for (const [version, program] of PROGRAMS)
       } finally {
         rmSync(folder, { recursive: true })
       }
-    }, 30_000)
+    }, 60_000)
 
     test('is made once authentication is switched on, and no more once it is off again', async () => {
       await using world = await World.start(program)
@@ -176,7 +176,7 @@ for (const [version, program] of PROGRAMS)
         await world.hears(leases, 11 + round)
       }
       expect(world.heard.filter(({ code }) => code === 'auth')).toEqual([])
-    }, 30_000)
+    }, 60_000)
 
     test('whose password was changed is said, and works again once the password is right', async () => {
       await using world = await World.start(program)
@@ -207,7 +207,7 @@ for (const [version, program] of PROGRAMS)
       await updating
       while (world.reports.at(-1) !== undefined) await Bun.sleep(10)
       await world.hears(leases, 1)
-    }, 30_000)
+    }, 60_000)
   })
 
 describe('a login', () => {

@@ -182,7 +182,7 @@ for (const kind of ETCD_KINDS)
       await using world = await World.start(kind)
       for (let i = 0; i < 3; i++) await world.renewed(() => world.client(authority.issue({ name: 'client' })))
       world.expectUndisturbed()
-    }, 20_000)
+    }, 60_000)
 
     test('that are touched, or written again as they were, change nothing', async () => {
       await using world = await World.start(kind)
@@ -190,7 +190,7 @@ for (const kind of ETCD_KINDS)
       world.folder.put('client.pem', text)
       await Bun.sleep(500)
       expect([world.notes, world.line.connections]).toEqual([[], 1])
-    }, 20_000)
+    }, 60_000)
 
     test('that are no good, each in its way, leave the connection there is until they are', async () => {
       await using world = await World.start(kind)
@@ -210,7 +210,7 @@ for (const kind of ETCD_KINDS)
       await world.kept(() => world.client(new Authority('stranger').issue({ name: 'client' })), REFUSED)
       await world.renewed(() => world.client(authority.issue({ name: 'client' })))
       world.expectUndisturbed()
-    }, 40_000)
+    }, 60_000)
 
     test('with another CA come into use: first both are trusted, then the server changes, then the old one goes', async () => {
       await using world = await World.start(kind)
@@ -225,7 +225,7 @@ for (const kind of ETCD_KINDS)
         'CN=server',
       ])
       world.expectUndisturbed()
-    }, 20_000)
+    }, 60_000)
 
     test('with another CA all at once come into use as soon as etcd has changed as well', async () => {
       await using world = await World.start(kind)
@@ -236,7 +236,7 @@ for (const kind of ETCD_KINDS)
       // Nobody tells us: it is tried again.
       await world.renewed(() => world.folder.write('server', next.issue({ name: 'server', hosts })))
       world.expectUndisturbed()
-    }, 40_000)
+    }, 60_000)
 
     test('that Kubernetes swaps as a whole come into use', async () => {
       const version = (folder: TlsFolder, name: string) => {
@@ -256,7 +256,7 @@ for (const kind of ETCD_KINDS)
       }
       await Bun.sleep(300)
       world.expectUndisturbed()
-    }, 20_000)
+    }, 60_000)
 
     test('that can’t be read while the connection is lost: the ones that worked are used again', async () => {
       await using world = await World.start(kind)
@@ -268,7 +268,7 @@ for (const kind of ETCD_KINDS)
       await world.lives()
       expect(await world.serial()).toBe(before)
       await world.renewed(() => world.client(authority.issue({ name: 'client' })))
-    }, 20_000)
+    }, 60_000)
 
     test('with the name of a user who may do less leave the connection there is', async () => {
       await using world = await World.start(kind)
@@ -287,7 +287,7 @@ for (const kind of ETCD_KINDS)
       await world.kept(() => world.client(authority.issue({ name: 'guest' })), /permission denied/)
       await world.renewed(() => world.client(authority.issue({ name: 'flannel' })))
       world.expectUndisturbed()
-    }, 20_000)
+    }, 60_000)
 
     test('are renewed when asked, and it is told what came of it', async () => {
       await using world = await World.start(kind)
@@ -297,7 +297,7 @@ for (const kind of ETCD_KINDS)
       while (world.reports.length === 0) await Bun.sleep(5)
       expect(await renew()).toBe('idle')
       world.line.mend()
-    }, 20_000)
+    }, 60_000)
   })
 
 test('files that can’t be watched are said once, and nothing else happens', async () => {

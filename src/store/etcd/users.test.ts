@@ -57,7 +57,7 @@ describe('an etcd that asks for a user', () => {
     )
     stop.abort()
     await own[Symbol.asyncDispose]()
-  }, 30_000)
+  }, 60_000)
 
   test.each([
     ['no user', undefined],
@@ -85,5 +85,5 @@ describe('an etcd that asks for a user', () => {
     await leases.until(({ kind }) => kind === 'snapshot')
     while (store.troubles.size > 0) await Bun.sleep(10)
     expect(reports).toStrictEqual(['auth', undefined])
-  }, 20_000)
+  }, 60_000)
 })

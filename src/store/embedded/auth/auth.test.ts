@@ -76,7 +76,7 @@ test('a lease is only for those who may write all of its keys, as in etcd', asyn
     (kind) => `ann ${kind}: permission denied`,
   )
   expect(said.filter((line) => !line.endsWith('done'))).toEqual([...denied, 'ann leases: permission denied'])
-}, 30_000)
+}, 60_000)
 
 test('what no user may do, and what becomes of one that is changed, is as in etcd', async () => {
   const [etcd, embedded] = await both()
@@ -134,7 +134,7 @@ test('what no user may do, and what becomes of one that is changed, is as in etc
     'bob userGet: user name is empty',
     'nobody enable: root user does not exist',
   ])
-}, 30_000)
+}, 60_000)
 
 const AS_ROOT = '--user=root:secret'
 const AS_ANN = '--user=ann:pw'

@@ -61,7 +61,7 @@ test('our client leases and watches as its user, also after a restart has ended 
   await leases.until((event) => event.kind === 'put' && JSON.stringify(event.lease.ipv4).includes('"VNI":5'))
   stop.abort()
   await own[Symbol.asyncDispose]()
-}, 40_000)
+}, 60_000)
 
 test('users, roles and the switch outlive a kill; passwords are in no file and no line of the log', async () => {
   await using server = await EtcdServer.start('embedded')
@@ -86,7 +86,7 @@ test('users, roles and the switch outlive a kill; passwords are in no file and n
   expect(said).toContain('added user flannel')
   expect(said).toContain('users are enabled')
   expect(said).not.toContain('geheim')
-}, 20_000)
+}, 60_000)
 
 test('a login that is not used ends, one that is used goes on', async () => {
   await using server = await EtcdServer.start('embedded', {
@@ -138,7 +138,7 @@ test('a certificate names its user; a token goes before it, and who may come wit
   )
   expect(await put({ tls: materialOf(ca) }, own)).toBe('etcdserver: user name is empty')
   expect(await put({ tls: materialOf(ca), user: FLANNEL }, own)).toBe('done')
-}, 20_000)
+}, 60_000)
 
 test('what is taken from a user it can no longer do, not even by a login from before', async () => {
   await using server = await EtcdServer.start('embedded', { inMemory: true })
@@ -165,7 +165,7 @@ test('what is taken from a user it can no longer do, not even by a login from be
     const { count } = await root.unary(KV.range, { key: bytes(`${PREFIX}/x`) }, soon())
     return count === 0n ? true : undefined
   })
-}, 20_000)
+}, 60_000)
 
 test('a watch that may not be is cancelled, and the others of its call go on', async () => {
   await using server = await EtcdServer.start('embedded', { inMemory: true })

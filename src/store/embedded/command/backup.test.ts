@@ -113,7 +113,7 @@ test('a backup of a running store has all that was acknowledged before it, and n
   expect(keys.toSorted()).toEqual(
     ['a', 'b'].flatMap((side) => Array.from({ length: kept }, (_, n) => `${side}/${n}`)).toSorted(),
   )
-}, 30_000)
+}, 60_000)
 
 test('keys, leases and users come back, with revisions beyond all that were', async () => {
   using folder = new Folder()
@@ -152,7 +152,7 @@ test('keys, leases and users come back, with revisions beyond all that were', as
   expect((await channel.unary(KV.range, { key: bytes('a') }, soon())).header?.revision).toBe(
     (before.header?.revision ?? 0n) + LEAP + 1n,
   )
-}, 40_000)
+}, 60_000)
 
 test('root restores for whoever owns the directory', async () => {
   using folder = new Folder()
@@ -180,7 +180,7 @@ test('a watch from before the restore is told that its revision is compacted, ho
   watch.create({ key: bytes('a'), startRevision: 40n })
   expect(await watch.next()).toMatchObject({ created: true })
   expect(await watch.next()).toMatchObject({ canceled: true, compactRevision: LEAP + 2n })
-}, 20_000)
+}, 60_000)
 
 test('to our own client it is a new history: what the backup lacks is not deleted, and its own lease is put again', async () => {
   using folder = new Folder()
@@ -205,7 +205,7 @@ test('to our own client it is a new history: what the backup lacks is not delete
   expect(await world.leaseNames()).toEqual(['10.3.1.0-24', own.lease.key].toSorted())
   expect(leases.seen.filter(({ kind }) => kind === 'delete')).toEqual([])
   await own[Symbol.asyncDispose]()
-}, 30_000)
+}, 60_000)
 
 describe('what can not be done is said in a sentence, and changes nothing', () => {
   test('backup: no store, a name that is taken, a place that can not be written', async () => {
@@ -306,4 +306,4 @@ test('what an interrupted backup left goes at the next start; where no socket ca
   await store.line(/serving/)
   await store.end('SIGTERM')
   expect((await run('backup', folder.file('second'), '--data-dir', deep)).code).toBe(0)
-}, 20_000)
+}, 60_000)

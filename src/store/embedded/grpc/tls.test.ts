@@ -156,7 +156,7 @@ test('who says nothing, or does not go on, is cut off after ten seconds', async 
   await Promise.all(cutOff)
   await secure.process.line(/refused a connection to \S+: TLS handshake timeout/)
   expect(await put(secure.endpoint, client)).toBe('done')
-}, 30_000)
+}, 60_000)
 
 describe('files replaced while it runs', () => {
   test('are used by the next connection, and the old connection goes on', async () => {

@@ -58,7 +58,7 @@ test('what was superseded longer ago than the retention goes, and the file with 
   expect(statSync(`${path}-wal`).size).toBeLessThan(Number(full) / 4)
   const { kvs } = await channel.unary(KV.range, { key: bytes('key/'), rangeEnd: bytes('key0') }, soon())
   expect(kvs.map(({ version }) => version)).toEqual([400n, 400n, 400n, 400n, 400n])
-}, 30_000)
+}, 60_000)
 
 test('in the mode of revisions so many stay, and no fewer', async () => {
   const flags = ['--auto-compaction-mode', 'revision', '--auto-compaction-retention', '300']
@@ -71,7 +71,7 @@ test('in the mode of revisions so many stay, and no fewer', async () => {
   await eventually('what is older is gone', async () =>
     (await historyAt(channel, revision - 500n)) === COMPACTED ? true : undefined,
   )
-}, 30_000)
+}, 60_000)
 
 test('a retention of 0 keeps all, and a restart forgets nothing that the retention keeps', async () => {
   for (const retention of ['0', '1h']) {
@@ -83,7 +83,7 @@ test('a retention of 0 keeps all, and a restart forgets nothing that the retenti
     expect(await historyAt(channel, 2n)).toBe('there')
     expect(await historyAt(channel, revision)).toBe('there')
   }
-}, 30_000)
+}, 60_000)
 
 test('what was there before the start goes too, though nobody writes any more', async () => {
   const flags = ['--auto-compaction-retention', '1s']
@@ -95,7 +95,7 @@ test('what was there before the start goes too, though nobody writes any more', 
   await eventually('history is gone', async () =>
     (await historyAt(channel, revision - 1n)) === COMPACTED ? true : undefined,
   )
-}, 30_000)
+}, 60_000)
 
 test('writes and watches go on while it compacts and gives pages back', async () => {
   const flags = ['--auto-compaction-retention', '1s']

@@ -45,7 +45,7 @@ test('a physical compaction answers when the rows are gone, and calls in between
   expect(kvs.map(({ version }) => version)).toEqual(Array.from({ length: KEYS }, () => BigInt(ROUNDS)))
   await channel.unary(Maintenance.defragment, {}, soon())
   expect(isSmall((await channel.unary(Maintenance.status, {}, soon())).dbSize)).toBe(true)
-}, 30_000)
+}, 60_000)
 
 test('a compaction cut off by a kill is finished after the next start', async () => {
   await using server = await EtcdServer.start('embedded', { inMemory: true })
@@ -59,4 +59,4 @@ test('a compaction cut off by a kill is finished after the next start', async ()
   expect(await old.catch((error: unknown) => error)).toMatchObject({
     detail: 'etcdserver: mvcc: required revision has been compacted',
   })
-}, 30_000)
+}, 60_000)

@@ -100,7 +100,7 @@ for (const kind of ETCD_KINDS) {
       over.abort()
       await renewing
       expect(describeEvents(await watch.next())[0]).toStartWith('delete e5@')
-    }, 20_000)
+    }, 60_000)
 
     test('are renewed to their full time; one that is gone is answered with a time of 0', async () => {
       await grant(channel, 6n, 100n)
@@ -127,7 +127,7 @@ test.concurrent('a store that was stopped for longer than a lease lasts lets its
   server.thaw()
   expect((await renew(channel, 1n))[0]?.TTL).toBe(2n)
   expect((await channel.unary(KV.range, { key: bytes('kept') }, soon())).count).toBe(1n)
-}, 20_000)
+}, 60_000)
 
 test.concurrent('leases that run out while the store is down begin anew with it', async () => {
   await using server = await EtcdServer.start('embedded', { inMemory: true })
@@ -142,4 +142,4 @@ test.concurrent('leases that run out while the store is down begin anew with it'
   watch.create({ key: bytes('kept') })
   await watch.next()
   expect(describeEvents(await watch.next())[0]).toStartWith('delete kept@')
-}, 20_000)
+}, 60_000)

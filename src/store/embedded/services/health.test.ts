@@ -92,4 +92,4 @@ test('a UNIX socket serves its owner', async () => {
   } finally {
     rmSync(folder, { recursive: true })
   }
-}, 20_000)
+}, 60_000)
