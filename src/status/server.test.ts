@@ -173,10 +173,11 @@ describe('the status server', () => {
 
 describe('drift', () => {
   /** The lines so far, and an end to the watching. */
-  const watch = (place: { readonly socket: string }) => {
+  const watch = (place: HttpPlace) => {
     const lines: string[] = []
     let isOver = false
-    const asking = request({ socketPath: place.socket, path: '/drift?watch', agent: false }, (response) => {
+    const where = 'socket' in place ? { socketPath: place.socket } : { host: place.ip, port: place.port }
+    const asking = request({ ...where, path: '/drift?watch', agent: false }, (response) => {
       response.on('data', (chunk: Buffer) => lines.push(...chunk.toString().trim().split('\n')))
       response.on('close', () => (isOver = true))
       response.on('error', () => (isOver = true))
@@ -204,6 +205,21 @@ describe('drift', () => {
     server[Symbol.dispose]()
     await until(() => other.over() && watching.size === 0)
   })
+
+  test('is watched for longer than the runtime lets a silent connection live', async () => {
+    const { promise: port, resolve } = Promise.withResolvers<number>()
+    const free = createServer().listen(0, '127.0.0.1', () => resolve((free.address() as AddressInfo).port))
+    const places = [{ socket }, { ip: '127.0.0.1', port: await port }] as const
+    await new Promise((done) => free.close(done))
+    const servers = places.map((place) => serve(place))
+    const watchers = places.map(watch)
+    await until(() => watchers.every(({ lines }) => lines.length === 3))
+    // Ten seconds, looked at each four.
+    await Bun.sleep(14_000)
+    expect(watchers.map(({ over }) => over())).toEqual([false, false])
+    for (const server of servers) server[Symbol.dispose]()
+    await until(() => watching.size === 0)
+  }, 60_000)
 
   test('is watched by a few at a time', async () => {
     const place = { socket }

@@ -21,7 +21,7 @@ export interface HttpAnswer {
   readonly body: string | AsyncIterable<string>
 }
 
-/** A connection that says nothing for so long is closed. */
+/** A TCP connection that says nothing for so long is closed. */
 const IDLE_SECONDS = 10
 
 /** Listens until disposed; every method is answered alike. Throws where the place is taken or can't be had. */
@@ -43,7 +43,13 @@ export function listenHttp(
   if ('socket' in place) takeOver(place.socket)
   const server =
     'socket' in place
-      ? Bun.serve({ fetch, development: false, unix: place.socket })
+      ? Bun.serve({
+          fetch,
+          development: false,
+          unix: place.socket,
+          // On a UNIX socket server.timeout() changes nothing (Bun 1.4.5).
+          idleTimeout: 0,
+        })
       : Bun.serve({
           fetch,
           development: false,
