@@ -17,10 +17,7 @@ const named = (objects: readonly KernelObject[]) =>
 test('what is whole has nothing to name, with next hops or without', () => expect(named(WHOLE)).toEqual([]))
 
 test.each<[KindName, string[]]>([
-  [
-    'neighbour',
-    ['missing neigh 10.2.1.0 dev flannel.1', 'missing neigh lladdr 02:01:00:00:00:01 dev flannel.1'],
-  ],
+  ['neighbour', ['missing neigh 10.2.1.0 dev flannel.1']],
   ['fdb', ['missing fdb 02:01:00:00:00:01 dev flannel.1']],
   ['route', ['missing route via 10.2.1.0 dev flannel.1']],
 ])('a %s that others need is missing', (kind, names) => expect(named(without(kind))).toEqual(names))
@@ -48,4 +45,16 @@ test('a next hop that nothing goes with is too many; what is on links of others 
       told,
     ),
   ).toEqual([])
+})
+
+test('a MAC without neighbour is told where no route misses that neighbour', () => {
+  const gone = without('neighbour').filter((object) => object.kind !== 'route' || object.via !== '10.2.1.0')
+  expect(named(gone.filter((object) => object.kind !== 'nexthop'))).toEqual([
+    'missing neigh lladdr 02:01:00:00:00:01 dev flannel.1',
+  ])
+})
+
+test('without subnet.env the neighbours of an upstream host are not read: its FDB entries lack nothing', () => {
+  const read = WHOLE.filter(({ kind }) => kind === 'link' || kind === 'fdb' || kind === 'address')
+  expect(incoherences(read, { subnets: [] })).toEqual([])
 })

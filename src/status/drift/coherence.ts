@@ -24,12 +24,23 @@ export function incoherences(objects: readonly KernelObject[], { subnets }: Told
   const resolved = new Set(neighbours.map(({ link, ip }) => `${link}|${ip}`))
   const macs = new Set(neighbours.map(({ link, mac }) => `${link}|${mac}`))
   const forwarded = new Set(entries.map(({ link, mac }) => `${link}|${mac}`))
+  const unresolvedRoutes = routes.filter(({ link, via }) => !resolved.has(`${link}|${via}`))
+  // Neighbours of a family that nothing tells of aren't read at all.
+  const read = new Set([
+    ...[...neighbours, ...routes].map(({ link }) => link),
+    ...links.flatMap(({ name }) => (subnets.some((subnet) => isOn(name, subnet)) ? [name] : [])),
+  ])
+  const unresolvedMacs = entries.filter(({ link, mac }) => read.has(link) && !macs.has(`${link}|${mac}`))
+  // One neighbour that is gone leaves its route and its FDB entry behind: told once.
+  const gatewaysOn = (device: string) =>
+    new Set(unresolvedRoutes.flatMap(({ link, via }) => (link === device ? [via] : []))).size
+  const macsOn = (device: string) => unresolvedMacs.filter(({ link }) => link === device).length
   return [
     ...links.filter(({ up }) => !up).map(down),
     ...links.flatMap((link) => unaddressed(link, of('address'), subnets)),
-    ...routes.filter(({ link, via }) => !resolved.has(`${link}|${via}`)).map(withoutNeighbour),
+    ...unresolvedRoutes.map(withoutNeighbour),
     ...neighbours.filter(({ link, mac }) => !forwarded.has(`${link}|${mac}`)).map(withoutEntry),
-    ...entries.filter(({ link, mac }) => !macs.has(`${link}|${mac}`)).map(withoutResolution),
+    ...unresolvedMacs.filter(({ link }) => macsOn(link) > gatewaysOn(link)).map(withoutResolution),
     ...neighbours.filter(({ link, ip }) => !routed.has(`${link}|${ip}`)).map(withoutRoute),
     ...nexthops
       .filter(({ link, via }) => !resolved.has(`${link}|${via}`) && !routed.has(`${link}|${via}`))
@@ -53,6 +64,9 @@ const down = (link: Link): DriftingObject => ({
   differences: [{ field: 'state', want: 'up', have: 'down' }],
 })
 
+const isOn = (device: string, subnet: Prefix): boolean =>
+  (familyOfPrefix(subnet) === 'ipv6') === device.startsWith('flannel-v6')
+
 /** A device carries the first address of its family's subnet. */
 function unaddressed(
   { name }: Link,
@@ -60,7 +74,7 @@ function unaddressed(
   subnets: readonly Prefix[],
 ): DriftingObject[] {
   return subnets
-    .filter((subnet) => (familyOfPrefix(subnet) === 'ipv6') === name.startsWith('flannel-v6'))
+    .filter((subnet) => isOn(name, subnet))
     .filter((subnet) => !addresses.some(({ link, ip }) => link === name && containsIp(subnet, ip)))
     .map((subnet) => {
       const address = `${baseOf(subnet)}/${bitsOf(familyOfPrefix(subnet))}`
