@@ -51,6 +51,8 @@ export interface Route {
   readonly through: 'nexthop' | 'plain'
   /** Only in a dump: rtm_protocol where it isn't ROUTE_PROTOCOL. */
   readonly protocol?: number
+  /** Only in a dump: its metric where that isn't the usual one: 0, of IPv6 1024. Such a route equals no wanted one. */
+  readonly metric?: number
   /** Only in a dump: what the route has that this model can't say. Such a route equals no wanted one. */
   readonly unrecognised?: string
 }

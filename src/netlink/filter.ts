@@ -6,7 +6,7 @@ import { RTM_ADDRESS } from './address.ts'
 import { RTM_LINK } from './link.ts'
 import { RTM_NEIGHBOUR } from './neighbour.ts'
 import { SO, SOL_SOCKET } from './open.ts'
-import { RTM_ROUTE } from './route.ts'
+import { RTA, RTM_ROUTE, RTMSG_BYTES } from './route.ts'
 import { HEADER_BYTES, NLM_F } from './wire.ts'
 
 /** Notifications of `types` pass only if their field is one of `values`; by every rule that names the type. */
@@ -19,6 +19,12 @@ export interface FilterRule {
   readonly drops?: true
   /** Besides, what has one of these flags passes (nlmsg_flags). */
   readonly orFlags?: number
+  /** Besides, what has this attribute of four bytes with one of these values, behind a header of so many bytes. */
+  readonly orAttribute?: {
+    readonly header: number
+    readonly type: number
+    readonly values: readonly number[]
+  }
 }
 
 /** Only neighbours and FDB entries of these links (ndm_ifindex). */
@@ -48,13 +54,19 @@ export const noRoutes: FilterRule = {
   bytes: 1,
   values: [],
 }
-/** Only routes of these protocols, and those that replace another's: it may be one of ours that they took the place of. */
-export const routesOf = (protocols: Iterable<number>): FilterRule => ({
+/**
+ * Only routes of these protocols, those on these links, and those that replace another's: it may be one of ours that
+ * they took the place of.
+ */
+export const routesOf = (protocols: Iterable<number>, linkIndexes: readonly number[] = []): FilterRule => ({
   types: [RTM_ROUTE.put, RTM_ROUTE.remove],
   offset: 5,
   bytes: 1,
   values: protocols,
   orFlags: NLM_F.replace,
+  ...(linkIndexes.length === 0
+    ? {}
+    : { orAttribute: { header: RTMSG_BYTES, type: RTA.oif, values: linkIndexes } }),
 })
 /** None of these types that a request of this socket caused (nlmsg_pid): its acknowledgement has told us. */
 export const exceptOwn = (types: readonly number[], port: number): FilterRule => ({
@@ -78,6 +90,12 @@ const JUMP_IF_EQUAL = 0x15
 const JUMP_IF_ANY_BIT = 0x45
 const JUMP = 0x05
 const RETURN = 0x06
+const LOAD_VALUE = 0x00
+const LOAD_VALUE_X = 0x01
+const LOAD_WORD_AT_X = 0x40
+const A_TO_X = 0x07
+/** SKF_AD_OFF + SKF_AD_NLATTR: where the attribute of type X is, searched from A on; 0 if there is none. */
+const FIND_ATTRIBUTE = 0xfffff000 + 12
 const PASS: Instruction = { code: RETURN, yes: 0, no: 0, k: 0xffffffff }
 const DROP: Instruction = { code: RETURN, yes: 0, no: 0, k: 0 }
 /** BPF_MAXINSNS. */
@@ -98,22 +116,20 @@ export function compile(rules: readonly FilterRule[]): Instruction[] {
       no: 0,
       k: HEADER_BYTES + rule.offset,
     }
+    const attribute = attributeChecks(rule)
     const flags: Instruction[] =
       rule.orFlags === undefined
         ? []
         : [
             { code: LOAD_HALF, yes: 0, no: 0, k: 6 },
-            // Over the drop.
-            { code: JUMP_IF_ANY_BIT, yes: 1, no: 0, k: swap16(rule.orFlags) },
+            { code: JUMP_IF_ANY_BIT, yes: 0, no: 1, k: swap16(rule.orFlags) },
+            { code: JUMP, yes: 0, no: 0, k: attribute.length + 1 },
           ]
-    const checks = values.flatMap((value, index): Instruction[] => [
-      { code: JUMP_IF_EQUAL, yes: 0, no: 1, k: rule.bytes === 4 ? swap32(value >>> 0) : value },
-      // Over the checks that are left, and the drop.
+    const checks = anyOf(values, rule.bytes, flags.length + attribute.length + 1)
+    const body =
       rule.drops === true
-        ? DROP
-        : { code: JUMP, yes: 0, no: 0, k: 2 * (values.length - index - 1) + flags.length + 1 },
-    ])
-    const body = rule.drops === true ? [load, ...checks] : [load, ...checks, ...flags, DROP]
+        ? [load, ...checks.map((check) => (check.code === JUMP ? DROP : check))]
+        : [load, ...checks, ...flags, ...attribute, DROP]
     program.push({ code: LOAD_HALF, yes: 0, no: 0, k: 4 })
     for (const [index, type] of rule.types.entries()) {
       // On equality over the remaining types and the jump that leaves the rule, to its body.
@@ -126,6 +142,26 @@ export function compile(rules: readonly FilterRule[]): Instruction[] {
     throw new RangeError(`a socket filter of ${program.length} instructions; the kernel takes ${MOST}`)
   return program
 }
+
+/** If what is loaded is one of the values, jumps over the checks that are left, and `beyond` instructions more. */
+const anyOf = (values: readonly number[], bytes: 1 | 4, beyond: number): Instruction[] =>
+  values.flatMap((value, index): Instruction[] => [
+    { code: JUMP_IF_EQUAL, yes: 0, no: 1, k: bytes === 4 ? swap32(value >>> 0) : value },
+    { code: JUMP, yes: 0, no: 0, k: 2 * (values.length - index - 1) + beyond },
+  ])
+
+/** Over the drop, if the attribute has one of the values. Without it some other four bytes are compared: no harm. */
+const attributeChecks = ({ orAttribute }: FilterRule): Instruction[] =>
+  orAttribute === undefined
+    ? []
+    : [
+        { code: LOAD_VALUE, yes: 0, no: 0, k: HEADER_BYTES + orAttribute.header },
+        { code: LOAD_VALUE_X, yes: 0, no: 0, k: orAttribute.type },
+        { code: LOAD_WORD, yes: 0, no: 0, k: FIND_ATTRIBUTE },
+        { code: A_TO_X, yes: 0, no: 0, k: 0 },
+        { code: LOAD_WORD_AT_X, yes: 0, no: 0, k: 4 },
+        ...anyOf(orAttribute.values, 4, 1),
+      ]
 
 /** Replaces the socket's filter in one step. */
 export function attachFilter(fd: number, rules: readonly FilterRule[]): void {

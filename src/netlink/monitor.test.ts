@@ -139,6 +139,29 @@ for (const version of [4, 6])
     expect(seen).toMatchObject([{ protocol: 12, via: ip(via) }])
   })
 
+for (const version of [4, 6])
+  test(`IPv${version} routes pass on links that are named, whoever's they are`, async () => {
+    await using h = await host()
+    using monitor = Monitor.open([GROUP.ipv4Route, GROUP.ipv6Route], {
+      namespace: h.namespace,
+      filter: [routesOf([0x68], [h.foreign, h.ours, 1 << 20]), addressesOf([])],
+    })
+    monitor.setFilter([routesOf([0x68], [1 << 20, h.ours]), addressesOf([])])
+    const [one, other] = version === 4 ? ['10.2.0.0/24', '10.3.0.0/24'] : ['fd00:2::/64', 'fd00:3::/64']
+    await h.sh(`
+      ip -${version} route add ${one} dev foreign proto static; ip -${version} route add blackhole ${other} metric 9
+      ip -${version} route add ${other} dev ours proto static; ip -${version} route del ${other} dev ours`)
+    const seen = monitor.take().map((e) => {
+      if (e.kind !== 'message') return e.kind
+      const route = parseRoute(e.body)
+      return route?.to === one || route?.to === other ? `${e.type} ${route.to} ${route.linkIndex}` : undefined
+    })
+    expect(seen.filter((each) => each !== undefined)).toEqual([
+      `${RTM_ROUTE.put} ${other} ${h.ours}`,
+      `${RTM_ROUTE.remove} ${other} ${h.ours}`,
+    ])
+  })
+
 test('a receive buffer that overflows is told as an overrun, instead of what was in it, and listening goes on', async () => {
   await using h = await host()
   using monitor = Monitor.open([GROUP.neighbour], { namespace: h.namespace, receiveBufferBytes: 4096 })

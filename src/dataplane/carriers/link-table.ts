@@ -90,6 +90,9 @@ export class LinkTable {
   }
 }
 
-/** The kernel drops objects of a link by itself when its state, MAC, index or name changes; of nothing else. */
+/** The kernel drops objects of a link by itself when its state, MAC, index, name or master changes; of nothing else. */
 const isAffected = (before: LinkInfo, after: LinkInfo): boolean =>
-  before.name !== after.name || before.up !== after.up || before.mac !== after.mac
+  before.name !== after.name ||
+  before.up !== after.up ||
+  before.mac !== after.mac ||
+  before.master !== after.master

@@ -18,7 +18,7 @@ import { type Change, done, failed, type Result } from '../carrier.ts'
 import { isSameTunnel, linkKind } from '../kinds/link.ts'
 import { noLink, RtnetlinkCarrier } from './rtnetlink-carrier.ts'
 import type { Rtnetlink } from './rtnetlink.ts'
-import { describe, linkOf, usual } from './vxlan-device.ts'
+import { describe, elsewhere, linkOf, unusual, usual } from './vxlan-device.ts'
 
 const logger = log.from('link.ts')
 
@@ -64,9 +64,16 @@ export class LinkCarrier extends RtnetlinkCarrier<Link> {
     try {
       return change.op === 'put' ? this.#put(change.want) : this.#remove(change.have)
     } catch (error) {
-      if (error instanceof NetlinkError) return failed(error.message)
-      throw error
+      if (!(error instanceof NetlinkError)) throw error
+      const isElsewhere = change.op === 'put' && isRefused(error, 'EEXIST') && this.#isFree(change.want)
+      return failed(isElsewhere ? elsewhere(change.want) : error.message)
     }
+  }
+
+  /** Whether nothing here has the name, or the tunnel. */
+  #isFree(want: Link): boolean {
+    this.session.loadLinks()
+    return this.session.links.get(want.name) === undefined && this.#rival(want, undefined) === undefined
   }
 
   /** What our own change of a link made the kernel say is no news. What comes after this is others' doing. */
@@ -184,7 +191,7 @@ export class LinkCarrier extends RtnetlinkCarrier<Link> {
     const { index } = existing
     const { local, learning } = want.vxlan
     const tunnel = {
-      ...(have.altered === undefined ? {} : usual(local)),
+      ...(existing.vxlan === undefined || unusual(existing.vxlan).length === 0 ? {} : usual(local)),
       ...(local === have.vxlan.local ? {} : { local }),
       ...(learning === have.vxlan.learning ? {} : { learning }),
       ...(underlay === existing.vxlan?.link ? {} : { link: underlay }),
@@ -201,6 +208,7 @@ export class LinkCarrier extends RtnetlinkCarrier<Link> {
       ...(want.mac === have.mac ? {} : { mac: want.mac }),
       ...(want.mtuBytes === have.mtuBytes ? {} : { mtuBytes: want.mtuBytes }),
       ...(have.up ? {} : { up: true }),
+      ...(existing.master === undefined ? {} : { master: 0 }),
     }
     if (Object.keys(settings).length > 0) socket.request(changeLink(index, settings))
   }

@@ -77,20 +77,21 @@ export class RouteCarrier extends RtnetlinkCarrier<Route> {
     return found
   }
 
-  /** Undefined for what can't stand under a key of ours: other tables, metrics and types, several ways without our mark. */
+  /** Undefined for what can't stand under a key of ours: other tables and types, several ways without our mark. */
   #read(info: RouteInfo): Route | undefined {
-    if (info.table !== TABLE.main || info.type !== 'unicast' || info.metric !== METRIC[info.family])
-      return undefined
-    if (info.cloned) return undefined
+    if (info.table !== TABLE.main || info.type !== 'unicast' || info.cloned) return undefined
     if (info.multipath) return this.#severalWays(info)
-    const protocol = info.protocol === ROUTE_PROTOCOL ? {} : { protocol: info.protocol }
+    const mark = {
+      ...(info.protocol === ROUTE_PROTOCOL ? {} : { protocol: info.protocol }),
+      ...(info.metric === METRIC[info.family] ? {} : { metric: info.metric }),
+    }
     const odd: { unrecognised?: string } =
       info.source === undefined ? {} : { unrecognised: `source ${info.source}` }
     if (info.nexthopId !== undefined) {
       const nexthop = this.#nexthops.at(info.nexthopId)
       if (nexthop !== undefined) {
         const { via, link, onLink } = nexthop
-        return route({ to: info.to, via, link, onLink, through: 'nexthop', ...protocol, ...odd })
+        return route({ to: info.to, via, link, onLink, through: 'nexthop', ...mark, ...odd })
       }
       odd.unrecognised = `nexthop ${info.nexthopId}`
     }
@@ -98,7 +99,8 @@ export class RouteCarrier extends RtnetlinkCarrier<Route> {
     if (link === undefined) return undefined
     if (info.via === undefined) {
       // A way to a gateway (gateway-way.ts) that was left behind, or somebody's doing: nothing that could be wanted.
-      if (info.protocol !== ROUTE_PROTOCOL || info.nexthopId !== undefined) return undefined
+      if (info.nexthopId !== undefined) return undefined
+      if (info.protocol !== ROUTE_PROTOCOL && !this.session.scope.links.has(link)) return undefined
       odd.unrecognised = NO_GATEWAY
     }
     return route({
@@ -107,13 +109,13 @@ export class RouteCarrier extends RtnetlinkCarrier<Route> {
       link,
       onLink: info.onLink,
       through: 'plain',
-      ...protocol,
+      ...mark,
       ...odd,
     })
   }
 
   /** With our mark it is ours, on no link in particular, and nothing that could be wanted. */
-  #severalWays({ to, protocol }: RouteInfo): Route | undefined {
+  #severalWays({ family, to, protocol, metric }: RouteInfo): Route | undefined {
     if (protocol !== ROUTE_PROTOCOL) return undefined
     return route({
       to,
@@ -122,6 +124,7 @@ export class RouteCarrier extends RtnetlinkCarrier<Route> {
       onLink: false,
       through: 'plain',
       unrecognised: SEVERAL_WAYS,
+      ...(metric === METRIC[family] ? {} : { metric }),
     })
   }
 
@@ -151,7 +154,8 @@ export class RouteCarrier extends RtnetlinkCarrier<Route> {
         if (have !== undefined && this.#isOne(want, have)) return done
         const route = this.#message(want)
         if ('kind' in route) return route
-        if (have === undefined) return { message: addRoute(route), ...route }
+        // One of another metric stands beside ours.
+        if (have?.metric !== undefined || have === undefined) return { message: addRoute(route), ...route }
         const put = familyOfPrefix(want.to) === 'ipv4' ? appendRoute : putRoute
         return { message: put(route), ...route }
       },
@@ -173,10 +177,10 @@ export class RouteCarrier extends RtnetlinkCarrier<Route> {
     )
   }
 
-  /** IPv4 routes are added behind the old one, which is still to be removed. IPv6 replaces. */
+  /** IPv4 routes are added behind the old one, which is still to be removed. IPv6 replaces what has the same metric. */
   #isReplaced({ want, have }: Put, result: Result | undefined): boolean {
     if (have === undefined || result?.kind !== 'done') return false
-    return familyOfPrefix(want.to) === 'ipv4' && !this.#isOne(want, have)
+    return have.metric !== undefined || (familyOfPrefix(want.to) === 'ipv4' && !this.#isOne(want, have))
   }
 
   /** The route as a request, or why it can't be tried. */
@@ -192,19 +196,23 @@ export class RouteCarrier extends RtnetlinkCarrier<Route> {
   }
 
   #remove(have: Route): Message | Result {
-    const protocol = have.protocol ?? ROUTE_PROTOCOL
+    const mark = {
+      to: have.to,
+      protocol: have.protocol ?? ROUTE_PROTOCOL,
+      ...(have.metric === undefined ? {} : { metric: have.metric }),
+    }
     if (have.through === 'nexthop') {
       const nexthopId = this.#nexthops.idOf(have)
-      return removeRoute({ to: have.to, protocol, ...(nexthopId === undefined ? {} : { nexthopId }) })
+      return removeRoute({ ...mark, ...(nexthopId === undefined ? {} : { nexthopId }) })
     }
     // The kernel finds no route through a nexthop object, or through several, by its gateway.
     if (have.unrecognised?.startsWith('nexthop') === true || have.unrecognised === SEVERAL_WAYS)
-      return removeRoute({ to: have.to, protocol })
+      return removeRoute(mark)
     const linkIndex = this.session.indexOf(have.link)
     // With its link it went too.
     if (linkIndex === undefined) return done
     const via = have.unrecognised === NO_GATEWAY ? {} : { via: have.via }
-    return removeRoute({ to: have.to, protocol, ...via, linkIndex })
+    return removeRoute({ ...mark, ...via, linkIndex })
   }
 
   /** The kernel says that a route of this prefix is there already: ours after all, or somebody else's. */

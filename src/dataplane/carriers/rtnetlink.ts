@@ -209,7 +209,7 @@ export class Rtnetlink implements Disposable {
       exceptOwn(OWN_KNOWN, this.socket.port),
       neighboursOf(own),
       addressesOf(used),
-      routesOf([ROUTE_PROTOCOL, PROTOCOL.boot]),
+      routesOf([ROUTE_PROTOCOL, PROTOCOL.boot], own),
     ]
     this.#monitor.setFilter(rules)
   }

@@ -15,9 +15,18 @@ export const usual = (over: Ip): Partial<VxlanAttributes> => ({
   ageingSeconds: 300,
 })
 
+/** What is not `usual`, in words. */
+export const unusual = (vxlan: VxlanAttributes): string[] =>
+  [
+    vxlan.group === undefined ? '' : `remote ${vxlan.group}`,
+    vxlan.ttl === 0 ? '' : `ttl ${vxlan.ttl}`,
+    vxlan.tos === 0 ? '' : `tos ${vxlan.tos}`,
+    vxlan.ageingSeconds === usual(ANY).ageingSeconds ? '' : `ageing ${vxlan.ageingSeconds}`,
+  ].filter((text) => text !== '')
+
 /** Undefined for what is no VXLAN device. */
 export function linkOf(
-  { name, type, vxlan, mac, mtuBytes, up }: LinkInfo,
+  { name, type, vxlan, mac, mtuBytes, up, master }: LinkInfo,
   nameOf: (index: number | undefined) => string | undefined,
 ): Link | undefined {
   if (type !== 'vxlan' || vxlan === undefined || mac === undefined) return undefined
@@ -28,12 +37,9 @@ export function linkOf(
     vxlan.l2miss === true ? 'l2miss' : '',
     vxlan.l3miss === true ? 'l3miss' : '',
   ].filter((text) => text !== '')
-  const altered = [
-    vxlan.group === undefined ? '' : `remote ${vxlan.group}`,
-    vxlan.ttl === 0 ? '' : `ttl ${vxlan.ttl}`,
-    vxlan.tos === 0 ? '' : `tos ${vxlan.tos}`,
-    vxlan.ageingSeconds === usual(ANY).ageingSeconds ? '' : `ageing ${vxlan.ageingSeconds}`,
-  ].filter((text) => text !== '')
+  // A bridge takes all that comes in by its ports, a VRF looks their packets up in a table of its own.
+  const joined = master === undefined ? [] : [`master ${nameOf(master) ?? master}`]
+  const altered = [...unusual(vxlan), ...joined]
   const found = link({
     name,
     mac,
@@ -72,3 +78,7 @@ export const describe = ({ mac, mtuBytes, up, vxlan, unrecognised, altered }: Li
   ]
     .filter((text) => text !== '')
     .join(', ')
+
+/** A tunnel is kept where it was made, wherever its device has been moved (tried on Linux 6.18). */
+export const elsewhere = ({ name, vxlan: { vni, port } }: Link): string =>
+  `${name} can't be made: VNI ${vni}, port ${port} is in use by a device that was made in this network namespace and has been moved to another one, perhaps ${name} itself; delete it there (ip netns list; ip -n NAMESPACE link del ${name}), it is then made anew here`

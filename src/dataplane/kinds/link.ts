@@ -21,7 +21,8 @@ export const linkKind: Kind<Link> = {
   adopts: () => false,
   disturbs(before, after) {
     if (before === undefined || after === undefined || !isSameTunnel(before, after)) return ALL
-    if (before.up !== after.up) return ALL
+    // A VRF sets what joins or leaves it down and up.
+    if (before.up !== after.up || before.altered !== after.altered) return ALL
     return before.mac === after.mac ? [] : NEIGHBOURS
   },
 }

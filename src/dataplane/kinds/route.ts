@@ -21,8 +21,9 @@ export const routeKind: Kind<Route> = {
     const onOurs = scope.links.has(have.link)
     if (protocol === ROUTE_PROTOCOL) return inside || onOurs ? 'ours' : 'foreign'
     if (!inside) return 'foreign'
-    // On a device of ours it is upstream's, or a changed one of ours.
+    // On a device of ours it is upstream's, a changed one of ours, or one that takes the place of ours.
     if (onOurs) return 'ours'
+    if (have.metric !== undefined) return 'foreign'
     return protocol === RTPROT.boot ? 'adopt' : 'foreign'
   },
   adopts: (want, have) => isEqual(want, have),
@@ -33,6 +34,7 @@ const protocolOf = (r: Route): number => r.protocol ?? ROUTE_PROTOCOL
 
 const isEqual = (a: Route, b: Route): boolean =>
   a.unrecognised === b.unrecognised &&
+  a.metric === b.metric &&
   a.to === b.to &&
   a.via === b.via &&
   a.link === b.link &&

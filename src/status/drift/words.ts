@@ -19,7 +19,7 @@ export function objectText(object: KernelObject): string {
     case 'address':
       return `address ${object.ip}/${object.length} dev ${object.link}`
     case 'route':
-      return `route ${object.to} via ${object.via} dev ${object.link}${object.onLink ? ' onlink' : ''}`
+      return `route ${object.to} via ${object.via} dev ${object.link}${object.onLink ? ' onlink' : ''}${object.metric === undefined ? '' : ` metric ${object.metric}`}`
     case 'neighbour':
       return `neigh ${object.ip} dev ${object.link} lladdr ${object.mac}`
     case 'fdb':
@@ -68,12 +68,13 @@ const linkFields = ({ up, mac, mtuBytes, vxlan }: Link): Field[] => [
   ...(vxlan.gbp ? [['gbp', 'gbp'] as const] : []),
 ]
 
-const routeFields = ({ via, link, onLink, through, protocol }: Route): Field[] => [
+const routeFields = ({ via, link, onLink, through, protocol, metric }: Route): Field[] => [
   ['via', via],
   ['dev', link],
   ['onlink', onLink ? 'onlink' : 'not onlink'],
   ['nhid', through === 'nexthop' ? 'a nexthop object' : 'none'],
   ['proto', `${protocol ?? ROUTE_PROTOCOL}`],
+  ...(metric === undefined ? [] : [['metric', `${metric}`] as const]),
 ]
 
 const tableFields = ({ chains }: NftTable): Field[] =>
@@ -103,14 +104,17 @@ export function differences(want: KernelObject, have: KernelObject): Difference[
   const [wanted, there] = [new Map(fieldsOf(want)), new Map(fieldsOf(have))]
   const fields = new Set([...wanted.keys(), ...there.keys()])
   const differing = [...fields].filter((field) => wanted.get(field) !== there.get(field))
-  const more = 'unrecognised' in have ? have.unrecognised : undefined
+  const more = [
+    'unrecognised' in have ? have.unrecognised : undefined,
+    'altered' in have ? have.altered : undefined,
+  ].filter((text) => text !== undefined)
   return [
     ...differing.map((field) => ({
       field,
       want: shown(field, wanted.get(field)),
       have: shown(field, there.get(field), wanted.has(field)),
     })),
-    ...(more === undefined ? [] : [{ field: 'more', want: 'none', have: more }]),
+    ...more.map((text) => ({ field: 'more', want: 'none', have: text })),
   ]
 }
 
