@@ -35,12 +35,13 @@ export function incoherences(objects: readonly KernelObject[], { subnets }: Told
   const gatewaysOn = (device: string) =>
     new Set(unresolvedRoutes.flatMap(({ link, via }) => (link === device ? [via] : []))).size
   const macsOn = (device: string) => unresolvedMacs.filter(({ link }) => link === device).length
+  const orphaned = new Set([...devices].filter((device) => macsOn(device) > gatewaysOn(device)))
   return [
     ...links.filter(({ up }) => !up).map(down),
     ...links.flatMap((link) => unaddressed(link, of('address'), subnets)),
     ...unresolvedRoutes.map(withoutNeighbour),
     ...neighbours.filter(({ link, mac }) => !forwarded.has(`${link}|${mac}`)).map(withoutEntry),
-    ...unresolvedMacs.filter(({ link }) => macsOn(link) > gatewaysOn(link)).map(withoutResolution),
+    ...unresolvedMacs.filter(({ link }) => orphaned.has(link)).map(withoutResolution),
     ...neighbours.filter(({ link, ip }) => !routed.has(`${link}|${ip}`)).map(withoutRoute),
     ...nexthops
       .filter(({ link, via }) => !resolved.has(`${link}|${via}`) && !routed.has(`${link}|${via}`))
