@@ -1,13 +1,20 @@
-// Twenty packets a second from one pod to another for as long as the lab lives: when the last answer came, and which
-// packets were lost when.
+// Twenty packets a second from one pod to another for as long as the lab lives: when the last answer came, and between
+// which answers packets were lost.
 import { Running } from '../support/process.ts'
 import type { Family } from './family.ts'
 import type { Site } from './site.ts'
 
-export const INTERVAL_MS = 50
+const INTERVAL_MS = 50
 const ANSWER = /^\[(\d+\.\d+)\] .*icmp_seq=(\d+) .*time=([\d.]+) ms/
 /** ping counts in 16 bits. */
 const WRAP = 0x1_0000
+
+/** Packets lost in a row, sent some time between two that were answered; by Date.now(). */
+export interface Gap {
+  readonly lost: number
+  readonly fromMs: number
+  readonly toMs: number
+}
 
 export class Flow implements AsyncDisposable {
   readonly name: string
@@ -36,19 +43,18 @@ export class Flow implements AsyncDisposable {
     return this.#sentAt.get(this.#last) ?? 0
   }
 
-  /** Packets up to the last answered one; those lost by when they were sent, which follows from their neighbours. */
-  result(): { sent: number; lostAtMs: readonly number[] } {
+  /** Packets up to the last answered one. */
+  result(): { sent: number; gaps: readonly Gap[] } {
     this.#take()
-    const lostAtMs: number[] = []
+    const gaps: Gap[] = []
     let [before, beforeMs] = [0, 0]
     for (const [number, atMs] of [...this.#sentAt].toSorted(([a], [b]) => a - b)) {
-      const eachMs = (atMs - beforeMs) / (number - before)
+      const lost = number - before - 1
       // What was sent before the first answer was sent before the network was up.
-      if (before > 0)
-        for (let n = before + 1; n < number; n++) lostAtMs.push(beforeMs + (n - before) * eachMs)
+      if (before > 0 && lost > 0) gaps.push({ lost, fromMs: beforeMs, toMs: atMs })
       ;[before, beforeMs] = [number, atMs]
     }
-    return { sent: this.#last, lostAtMs }
+    return { sent: this.#last, gaps }
   }
 
   #take(): void {

@@ -11,7 +11,10 @@ export interface Blow {
   readonly seed: number
 }
 
-/** One fault a step, sometimes two at once; each kind comes before any comes again. Has no end. */
+/**
+ * One fault a step, sometimes two at once, on one host only where one of them bears the other; each kind comes before any
+ * comes again. Has no end.
+ */
 export function* plan(
   seed: number,
   faults: readonly Fault[],
@@ -30,7 +33,15 @@ export function* plan(
       left.splice(left.indexOf(fault), 1)
       const isDouble = random() < 0.2 && fault.isAlone !== true
       const others = faults.filter((one) => one.isAlone !== true && one !== fault)
-      yield isDouble ? [blow(fault), blow(choose(random, others))] : [blow(fault)]
+      const first = blow(fault)
+      if (!isDouble) {
+        yield [first]
+        continue
+      }
+      const second = blow(choose(random, others))
+      const isTooMuch =
+        second.at === first.at && first.fault.bearsOthers !== true && second.fault.bearsOthers !== true
+      yield [first, isTooMuch ? { ...second, at: (second.at + 1) % hosts } : second]
     }
   }
 }

@@ -43,8 +43,11 @@ export class World implements AsyncDisposable {
 
   static async start(kind: EtcdKind): Promise<World> {
     await using stack = new AsyncDisposableStack()
+    const tidy = stack.use(new TidyWhenInterrupted())
     const program = copyOfFlanneld(stack)
+    tidy.folders.push(dirname(program))
     const segment = stack.use(await Segment.create(HOSTS, 'dual'))
+    tidy.folders.push(...segment.hosts.map((host) => host.folder))
     // As on the hosts (site.ts): the store finds one that was away as soon.
     await segment.switch.sh(
       'for family in 4 6; do echo 100 > /proc/sys/net/ipv$family/neigh/br0/retrans_time_ms; done',
@@ -52,6 +55,8 @@ export class World implements AsyncDisposable {
     const ipv6 = { EnableIPv6: true, IPv6Network: 'fd44:244::/48', IPv6SubnetMin: 'fd44:244:0:100::' }
     const config = networkConfig({ Type: 'vxlan' }, ipv6)
     const store = stack.use(await TestStore.start(kind, segment, config))
+    tidy.folders.push(store.server.folder)
+    tidy.store = store
     const sites: Site[] = []
     for (const [index, host] of segment.hosts.entries()) {
       const launch = () => Flanneld.launch(host, store, { args: ['--ip-masq'], program })
@@ -62,12 +67,6 @@ export class World implements AsyncDisposable {
       sites.map((site, index) => stack.use(Flow.start(family, site, sites[(index + 1) % HOSTS] ?? site))),
     )
     const leases = readLeases(store)
-    stack.use(
-      tidyWhenInterrupted(
-        [dirname(program), store.server.folder, ...segment.hosts.map((host) => host.folder)],
-        store,
-      ),
-    )
     return new World({ segment, store, sites, leases, flows }, stack.move())
   }
 
@@ -90,16 +89,20 @@ function copyOfFlanneld(stack: AsyncDisposableStack): string {
  * Who interrupts this process ends all others of it too, and with them their namespaces go (`setpriv --pdeathsig`). Files
  * are left: they go here.
  */
-function tidyWhenInterrupted(folders: readonly string[], store: TestStore): Disposable {
-  const tidy = (): void => {
-    store.server.process.signal('SIGKILL')
-    for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+class TidyWhenInterrupted implements Disposable {
+  readonly folders: string[] = []
+  store: TestStore | undefined
+  readonly #tidy = (): void => {
+    this.store?.server.process.signal('SIGKILL')
+    for (const folder of this.folders) rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
     process.exit(130)
   }
-  for (const signal of INTERRUPTS) process.on(signal, tidy)
-  return {
-    [Symbol.dispose]() {
-      for (const signal of INTERRUPTS) process.off(signal, tidy)
-    },
+
+  constructor() {
+    for (const signal of INTERRUPTS) process.on(signal, this.#tidy)
+  }
+
+  [Symbol.dispose](): void {
+    for (const signal of INTERRUPTS) process.off(signal, this.#tidy)
   }
 }

@@ -21,19 +21,24 @@ export interface Fault {
   readonly name: string
   /** Nobody else's fault may happen meanwhile: all hosts have a part in it. */
   readonly isAlone?: boolean
+  /** Other harm to the same host may come before its own, or in the middle of it. */
+  readonly bearsOthers?: boolean
   readonly run: (scene: Scene) => AsyncGenerator<Moment, void, undefined>
 }
 
 /** Harm by one shell script in the host, after which heddle has to do all the rest. */
 export const script = (name: string, text: (scene: Scene) => string): Fault => ({
   name,
+  bearsOthers: true,
   async *run(scene) {
-    const { site, isCrowded } = scene
-    await site.shell.run(isCrowded ? `(${text(scene)}\n) || :` : text(scene))
+    await harmBy(scene, text(scene))
     yield 'broken'
     yield 'over'
   },
 })
+
+export const harmBy = ({ site, isCrowded }: Scene, text: string): Promise<string> =>
+  site.shell.run(isCrowded ? `(${text}\n) || :` : text)
 
 export function choose<T>(random: () => number, list: readonly T[]): T {
   const one = list[Math.floor(random() * list.length)]

@@ -1,6 +1,6 @@
 // More news than a socket holds: 20,000 changes of links and addresses, half of them of heddle's own device. What is
 // broken in the middle of them nobody hears of.
-import { choose, type Fault, type Scene } from './fault.ts'
+import { choose, harmBy, type Fault, type Scene } from './fault.ts'
 
 const CHANGES = 20_000
 /** Lines of `ip -batch`, four changes each time; those of other links are for heddle to leave alone. */
@@ -37,7 +37,7 @@ export const STORM_FAULTS: readonly Fault[] = [
     name: 'storm of changes',
     async *run(scene) {
       await storm(scene)
-      await scene.site.shell.run(choose(scene.random, HARM))
+      await harmBy(scene, choose(scene.random, HARM))
       yield 'broken'
       yield 'over'
     },
@@ -50,7 +50,7 @@ export const STORM_FAULTS: readonly Fault[] = [
       site.flanneld.process.signal('SIGSTOP')
       try {
         await storm(scene)
-        await site.shell.run(choose(random, HARM))
+        await harmBy(scene, choose(random, HARM))
         yield 'broken'
       } finally {
         site.flanneld.process.signal('SIGCONT')

@@ -137,8 +137,6 @@ export const TABLE_FAULTS: readonly Fault[] = [
   // Other people's part is there again at once, as where `nft -f` loads a host's rules anew.
   inTable(
     'the ruleset of nf_tables reloaded',
-    () =>
-      `{ echo flush ruleset; nft list ruleset | sed '/^table ip6* flannel/,/^}/d'; } > /dev/shm/heddle-chaos.$$
-    nft -f /dev/shm/heddle-chaos.$$; rm /dev/shm/heddle-chaos.$$`,
+    () => `{ echo flush ruleset; nft list ruleset | sed '/^table ip6* flannel/,/^}/d'; } | nft -f -`,
   ),
 ]
