@@ -23,6 +23,8 @@ export interface HttpAnswer {
 
 /** A TCP connection that says nothing for so long is closed. */
 const IDLE_SECONDS = 10
+/** On a UNIX socket server.timeout() changes nothing, and its types don't know this option (Bun 1.4.5). */
+const NEVER_IDLE: object = { idleTimeout: 0 }
 
 /** Listens until disposed; every method is answered alike. Throws where the place is taken or can't be had. */
 export function listenHttp(
@@ -47,8 +49,7 @@ export function listenHttp(
           fetch,
           development: false,
           unix: place.socket,
-          // On a UNIX socket server.timeout() changes nothing (Bun 1.4.5).
-          idleTimeout: 0,
+          ...NEVER_IDLE,
         })
       : Bun.serve({
           fetch,
