@@ -57,6 +57,14 @@ describe('the command line', () => {
     [['lab', 'exec'], 'is missing; see --help'],
     [['store', '--lisen', 'x'], 'lisen'],
     [['config', 'shwo'], 'did you mean `show`?'],
+    [['drift', 'foo'], 'heddle: foo is one word too many; see --help\n'],
+    [['drift', '--watch', 'foo'], 'foo is one word too many'],
+    [['config', 'show', 'foo'], 'foo is one word too many'],
+    [
+      ['config', 'show', '--', '--ip-masq', 'no'],
+      'there is a word too many behind --ip-masq; a boolean flag',
+    ],
+    [['explain', '10.5.3.7', '10.5.3.8'], '10.5.3.8 is one word too many'],
     [['help', 'lbb'], 'did you mean `lab`?'],
     [['version', 'now'], 'there is no command version'],
   ])('%j is not understood', (args, sentence) => {

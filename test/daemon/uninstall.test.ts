@@ -14,9 +14,9 @@ setDefaultTimeout(60_000)
 
 const PEERS = ['10.244.20.0/24', '10.244.21.0/24']
 
-/** In the host's network namespace; /var/lib is its own, so that this machine's CNI state is out of reach. */
+/** In the host's network namespace; /var/lib and /run are its own, so that this machine's state is out of reach. */
 function run(host: Host, command: string, words: readonly string[]) {
-  const script = 'mount -t tmpfs none /var/lib; exec "$@"'
+  const script = 'mount -t tmpfs none /var/lib; mount -t tmpfs none /run; exec "$@"'
   const args = [
     '--net=' + host.namespace.path,
     'unshare',
@@ -315,4 +315,44 @@ test('pods’ state goes with the last pod, others’ stays', async () => {
     './cni/networks/mixed/lock',
   ])
   expect(existsSync(`${lib}/cni/networks/cbr0`)).toBe(false)
+})
+
+test('a dry run is one wherever it is asked for, and a word too many removes nothing', async () => {
+  await using segment = await Segment.create(1)
+  const host = segment.host(1)
+  await using store = await TestStore.start('etcd', segment, networkConfig({ Type: 'vxlan' }))
+  const flanneld = await Flanneld.start(host, store)
+  await flanneld.end('SIGKILL')
+  const [before, leases] = [await hostState(host), store.leases()]
+  const flags = flagsOf(host, store)
+  for (const [command, ...words] of [
+    [HEDDLE, 'uninstall', '--', ...flags, '--dry-run'],
+    [HEDDLE, 'uninstall', '--', ...flags, '--iface', '--dry-run'],
+    [HEDDLE, 'uninstall', '--dry-run', '--', ...flags],
+    [FLANNELD, '--cleanup', '--dry-run', ...flags],
+  ] as const) {
+    const { status, lines, err } = run(host, command, words)
+    expect([status, err]).toEqual([0, ''])
+    expect(lines).toContain('would remove device flannel.1 with 1 address')
+  }
+  for (const [command, words, sentence] of [
+    [HEDDLE, ['uninstall', 'dry-run'], 'heddle: dry-run is one word too many; see --help\n'],
+    [HEDDLE, ['uninstall', 'dry-run', '--', ...flags], 'heddle: dry-run is one word too many; see --help\n'],
+    [
+      HEDDLE,
+      ['uninstall', '--', ...flags, 'dry-run'],
+      'heddle: there is a word too many behind --config-file',
+    ],
+    [
+      FLANNELD,
+      ['--cleanup', ...flags, '--ip-masq', 'true', '--dry-run'],
+      'too many behind --ip-masq; a boolean',
+    ],
+  ] as const) {
+    const { status, lines, err } = run(host, command, words)
+    expect([status, lines]).toEqual([2, []])
+    expect(err).toContain(sentence)
+  }
+  expect(await hostState(host)).toBe(before)
+  expect(store.leases()).toEqual(leases)
 })

@@ -26,17 +26,16 @@ export const showCommand = buildCommand<Flags, string[], Context>({
     },
   },
   loader: async () => {
-    const { readOptions } = await import('../../daemon/options.ts')
+    const { readWholly } = await import('../../daemon/options/wholly.ts')
     const { inForce, sourceText } = await import('../../daemon/options/in-force.ts')
     return async function show(this: Context, { json }: Flags, ...words: string[]) {
       const { stdout, stderr } = this.process
       const printJson = (facts: object) => stdout.write(`${JSON.stringify(facts, undefined, 2)}\n`)
       const complain = (text: string) => stderr.write(`${styleFor(process.stderr).bad('heddle:')} ${text}\n`)
-      const given = await readOptions(words, process.env)
-      if (given.kind !== 'options') {
-        const message = given.kind === 'refused' ? given.reason : `with --${given.kind} no option is in force`
-        if (json) printJson({ error: { code: 'refused', message } })
-        else complain(message)
+      const given = await readWholly(words, process.env)
+      if (typeof given === 'string') {
+        if (json) printJson({ error: { code: 'refused', message: given } })
+        else complain(given)
         this.process.exitCode = 2
         return
       }

@@ -1,7 +1,8 @@
 // A drift report from the arguments to the exit code: 0 nothing differs, 1 something does, 2 the arguments are refused,
 // 3 it can't be told.
 import { offlineDrift } from '../../daemon/drift/offline.ts'
-import { readOptions, type Options } from '../../daemon/options.ts'
+import type { Options } from '../../daemon/options.ts'
+import { readWholly } from '../../daemon/options/wholly.ts'
 import { isRefused } from '../../netlink/error.ts'
 import type { DriftReport } from '../../status/drift/report.ts'
 import { isSysError } from '../../sys/libc.ts'
@@ -22,9 +23,9 @@ export async function driftMain(
 ): Promise<number> {
   const { stdout, stderr } = context.process
   const complain = (text: string) => stderr.write(`${styleFor(process.stderr).bad('heddle:')} ${text}\n`)
-  const given = await readOptions(words, process.env)
-  if (given.kind !== 'options') {
-    complain(given.kind === 'refused' ? given.reason : `--${given.kind} has no place here`)
+  const given = await readWholly(words, process.env)
+  if (typeof given === 'string') {
+    complain(given)
     return EXIT.usage
   }
   for (const { text } of given.notes) complain(text)

@@ -1,6 +1,6 @@
 // An explanation from the arguments to the exit code: 0 nothing is missing, 1 something is, 2 the arguments are refused,
 // 3 it can't be looked.
-import { readOptions } from '../../daemon/options.ts'
+import { readWholly } from '../../daemon/options/wholly.ts'
 import { familyOf, parseIp, type Ip } from '../../model/ip.ts'
 import type { Context } from '../context.ts'
 import type { ExplainFlags } from '../explain.ts'
@@ -26,9 +26,9 @@ export async function explainMain(
     complain(question)
     return EXIT.usage
   }
-  const given = await readOptions(words, process.env)
-  if (given.kind !== 'options') {
-    complain(given.kind === 'refused' ? given.reason : `--${given.kind} has no place here`)
+  const given = await readWholly(words, process.env)
+  if (typeof given === 'string') {
+    complain(given)
     return EXIT.usage
   }
   for (const { text } of given.notes) complain(text)
