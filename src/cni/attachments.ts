@@ -5,7 +5,7 @@ import { field, isObject, type JsonObject, type JsonValue } from './json.ts'
 /** The key in the network's configuration. */
 export const VALID_ATTACHMENTS = 'cni.dev/valid-attachments'
 
-export interface AttachmentName {
+interface AttachmentName {
   readonly containerId: string
   readonly ifname: string
 }

@@ -71,7 +71,7 @@ const attachmentOf = ({ containerId, ifname }: Call, { dataDir }: NetConf): Atta
 })
 
 /** A pod's namespace that is our own would give the pod's interface to the host. */
-export function checkNetns({ netns, anyNetns }: Call): void {
+function checkNetns({ netns, anyNetns }: Call): void {
   if (netns === '' || anyNetns) return
   const theirs = statSync(netns, { throwIfNoEntry: false })
   const ours = statSync('/proc/self/ns/net')

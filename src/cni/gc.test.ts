@@ -1,5 +1,6 @@
 // GC: what attachments that the runtime doesn't know any more left behind goes, and nothing else.
 import { describe, expect, test } from 'bun:test'
+import { spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { added, cniNode, fakeDelegate, IPV6_ENV, reaches, SUBNET_ENV } from '../../test/support/cni.ts'
 import type { CniNode } from '../../test/support/cni.ts'
@@ -52,9 +53,11 @@ describe('weak point 54: GC', () => {
     mkdirSync(node.at('flannel'))
     writeFileSync(node.at('flannel', 'upstreams'), state)
     writeFileSync(node.at('flannel', 'there'), state)
-    writeFileSync(node.at('flannel', 'torn-eth0.12.tmp'), state)
+    const { pid } = spawnSync('true')
+    writeFileSync(node.at('flannel', `torn-eth0.${pid}.tmp`), state)
+    writeFileSync(node.at('flannel', `being-eth0.${process.pid}.tmp`), state)
     added(await collect(node, [attachment('there')]))
-    expect([node.states(), node.given()]).toEqual([['there'], []])
+    expect([node.states(), node.given()]).toEqual([[`being-eth0.${process.pid}.tmp`, 'there'], []])
   })
 
   test('leaves what is of another network, or can’t be read', async () => {
@@ -101,6 +104,32 @@ describe('weak point 54: GC', () => {
       'GC  ',
     ])
     expect(calls.at(-1)).toContain(`"${VALID_ATTACHMENTS}":[{"containerID":"b","ifname":"eth0"}]`)
+  })
+
+  test('knows a container by its whole name, dashes too', async () => {
+    await using node = await cniNode()
+    const fake = fakeDelegate(node)
+    const { config, env } = fake.wish
+    await node.call('ADD', '/some/netns', { id: 'pod-a', ...fake.wish })
+    await node.call('ADD', '/some/netns', { id: 'pod-a', ifname: 'net1', ...fake.wish })
+    await node.call('DEL', '/some/netns', { id: 'pod-a', ...fake.wish })
+    const state = readFileSync(node.at('flannel', 'pod-a-net1'))
+    writeFileSync(node.at('flannel', 'pod-b'), state)
+    writeFileSync(node.at('flannel', 'pod-sandbox-c'), state)
+    writeFileSync(node.at('flannel', `pod-d-eth0.${process.pid}.tmp`), state)
+    const before = fake.calls().length
+    added(await collect(node, [], config, env))
+    const calls = fake.calls().slice(before)
+    expect(calls.map((line) => line.split(' ').slice(0, 3).join(' '))).toEqual([
+      'DEL pod-a net1',
+      'DEL pod-a-net1 eth0',
+      'DEL pod b',
+      'DEL pod-b eth0',
+      'DEL pod-sandbox c',
+      'DEL pod-sandbox-c eth0',
+      'GC  ',
+    ])
+    expect(node.states()).toEqual([`pod-d-eth0.${process.pid}.tmp`])
   })
 
   test('bears a delegate that knows no GC', async () => {

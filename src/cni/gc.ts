@@ -6,7 +6,7 @@ import { delegateConfig } from './delegate-config.ts'
 import { CniError } from './error.ts'
 import { parseObject, type JsonObject } from './json.ts'
 import { parseNetConf, type NetConf } from './net-conf.ts'
-import { listStates, removeState, type Attachment } from './state.ts'
+import { listStates, removeState, removeTorn, type Attachment } from './state.ts'
 import { readSubnetEnv } from './subnet-env.ts'
 
 /** Goes on where one of them can't be undone, and throws the first error at the end. */
@@ -21,12 +21,15 @@ export async function collectGarbage(call: Call): Promise<string> {
       failures.push(error)
     }
   }
-  for (const { file, attachment, text } of listStates(conf.dataDir)) {
+  for (const { file, attachments, text } of listStates(conf.dataDir)) {
     const config = parseObject(text)
     // A data directory serves several networks; what can't be read may be of another one.
     if (config === undefined || config['name'] !== conf.name || valid.names(file)) continue
-    await attempt(() => undo(call, attachment, config))
+    await attempt(async () => {
+      for (const attachment of attachments) await undo(call, attachment, config)
+    })
   }
+  removeTorn(conf.dataDir)
   await attempt(() => collectAddresses(conf, valid))
   await attempt(() => collectOfDelegate(call, conf, valid))
   if (failures.length > 0) throw failures[0]

@@ -31,6 +31,25 @@ export const readState = (a: Attachment): string | undefined =>
 /** What this plugin wrote itself. */
 export const ownState = (a: Attachment): string | undefined => read(ownPath(a))
 
+/** The process that writes it is named in it. */
+const TEMPORARY = /\.(\d+)\.tmp$/
+
+/** What writers that were killed half-way left; that of one who lives is left to him. */
+export function removeTorn(dataDir: string): void {
+  for (const file of statOfEach(dataDir).keys()) {
+    const [, pid] = TEMPORARY.exec(file) ?? []
+    if (pid !== undefined && !isThere(Number(pid))) rmSync(join(dataDir, file), { force: true })
+  }
+}
+
+function isThere(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return !isErrno(error, 'ESRCH')
+  }
+}
+
 /** Whole or not there; not flushed to disk: after a power failure the pod is gone as well. */
 export function writeState(a: Attachment, text: string): void {
   mkdirSync(a.dataDir, { recursive: true, mode: 0o700 })
@@ -59,32 +78,43 @@ export function removeState(a: Attachment): void {
   rmSync(ownPath(a), { force: true })
 }
 
-export interface KeptState {
+interface KeptState {
   readonly file: string
-  /** Of whom it is, as its name tells. Upstream's has no interface in it: runtimes call the first one eth0. */
-  readonly attachment: Attachment
+  /**
+   * Of whom it is, as its name tells: one of two where that can't be known. Upstream's has no interface in it: runtimes
+   * call the first one eth0.
+   */
+  readonly attachments: readonly Attachment[]
   readonly text: string
 }
 
 /** All state in the directory, one for each attachment; under upstream's name only what upstream wrote. */
 export function listStates(dataDir: string): readonly KeptState[] {
   const files = statOfEach(dataDir)
+  for (const file of files.keys()) if (TEMPORARY.test(file)) files.delete(file)
   return [...files].flatMap(([file, stat]) => {
-    const [, containerId, ifname] = /^(.+)-([^-]{1,15})$/.exec(file) ?? []
     const isLink =
       stat.nlink > 1 &&
       [...files].some(([own, other]) => own !== file && own.startsWith(`${file}-`) && other.ino === stat.ino)
     const text = isLink ? undefined : read(join(dataDir, file))
-    if (text === undefined) return []
-    const attachment =
-      containerId === undefined || ifname === undefined
-        ? { dataDir, containerId: file, ifname: 'eth0' }
-        : { dataDir, containerId, ifname }
-    return [{ file, attachment, text }]
+    return text === undefined ? [] : [{ file, attachments: attachmentsOf(dataDir, file, files), text }]
   })
 }
 
-function statOfEach(dataDir: string): ReadonlyMap<string, Stats> {
+/**
+ * A container's id may have a dash in it too. What is behind the last one is an interface where this plugin wrote the
+ * file: then the id before it has a name for upstream. Without that it may be
+ * either's, and a DEL of what isn't there does nothing.
+ */
+function attachmentsOf(dataDir: string, file: string, files: ReadonlyMap<string, Stats>): Attachment[] {
+  const [, containerId, ifname] = /^(.+)-([^-]{1,15})$/.exec(file) ?? []
+  const upstreams = { dataDir, containerId: file, ifname: 'eth0' }
+  if (containerId === undefined || ifname === undefined) return [upstreams]
+  const own = { dataDir, containerId, ifname }
+  return files.get(file)?.nlink !== 1 || files.has(containerId) ? [own] : [own, upstreams]
+}
+
+function statOfEach(dataDir: string): Map<string, Stats> {
   const stats = new Map<string, Stats>()
   for (const file of existsSync(dataDir) ? readdirSync(dataDir).sort() : []) {
     const stat = statSync(join(dataDir, file), { throwIfNoEntry: false })
