@@ -21,7 +21,7 @@ export function checkLimits(plan: LabPlan, limitOf = neighbourLimit): void {
   }
 }
 
-export interface NetworkHere {
+interface NetworkHere {
   readonly network: string
   /** Why it has no IPv6, for people. */
   readonly lacking: string | undefined
