@@ -127,8 +127,10 @@ export class Pair implements AsyncDisposable {
     await pair.pod.sh(`
       ip link set eth0 up; ${addressed('eth0', (family) => inside[family](1))}
       ip route add default via ${gateway.ipv4}; ip -6 route add default via ${gateway.ipv6}`)
-    for (const host of [pair.near, pair.far])
-      while (host.link('eth0').operState !== IF_OPER_UP) await setTimeout(1)
+    // The kernel finds out a little later that both ends are up.
+    const links = [pair.near, pair.far, pair.pod].map((host) => () => host.link('eth0'))
+    for (const link of [...links, () => pair.near.link('pod')])
+      while (link().operState !== IF_OPER_UP) await setTimeout(1)
     await pair.far.sh(`${upstreamDevices(2)}\n${upstreamWay(1, 'tunnel')}`)
     return pair
   }

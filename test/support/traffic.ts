@@ -2,8 +2,14 @@
 import type { Namespace } from '../../src/sys/namespace.ts'
 import { Running } from './process.ts'
 
+/** A packet that waits on a busy processor may be overtaken by so many others, and is not lost. */
+const MOST_OVERTAKING = 100
+const ANSWER = /icmp_seq=\d+ .*time=/
+
 export class Traffic implements AsyncDisposable {
   readonly #ping: Running
+  /** The first that was answered: links that have just come up may swallow some before it. */
+  #first = 1
 
   private constructor(ping: Running) {
     this.#ping = ping
@@ -14,19 +20,35 @@ export class Traffic implements AsyncDisposable {
     const traffic = new Traffic(
       Running.start('ping', ['-n', '-i', `${everySeconds}`, to], { namespace: from }),
     )
-    await traffic.#ping.line(/icmp_seq=3 /)
+    traffic.#first = sequence(await traffic.#ping.line(ANSWER))
+    await traffic.#answers(2, 0)
     return traffic
   }
 
   /** Ends after a few more answers; `lost` counts the sequence numbers that stayed out before them. */
   async stop(): Promise<{ sent: number; lost: number }> {
-    const from = this.#ping.lines.length
-    const last = sequence(await this.#ping.line(/icmp_seq=\d+ .*time=/, { from: from + 3 }))
+    const last = sequence(await this.#answers(4, this.#ping.lines.length))
+    for (let more = 0; more < MOST_OVERTAKING && this.#missing(last) > 0; more++)
+      await this.#answers(1, this.#ping.lines.length)
     await this.#ping.end('SIGINT')
-    const seen = new Set(this.#ping.matching(/time=/).map(sequence))
-    let lost = 0
-    for (let number = 1; number <= last; number++) if (!seen.has(number)) lost++
-    return { sent: last, lost }
+    return { sent: last, lost: this.#missing(last) }
+  }
+
+  /** The last of so many answers from this line of output on. */
+  async #answers(count: number, from: number): Promise<string> {
+    const { lines } = this.#ping
+    for (let next = from; ;) {
+      const answer = await this.#ping.line(ANSWER, { from: next })
+      if (--count <= 0) return answer
+      next = lines.indexOf(answer, next) + 1
+    }
+  }
+
+  #missing(last: number): number {
+    const seen = new Set(this.#ping.matching(ANSWER).map(sequence))
+    let missing = 0
+    for (let number = this.#first; number <= last; number++) if (!seen.has(number)) missing++
+    return missing
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
