@@ -60,6 +60,12 @@ describe('differences', () => {
       { field: 'nhid', want: 'a nexthop object', have: 'none' },
       { field: 'proto', want: '104', have: '3' },
     ])
+    expect(differences(tunnelled, { ...tunnelled, metric: 50 })).toEqual([
+      { field: 'metric', want: 'the usual', have: '50' },
+    ])
+    expect(differences(device, { ...device, altered: 'master br0' })).toEqual([
+      { field: 'more', want: 'none', have: 'master br0' },
+    ])
     expect(differences(tunnelled, tunnelled)).toEqual([])
   })
 

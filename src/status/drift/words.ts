@@ -74,7 +74,7 @@ const routeFields = ({ via, link, onLink, through, protocol, metric }: Route): F
   ['onlink', onLink ? 'onlink' : 'not onlink'],
   ['nhid', through === 'nexthop' ? 'a nexthop object' : 'none'],
   ['proto', `${protocol ?? ROUTE_PROTOCOL}`],
-  ...(metric === undefined ? [] : [['metric', `${metric}`] as const]),
+  ['metric', metric === undefined ? 'the usual' : `${metric}`],
 ]
 
 const tableFields = ({ chains }: NftTable): Field[] =>
