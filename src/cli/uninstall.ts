@@ -15,7 +15,7 @@ export const uninstallCommand = buildCommand<Flags, string[], Context>({
       'Remove what flanneld has made on this host: VXLAN devices, routes, next hops, nf_tables rules, files, the bridge of',
       'pods that are gone, and its lease. It needs no running daemon and no store: where the store does not answer within',
       'seconds the lease is left to end by itself. It goes by proof: names with their VNI, route protocol 104, the ids of',
-      'next hops, the record of the lease. What may be flannel’s but bears no such mark is named and stays.',
+      "next hops, the record of the lease. What may be flannel's but bears no such mark is named and stays.",
       "Give flanneld's own flags behind --, if it has others than those of its conf file and the environment.",
       'Exit code 0 if nothing is left, 1 if something is or a flanneld still runs, 2 if the flags are refused.',
     ].join('\n'),
