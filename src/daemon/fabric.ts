@@ -1,8 +1,9 @@
 // From leases to wishes: every peer's lease becomes the kernel objects that reach it, our own the devices, their
 // addresses and the firewall. The reconciler does the rest.
-import type { Refusal, Self, Underlay } from '../backend/backend.ts'
+import type { Refusal, Self } from '../backend/backend.ts'
 import { familiesOf, NAME } from '../backend/peer.ts'
 import type { Reconciler } from '../dataplane/reconciler.ts'
+import type { UnderlayWatch } from '../dataplane/underlay.ts'
 import { firewallTables, type FirewallOptions } from '../firewall/rules.ts'
 import { blackhole } from '../model/kernel.ts'
 import type { Lease, SubnetKey } from '../model/lease.ts'
@@ -17,7 +18,7 @@ const MOST_TOLD = 10
 
 export interface FabricParts {
   readonly reconciler: Pick<Reconciler, 'want' | 'forget'>
-  readonly underlay: Underlay
+  readonly underlay: UnderlayWatch
   readonly table: LeaseTable
   readonly network: Network
   readonly firewall: FirewallOptions
@@ -66,6 +67,7 @@ export class Fabric {
   }
 
   apply(changes: readonly LeaseChange[]): void {
+    this.#foresee(changes.flatMap((change) => (change.kind === 'put' ? [change.lease] : [])))
     for (const change of changes)
       if (change.kind === 'put') this.#want(change.lease)
       else this.#drop(change.key)
@@ -92,8 +94,14 @@ export class Fabric {
   /** The underlay's routes or links changed: which peers are on link is decided again. */
   replan(): void {
     const { peers } = this.#parts.table
+    this.#foresee([...peers.values()])
     for (const lease of peers.values()) this.#want(lease)
     this.#complain(peers.keys())
+  }
+
+  #foresee(peers: readonly Lease[]): void {
+    const ips = peers.flatMap(({ ipv4, ipv6 }) => [ipv4?.publicIp, ipv6?.publicIp])
+    this.#parts.underlay.foresee(ips.filter((ip) => ip !== undefined))
   }
 
   #wantOwn(): void {

@@ -63,6 +63,25 @@ for (const [what, before, change, answer] of CHANGES)
     expect(underlay.isOnLink(FAR, 'eth0')).toBe(answer)
   })
 
+test('hosts that are foreseen are answered for as the others, and forgotten if nobody asks', async () => {
+  await using host = await dataplaneHost()
+  await host.sh('ip route add 198.51.100.0/24 via 192.168.0.254')
+  const [direct, routed, none] = [ip('192.168.7.8'), ip('198.51.100.6'), ip('203.0.113.7')]
+  using underlay = UnderlayWatch.open(['ipv4'], host.namespace)
+  underlay.foresee([direct, routed, none, ip('fd00::7')])
+  expect([NEAR, direct, routed, none].map((peer) => underlay.isOnLink(peer, 'eth0'))).toEqual([
+    true,
+    true,
+    false,
+    false,
+  ])
+  const changes = underlay.changes(soon())[Symbol.asyncIterator]()
+  const next = changes.next()
+  await host.sh(`ip route add ${none} dev eth0`)
+  expect(await next).toEqual({ done: false, value: new Set([none]) })
+  expect(underlay.isOnLink(none, 'eth0')).toBe(true)
+})
+
 test('a host that nobody asks about any more is forgotten', async () => {
   await using host = await dataplaneHost()
   const gone = ip('192.168.7.8')

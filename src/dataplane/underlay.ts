@@ -1,14 +1,14 @@
 // What the kernel's routing says about other hosts: on our segment, or behind a gateway. Answers are remembered, and
 // asked for again when a route or link changes that they may have depended on.
 import { setTimeout } from 'node:timers/promises'
-import type { Family, Ip } from '../model/ip.ts'
+import { familyOf, type Family, type Ip } from '../model/ip.ts'
 import { ROUTE_PROTOCOL } from '../model/kernel.ts'
 import { containsIp } from '../model/prefix.ts'
-import { isRefused } from '../netlink/error.ts'
+import { isRefused, NetlinkError } from '../netlink/error.ts'
 import { routesOf } from '../netlink/filter.ts'
 import { getLink, parseLink, RTM_LINK } from '../netlink/link.ts'
 import { GROUP, Monitor } from '../netlink/monitor.ts'
-import { parseRoute } from '../netlink/route-info.ts'
+import { parseRoute, type RouteInfo } from '../netlink/route-info.ts'
 import { getRoute } from '../netlink/route.ts'
 import { NetlinkSocket } from '../netlink/socket.ts'
 import type { Namespace } from '../sys/namespace.ts'
@@ -16,6 +16,7 @@ import type { Namespace } from '../sys/namespace.ts'
 /** Changes come in bursts: one look for all of them. */
 const GATHER_MS = 50
 const AF_UNSPEC = 0
+const NO_WAY = ['ENETUNREACH', 'EHOSTUNREACH', 'EINVAL', 'EACCES', 'ENODEV'] as const
 
 export class UnderlayWatch implements Disposable {
   readonly #families: readonly Family[]
@@ -28,6 +29,8 @@ export class UnderlayWatch implements Disposable {
   readonly #answers = new Map<Ip, number>()
   /** Addresses asked for since changes were last told: whoever plans again asks for all that still count. */
   readonly #wanted = new Set<Ip>()
+  /** Addresses that are asked for along with the next one. */
+  #foreseen: readonly Ip[] = []
   /** Answers that may be wrong by now. */
   readonly #stale = new Map<Ip, number>()
   /** Those whose answer is the same link, but by another name. */
@@ -56,29 +59,33 @@ export class UnderlayWatch implements Disposable {
     return this.#monitor
   }
 
+  /** These will be asked for next, if any is: the kernel answers for all of them at once. */
+  foresee(ips: readonly Ip[]): void {
+    this.#foreseen = ips.filter((ip) => this.#families.includes(familyOf(ip)))
+  }
+
   /** Whether packets to `ip` leave through `link` without a gateway. Asks the kernel at most once between changes. */
   isOnLink(ip: Ip, link: string): boolean {
     this.#listen()
     this.#wanted.add(ip)
     const index = this.#indexOf(link)
-    let answer = this.#answers.get(ip)
-    if (answer === undefined) {
-      answer = this.#ask(ip)
-      this.#answers.set(ip, answer)
+    if (!this.#answers.has(ip)) {
+      this.#ask([ip, ...this.#foreseen.filter((other) => other !== ip && !this.#answers.has(other))])
+      this.#foreseen = []
     }
-    return index !== undefined && answer === index
+    return index !== undefined && this.#answers.get(ip) === index
   }
 
-  #ask(ip: Ip): number {
-    try {
-      const [reply] = this.#socket.request(getRoute(ip))
-      const route = reply && parseRoute(reply.body)
-      const direct = route?.type === 'unicast' && route.via === undefined && !route.multipath
-      return direct ? (route.linkIndex ?? 0) : 0
-    } catch (error) {
+  #ask(ips: readonly Ip[]): void {
+    const answers = this.#socket.ask(
+      ips.map((ip) => getRoute(ip)),
+      ({ body }) => directLink(parseRoute(body)),
+    )
+    for (const [index, answer] of answers.entries()) {
+      const ip = ips[index]
       // No route, or one that says so (unreachable, blackhole, prohibit).
-      if (isRefused(error, 'ENETUNREACH', 'EHOSTUNREACH', 'EINVAL', 'EACCES', 'ENODEV')) return 0
-      throw error
+      if (answer instanceof NetlinkError && !isRefused(answer, ...NO_WAY)) throw answer
+      if (ip !== undefined) this.#answers.set(ip, answer instanceof NetlinkError ? 0 : (answer ?? 0))
     }
   }
 
@@ -164,12 +171,9 @@ export class UnderlayWatch implements Disposable {
     for (const ip of this.#answers.keys()) if (!this.#wanted.has(ip)) this.#answers.delete(ip)
     const changed = this.#moved.intersection(this.#wanted)
     this.#moved.clear()
-    for (const [ip, before] of this.#stale) {
-      if (!this.#wanted.has(ip)) continue
-      const now = this.#answers.get(ip) ?? this.#ask(ip)
-      this.#answers.set(ip, now)
-      if (now !== before) changed.add(ip)
-    }
+    const stale = [...this.#stale.keys()].filter((ip) => this.#wanted.has(ip))
+    this.#ask(stale.filter((ip) => !this.#answers.has(ip)))
+    for (const ip of stale) if (this.#answers.get(ip) !== this.#stale.get(ip)) changed.add(ip)
     this.#stale.clear()
     return changed
   }
@@ -179,6 +183,10 @@ export class UnderlayWatch implements Disposable {
     this.#socket[Symbol.dispose]()
   }
 }
+
+/** The link by which a route leads without a gateway; 0 if it doesn't. */
+const directLink = (route: RouteInfo | undefined): number =>
+  route?.type === 'unicast' && route.via === undefined && !route.multipath ? (route.linkIndex ?? 0) : 0
 
 async function aborted(signal: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>()

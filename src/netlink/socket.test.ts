@@ -12,8 +12,8 @@ import { listAddresses, parseAddress, putAddress, removeAddress, RTM_ADDRESS } f
 import { ignoreExists, ignoreMissing, isRefused } from './error.ts'
 import { changeLink, createLink, listLinks, parseLink, removeLink } from './link.ts'
 import { listNeighbours, NUD, parseNeighbour, putNeighbour } from './neighbour.ts'
-import { dumpRoutes } from './route-info.ts'
-import { putRoute } from './route.ts'
+import { dumpRoutes, parseRoute } from './route-info.ts'
+import { getRoute, putRoute } from './route.ts'
 import { NetlinkSocket } from './socket.ts'
 import { type Message, Writer } from './wire.ts'
 
@@ -150,6 +150,27 @@ describe('batches', () => {
     const run = spawnSync('unshare', ['-Urn', process.execPath, '-e', script], { encoding: 'utf8' })
     expect([run.stderr, run.stdout]).toEqual(['', '1500 1500\n'])
   })
+})
+
+test('many questions at once are answered each in its place, refusals among them, however small the buffer', async () => {
+  await using h = await host()
+  await h.sh('ip addr add 10.0.0.1/8 dev br; ip route add unreachable 10.9.0.0/16')
+  for (const bytes of [undefined, 20_000]) {
+    using socket = NetlinkSocket.open('route', h.namespace, bytes)
+    const ips = Array.from({ length: 3000 }, (_, n) =>
+      ipv4FromNumber((10 << 24) | ((n % 10) << 16) | (n + 2)),
+    )
+    const answers = socket.ask(
+      ips.map((to) => getRoute(to)),
+      ({ body }) => parseRoute(body)?.to,
+    )
+    expect(answers.length).toBe(ips.length)
+    for (const [index, answer] of answers.entries())
+      if (index % 10 === 9) expect(isRefused(answer, 'EHOSTUNREACH')).toBe(true)
+      else expect(answer).toBe(prefixOf(ips[index] ?? expect.unreachable(), 32))
+    expect(socket.ask([], () => 0)).toEqual([])
+    expect(socket.request(getRoute(ip('10.1.0.9'))).length).toBe(1)
+  }
 })
 
 describe('dumps', () => {
