@@ -26,7 +26,7 @@ export async function askDaemon(socket: string, path: string): Promise<Answer> {
   }
 }
 
-/** Lines read as JSON until flanneld ends or the signal comes; then why, if not by the signal. */
+/** Lines read as JSON, the first of them soon, until flanneld ends or the signal comes; then why, if not by the signal. */
 export async function* linesOf(
   socket: string,
   path: string,
@@ -34,9 +34,12 @@ export async function* linesOf(
 ): AsyncGenerator<unknown, NoAnswer | undefined, undefined> {
   const ended = { kind: 'none', why: `the flanneld at ${socket} has ended` } as const
   let isAnswered = false
+  const late = new AbortController()
+  const timer = setTimeout(() => late.abort(), ANSWER_MS)
   try {
-    const response = await get(socket, path, signal)
+    const response = await get(socket, path, AbortSignal.any([signal, late.signal]))
     isAnswered = true
+    clearTimeout(timer)
     if (response.statusCode !== 200)
       return {
         kind: 'refused',
@@ -47,6 +50,8 @@ export async function* linesOf(
   } catch (error) {
     if (signal.aborted) return undefined
     return isAnswered ? ended : trouble(socket, error)
+  } finally {
+    clearTimeout(timer)
   }
 }
 
