@@ -10,7 +10,7 @@ import { HOST_GW_HARMS, VXLAN_HARMS } from './support/harm.ts'
 import { hostState } from './support/host-state.ts'
 import { eventually, Running } from './support/process.ts'
 import { Segment, type Host } from './support/segment.ts'
-import { leaseKey, networkConfig, TestStore, vxlanLease } from './support/stores.ts'
+import { CONFIG_KEY, leaseKey, networkConfig, TestStore, vxlanLease } from './support/stores.ts'
 
 setDefaultTimeout(60_000)
 
@@ -144,6 +144,34 @@ describe('heddle drift with IPv6', () => {
   })
 })
 
+describe('what is its own without a flanneld', () => {
+  test('a device of the VNI before is too many: the next start removes it', async () => {
+    await using segment = await Segment.create(1)
+    const host = segment.host(1)
+    await using store = await TestStore.start('etcd', segment, networkConfig({ Type: 'vxlan', VNI: 7 }))
+    const flanneld = await Flanneld.start(host, store, { args: FLAGS })
+    await flanneld.end('SIGKILL')
+    store.put(CONFIG_KEY, networkConfig({ Type: 'vxlan' }))
+    const { status, stdout } = drift(host, store)
+    expect(status).toBe(1)
+    expect(stdout).toMatch(/^extra +link flannel\.7 /m)
+    expect(stdout).toMatch(/^missing +link flannel\.1 /m)
+  })
+
+  test('a lease that tells only its IPv6 address is its own by that', async () => {
+    await using segment = await Segment.create(1, 'dual')
+    const host = segment.host(1)
+    const ipv6 = { EnableIPv6: true, IPv6Network: 'fd00:5::/48' }
+    await using store = await TestStore.start('etcd', segment, networkConfig({ Type: 'vxlan' }, ipv6))
+    const ours = (await host.sh("ip -6 -o addr show dev eth0 scope global | awk '{print $4}'")).split('/')[0]
+    store.put(
+      '/coreos.com/network/subnets/10.244.109.0-24&fd00:5:0:9::-64',
+      JSON.stringify({ PublicIP: '0.0.0.0', PublicIPv6: ours, BackendType: 'vxlan' }),
+    )
+    expect(report(host, store)).toMatchObject({ by: 'store', complete: true })
+  })
+})
+
 describe('who is asked', () => {
   const stack = new AsyncDisposableStack()
   let host: Host
@@ -249,13 +277,20 @@ describe('who is asked', () => {
     const stopped = drift(host, store)
     expect(stopped.status).toBe(0)
     expect(stopped.stdout).toMatch(/^not known +the flanneld at \S+ has not answered for 5 s$/m)
+    expect(drift(host, store, '--watch')).toMatchObject({
+      status: 3,
+      stdout: '',
+      stderr: expect.stringMatching(/has not answered for 5 s; --watch needs one that runs$/m),
+    })
     flanneld.process.signal('SIGCONT')
     await flanneld.end('SIGKILL')
     expect(drift(host, store, '--watch')).toMatchObject({ status: 3, stdout: '' })
     const nowhere = { endpoint: 'http://127.0.0.1:9' }
     const fine = drift(host, nowhere)
     expect(fine.status).toBe(3)
-    expect(fine.stdout).toMatch(/^not known +what should be here: .*127\.0\.0\.1:9/m)
+    expect(fine.stdout).toMatch(
+      /^not known +what should be here: .*127\.0\.0\.1:9 .*: connect(?:ion refused| ECONNREFUSED)/m,
+    )
     expect(fine.stdout).toContain('what is there fits together')
     await host.sh('ip neigh flush dev flannel.1 nud permanent; ip addr flush dev flannel.1')
     const torn = drift(host, nowhere)

@@ -5,7 +5,7 @@ import { openDataplane } from '../dataplane/open.ts'
 import { UnderlayWatch } from '../dataplane/underlay.ts'
 import type { Ownership } from '../dataplane/kind.ts'
 import { tableName } from '../firewall/rules.ts'
-import { subnetsOf } from '../model/lease.ts'
+import { subnetsOf, type Lease } from '../model/lease.ts'
 import type { Prefix } from '../model/prefix.ts'
 import { hasNexthops } from '../dataplane/carriers/nexthop-table.ts'
 import { NetlinkSocket } from '../netlink/socket.ts'
@@ -76,9 +76,7 @@ export async function runDaemon(
     const tenancy = parts.use(began)
     report.phase = 'programming'
     const underlay = parts.use(UnderlayWatch.open(FAMILIES[stack]))
-    const scope = scopeOf(network, identity, previous.networks)
-    for (const name of devicesOf([...previous.subnets, ...subnetsOf(tenancy.lease)], netlink))
-      scope.links.add(name)
+    const scope = scopeOf(network, identity, previous, tenancy.lease, netlink)
     const thrift = parts.use(new Thrift())
     const onRound = (tookMs: number) => {
       report.roundEnded(tookMs)
@@ -135,18 +133,23 @@ export function nexthopsAs(options: Options, netlink: NetlinkSocket): NexthopUse
   return nexthopUse(wish, has)
 }
 
-/** What is ours in the kernel: the back end's devices, our tables, routes into the cluster's networks, former ones too. */
+/** What is ours in the kernel: the back end's devices, our tables, routes into the cluster's networks; former ones of each too. */
 export function scopeOf(
   { config, backend }: Network,
   identity: Identity,
-  former: readonly Prefix[],
+  former: { readonly networks: readonly Prefix[]; readonly subnets: readonly Prefix[] },
+  own: Lease,
+  netlink: NetlinkSocket,
 ): Ownership & { readonly links: Set<string> } {
   const devices = backend.devices(identity.self([])).filter((object) => object.kind === 'link')
   return {
-    links: new Set(devices.map(({ name }) => name)),
+    links: new Set([
+      ...devices.map(({ name }) => name),
+      ...devicesOf([...former.subnets, ...subnetsOf(own)], netlink),
+    ]),
     networks: [
       ...[config.ipv4, config.ipv6].flatMap((range) => (range === undefined ? [] : [range.network])),
-      ...former,
+      ...former.networks,
     ],
     tables: new Set((['ipv4', 'ipv6'] as const).map((family) => `${family} ${tableName(family)}`)),
   }

@@ -4,13 +4,14 @@ import type { Ownership } from '../../dataplane/kind.ts'
 import type { Wish } from '../../dataplane/survey.ts'
 import { UnderlayWatch } from '../../dataplane/underlay.ts'
 import { suits } from '../../model/allocate.ts'
-import { publisherOf, subnetsOf, type Lease } from '../../model/lease.ts'
+import { isPublishedBy, subnetsOf, type Lease } from '../../model/lease.ts'
 import type { NetworkConfig } from '../../model/net-config.ts'
 import { NetlinkSocket } from '../../netlink/socket.ts'
+import { EtcdError } from '../../store/etcd/error.ts'
 import type { Releasable } from '../../store/etcd/release.ts'
 import { EtcdStore } from '../../store/etcd/store.ts'
 import { gracesOf } from '../../store/graces.ts'
-import type { ConfigEvent, LeaseEvent } from '../../store/store.ts'
+import type { ConfigEvent, LeaseEvent, StoreError } from '../../store/store.ts'
 import { usable } from '../config.ts'
 import { nexthopsAs, scopeOf } from '../daemon.ts'
 import { etcdAccess } from '../etcd-access.ts'
@@ -41,6 +42,7 @@ interface Plan {
 export async function planFromStore(options: Options): Promise<Plan | string> {
   await using parts = new AsyncDisposableStack()
   const failed = new AbortController()
+  let trouble: StoreError | undefined
   const store = parts.use(
     new EtcdStore({
       ...etcdAccess(options),
@@ -48,6 +50,7 @@ export async function planFromStore(options: Options): Promise<Plan | string> {
       renewMarginMinutes: options['subnet-lease-renew-margin'],
       deadlineMs: DEADLINE_MS,
       report: (error) => {
+        trouble = error ?? trouble
         if (error !== undefined) setTimeout(() => failed.abort(), SECOND_CHANCE_MS).unref()
       },
     }),
@@ -57,9 +60,14 @@ export async function planFromStore(options: Options): Promise<Plan | string> {
     return await plan(options, store, signal, parts)
   } catch (error) {
     if (!signal.aborted) throw error
-    const [trouble] = store.troubles.values()
-    return `${store.name} can't be read: ${trouble?.message ?? `no answer within ${DEADLINE_MS / 1000} s`}`
+    return `${store.name} can't be read: ${said(trouble)}`
   }
+}
+
+/** Without its advice where that is for who tries again. */
+function said(trouble: StoreError | undefined): string {
+  if (trouble === undefined) return `no answer within ${DEADLINE_MS / 1000} s`
+  return trouble instanceof EtcdError && trouble.code === 'unavailable' ? trouble.detail : trouble.message
 }
 
 async function plan(
@@ -89,7 +97,7 @@ async function plan(
   const isTold = [own.ipv4, own.ipv6].some((half) => half && vtepMacIn(half.backendData) !== undefined)
   const identity = identify(chosen, isTold ? new Map() : devices, nexthops)
   identity.attributes(network.backend, own)
-  return wanted(options, new Network(network), identity, own, leases, parts)
+  return wanted(options, new Network(network), identity, own, leases, netlink, parts)
 }
 
 function wanted(
@@ -98,6 +106,7 @@ function wanted(
   identity: Identity,
   own: Lease,
   leases: LeaseEvent,
+  netlink: NetlinkSocket,
   parts: AsyncDisposableStack,
 ): Plan {
   const wishes = new Map<string, Wish>()
@@ -107,7 +116,7 @@ function wanted(
     forget: (source: string) => void wishes.delete(source),
   }
   const table = peerTable(network, own, gracesOf(0))
-  const scope = scopeOf(network, identity, readSubnetFile(options['subnet-file']).networks)
+  const scope = scopeOf(network, identity, readSubnetFile(options['subnet-file']), own, netlink)
   table.surround(parts.use(openSurroundings(network, () => own, scope.links)).look())
   const underlay = parts.use(UnderlayWatch.open(FAMILIES[stackOf(network.config)]))
   const firewall = {
@@ -140,7 +149,7 @@ async function ownLease(
   const { 'state-dir': stateDir, 'etcd-prefix': prefix, 'subnet-file': subnetFile } = options
   const records = new LeaseRecords({ stateDir, prefix, subnetFile })
   const proved = new Set<string>()
-  const isByAddress = (lease: Lease) => publisherOf(lease) === identity.publisher
+  const isByAddress = (lease: Lease) => isPublishedBy(lease, identity)
   const found = await store.releasable((lease, cluster) => {
     const isProved = identity.owns(lease) || records.owns(lease, cluster)
     if (isProved) proved.add(lease.key)
