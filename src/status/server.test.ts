@@ -224,7 +224,8 @@ describe('drift', () => {
   test('is watched by a few at a time', async () => {
     const place = { socket }
     using _ = serve(place)
-    const watchers = Array.from({ length: 16 }, () => watch(place))
+    const watchers = Array.from({ length: 40 }, () => watch(place))
+    await until(() => watchers.filter(({ over }) => over()).length === 24)
     await until(() => watching.size === 16)
     expect(await ask('/drift?watch', place)).toMatchObject({ code: 503, body: expect.stringContaining('16') })
     expect((await ask('/drift?watch', place, 'HEAD')).code).toBe(503)
