@@ -18,9 +18,9 @@ export const explainCommand = buildCommand<ExplainFlags, string[], Context>({
       'entry, the FDB entry of its MAC, the route of the outer packet, the link between hosts and the neighbour there; for',
       'pods of this host the bridge and its port; for addresses outside the masquerading. It needs no running flanneld; one',
       'that runs is asked what it knows of the lease. It changes nothing.',
-      "--from takes a pod's address: the packet is one that this host forwards.",
+      "--from takes a pod's address: the packet is one that this host forwards; or one of this host's own.",
       "flanneld's own flags go behind --, if it has others than those of its conf file and the environment.",
-      "Exit code 0 if nothing is missing, 1 if something is, 2 if the arguments are refused, 3 if the kernel can't be asked.",
+      'Exit code 0 if nothing is missing, 1 if something is, 2 if the arguments are refused, 3 if it is not known.',
     ].join('\n'),
   },
   parameters: {

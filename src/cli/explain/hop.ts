@@ -3,9 +3,21 @@
 export interface Hop {
   /** Of the packet itself, or of the one that carries it through a tunnel. */
   readonly layer: 'inner' | 'outer'
-  readonly kind: 'forwarding' | 'route' | 'nexthop' | 'link' | 'address' | 'neighbour' | 'fdb' | 'masquerade'
-  /** `wrong`: it is there and ends the way. `open`: the kernel finds out when a packet goes. */
-  readonly state: 'there' | 'missing' | 'wrong' | 'open'
+  readonly kind:
+    | 'forwarding'
+    | 'lease'
+    | 'route'
+    | 'nexthop'
+    | 'link'
+    | 'address'
+    | 'neighbour'
+    | 'fdb'
+    | 'masquerade'
+  /**
+   * `wrong`: it is there and ends the way. `open`: nothing hangs on it, or the kernel finds out when a packet goes.
+   * `unknown`: whether the packet gets on can't be told from here.
+   */
+  readonly state: 'there' | 'missing' | 'wrong' | 'open' | 'unknown'
   /** In the words of ip(8). */
   readonly object: string
   readonly note?: string

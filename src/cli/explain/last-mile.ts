@@ -59,6 +59,14 @@ export function* onSegment(view: KernelView, link: LinkInfo, ip: Ip, layer: Hop[
           ? `see whether that host is up and on this segment: ping ${ip}`
           : `see whether ${ip} is up: ping ${ip}; a pod that is gone keeps no address`,
     }
+  else if (entry !== undefined && (entry.state & NUD.incomplete) !== 0)
+    yield {
+      layer,
+      kind: 'neighbour',
+      state: 'unknown',
+      object: `${who} INCOMPLETE`,
+      note: `${ip} is being asked for now, and has not answered yet`,
+    }
   else if (entry?.mac === undefined)
     yield {
       layer,

@@ -7,7 +7,6 @@ import { NetlinkSocket } from '../../netlink/socket.ts'
 import { isSysError } from '../../sys/libc.ts'
 import { there, type Hop } from './hop.ts'
 import type { Told } from './told.ts'
-import { RESTORE } from './tunnel.ts'
 
 export function masqueradeHop(to: Ip, told: Told): Hop {
   const family = familyOf(to)
@@ -21,7 +20,8 @@ export function masqueradeHop(to: Ip, told: Told): Hop {
     )?.name
   } catch (error) {
     if (!(error instanceof NetlinkError) && !isSysError(error)) throw error
-    return open(`whether it is there can't be read: ${error.message}`)
+    const unread = open(`whether it is there can't be read: ${error.message}`)
+    return told.masquerades === false ? unread : { ...unread, state: 'unknown' }
   }
   if (chain !== undefined)
     return there(
@@ -37,7 +37,7 @@ export function masqueradeHop(to: Ip, told: Told): Hop {
       state: 'missing',
       object,
       note: 'subnet.env says that flanneld masquerades (--ip-masq), and its rules are not there',
-      advice: `${RESTORE}; upstream's flanneld may have rules of iptables instead, which are not looked at`,
+      advice: `${told.restore}; upstream's flanneld may have rules of iptables instead, which are not looked at`,
     }
   return open('flanneld does not masquerade here (--ip-masq): something else must, or pods are known outside')
 }

@@ -6,7 +6,6 @@ import type { LinkInfo } from '../../netlink/link.ts'
 import { isBroken, type Hop } from './hop.ts'
 import { linkHop } from './last-mile.ts'
 import type { Told } from './told.ts'
-import { RESTORE } from './tunnel.ts'
 import type { KernelView } from './view.ts'
 
 /** The bridge of the CNI plugin, unless its config says otherwise. */
@@ -15,20 +14,36 @@ const BRIDGE = 'cni0'
 export function missingRoute(view: KernelView, to: Ip, told: Told): Hop {
   const own = told.ownSubnetOf(to)
   if (own !== undefined) return missingBridge(view, own)
-  const network = told.networkOf(to)
-  if (network === undefined)
+  const { wants, restore } = told
+  if (told.networkOf(to) === undefined && wants?.lease === undefined)
     return missing(
       'route',
       to,
       'no route leads there, not even a default one',
-      `ip route get ${to} must find one`,
+      `if packets should get there, give this host a route to it, or a default one`,
     )
   const subnet = told.subnetLike(to)
-  const peer = subnet === undefined ? undefined : prefixOf(to, lengthOf(subnet))
+  const peer = wants?.subnet ?? (subnet === undefined ? undefined : prefixOf(to, lengthOf(subnet)))
+  if (wants?.refused !== undefined)
+    return missing(
+      'route',
+      peer ?? to,
+      `flanneld refused lease ${wants.lease}: ${wants.refused}`,
+      'whoever published that lease must mend it, or give it up',
+    )
+  if (wants !== undefined && wants.lease === undefined)
+    return {
+      layer: 'inner',
+      kind: 'lease',
+      state: 'missing',
+      object: peer ?? to,
+      note: 'no host has leased that subnet, so no pod has the address',
+    }
   const device = view.links.find((link) => isDeviceFor(link, to))
-  if (device === undefined) return isTunnelled(view, told) ? missingDevice(to) : noRoute(to, peer)
+  if (device === undefined) return isTunnelled(view, told) ? missingDevice(to, told) : noRoute(to, peer, told)
   const state = linkHop(view, device, 'inner')
-  if (isBroken(state)) return { ...state, note: `${state.note}, and its routes went with that` }
+  if (isBroken(state))
+    return { ...state, note: `${state.note}, and its routes went with that`, advice: restore }
   const gateway = peer === undefined ? undefined : baseOf(peer)
   const isHalfThere = gateway !== undefined && view.neighbour(device.index, gateway) !== undefined
   const nexthops = view
@@ -39,9 +54,9 @@ export function missingRoute(view: KernelView, to: Ip, told: Told): Hop {
       'nexthop',
       `via ${gateway} dev ${device.name}`,
       'the route to its subnet went with it',
-      RESTORE,
+      restore,
     )
-  return noRoute(to, peer, device)
+  return noRoute(to, peer, told, device)
 }
 
 const missing = (kind: Hop['kind'], object: string, note: string, advice: string): Hop => ({
@@ -57,12 +72,14 @@ const missing = (kind: Hop['kind'], object: string, note: string, advice: string
 const isDeviceFor = ({ name, type }: LinkInfo, to: Ip): boolean =>
   type === 'vxlan' && name.startsWith(familyOf(to) === 'ipv4' ? 'flannel.' : 'flannel-v6.')
 
-const noRoute = (to: Ip, peer: Prefix | undefined, device?: LinkInfo): Hop =>
+const noRoute = (to: Ip, peer: Prefix | undefined, { wants, restore }: Told, device?: LinkInfo): Hop =>
   missing(
     'route',
     peer === undefined ? to : `${peer}${device === undefined ? '' : ` dev ${device.name}`}`,
-    'no route of flannel leads there: no host has leased that subnet, its lease is refused, or the route was removed',
-    'heddle drift tells which; a running flanneld puts back at once what was removed',
+    wants === undefined
+      ? 'no route of flannel leads there: no host has leased that subnet, its lease is refused, or the route was removed'
+      : `no route of flannel leads there, though a host has leased it (${wants.lease})`,
+    wants === undefined ? `heddle drift tells which, if it can read the store; ${restore}` : restore,
   )
 
 /** Pods may use less than any link has where packets get an outer header. */
@@ -77,12 +94,12 @@ function isTunnelled(view: KernelView, { podMtuBytes }: Told): boolean {
   )
 }
 
-const missingDevice = (to: Ip): Hop =>
+const missingDevice = (to: Ip, { restore }: Told): Hop =>
   missing(
     'link',
     familyOf(to) === 'ipv4' ? 'flannel.<VNI> vxlan' : 'flannel-v6.<VNI> vxlan',
-    'there is no VXLAN device of flannel, and all that leads through it went with it',
-    RESTORE,
+    `there is no VXLAN device of flannel for ${familyOf(to) === 'ipv4' ? 'IPv4' : 'IPv6'}, and all that leads through it went with it`,
+    restore,
   )
 
 function missingBridge(view: KernelView, own: Prefix): Hop {

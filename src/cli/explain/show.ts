@@ -6,6 +6,7 @@ import type { Wants } from './wants.ts'
 export interface Explanation {
   readonly to: string
   readonly from: string | null
+  /** Whether nothing is missing, and nothing that counts is unknown. */
   readonly complete: boolean
   readonly hops: readonly Hop[]
   /** The first hop that is missing or wrong. */
@@ -16,7 +17,13 @@ export interface Explanation {
 }
 
 const WIDTH = 10
-const SIGNS: Readonly<Record<Hop['state'], string>> = { there: '✓', open: '?', missing: '✗', wrong: '✗' }
+const SIGNS: Readonly<Record<Hop['state'], string>> = {
+  there: '✓',
+  open: '?',
+  missing: '✗',
+  wrong: '✗',
+  unknown: '?',
+}
 const NOUNS: Readonly<Partial<Record<Hop['kind'], string>>> = { neighbour: 'neigh', masquerade: 'masq' }
 
 export function explanationText(explanation: Explanation, style: Style): string {
@@ -26,19 +33,25 @@ export function explanationText(explanation: Explanation, style: Style): string 
     ...hops.map((hop, index) => hopLine(hop, hops[index - 1], style)),
     ...(heddle === null ? [] : wantLines(heddle, style)),
     ...unknown.map((text) => `  ${style.dim(`not known  ${text}`)}`),
-    missing === null ? style.good('nothing is missing') : verdict(missing, style),
+    missing === null ? wholeness(explanation, style) : verdict(missing, style),
     '',
   ].join('\n')
 }
 
 function hopLine(hop: Hop, before: Hop | undefined, style: Style): string {
   const { kind, state, object, note, layer } = hop
-  const paint = isBroken(hop) ? style.bad : state === 'open' ? style.dim : style.good
+  const paint = isBroken(hop) ? style.bad : state === 'open' || state === 'unknown' ? style.dim : style.good
   const head = layer === 'outer' && before?.layer !== 'outer' ? `  ${style.dim('in a VXLAN packet:')}\n` : ''
   const shown = isBroken(hop) ? `${object} ${style.bad(state)}` : object
   return `${head}${layer === 'outer' ? '    ' : '  '}${paint(SIGNS[state])} ${(NOUNS[kind] ?? kind).padEnd(
     WIDTH,
   )} ${shown}${note === undefined || isBroken(hop) ? '' : style.dim(` (${note})`)}`
+}
+
+function wholeness({ hops }: Explanation, style: Style): string {
+  const doubt = hops.find(({ state }) => state === 'unknown')
+  if (doubt === undefined) return style.good('nothing is missing')
+  return `nothing is missing as far as is known, but not all is: ${doubt.kind} ${doubt.object}: ${doubt.note ?? ''}`
 }
 
 function verdict({ kind, state, object, note, advice }: Hop, style: Style): string {
@@ -53,7 +66,8 @@ function verdict({ kind, state, object, note, advice }: Hop, style: Style): stri
 
 function wantLines({ lease, isOwn, publicIp, refused, lacking }: Wants, style: Style): string[] {
   const line = (text: string) => `  ${style.dim('flanneld')}   ${text}`
-  if (lease === undefined) return [line('knows no lease with that address')]
+  // Of an address of the network it is the first thing that is missing, of others it says nothing.
+  if (lease === undefined) return []
   if (isOwn) return [line(`lease ${lease}, this host's own`)]
   return [
     line(`lease ${lease}${publicIp === undefined ? '' : ` of ${publicIp}`}`),

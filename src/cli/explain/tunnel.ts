@@ -3,15 +3,15 @@ import { familyOf, type Ip } from '../../model/ip.ts'
 import type { LinkInfo } from '../../netlink/link.ts'
 import { there, type Hop } from './hop.ts'
 import { linkHop, nameIn, onSegment } from './last-mile.ts'
+import type { Told } from './told.ts'
 import { isRefused, stateText, type KernelView } from './view.ts'
 import { routeText } from './words.ts'
 
 /** Outer Ethernet, IP, UDP and VXLAN headers (RFC 7348 §5). */
 const OVERHEAD_BYTES = { ipv4: 50, ipv6: 70 } as const
-export const RESTORE = 'start flanneld, which puts it back; where it runs, heddle drift tells why it does not'
 
 /** `gateway`: what the route leads to, else the receiver itself. */
-export function* throughTunnel(view: KernelView, device: LinkInfo, gateway: Ip): Generator<Hop> {
+export function* throughTunnel(view: KernelView, device: LinkInfo, gateway: Ip, told: Told): Generator<Hop> {
   const who = `${gateway} dev ${device.name}`
   const entry = view.neighbour(device.index, gateway)
   if (entry?.mac === undefined)
@@ -21,7 +21,7 @@ export function* throughTunnel(view: KernelView, device: LinkInfo, gateway: Ip):
       state: 'missing',
       object: who,
       note: `nothing tells which MAC ${gateway} has, and nobody can be asked through a tunnel`,
-      advice: RESTORE,
+      advice: told.restore,
     }
   yield there('inner', 'neighbour', `${who} lladdr ${entry.mac} ${stateText(entry.state)}`)
   const forward = view.tunnel(device.index, entry.mac)
@@ -33,13 +33,13 @@ export function* throughTunnel(view: KernelView, device: LinkInfo, gateway: Ip):
       state: 'missing',
       object: `${entry.mac} dev ${device.name}`,
       note: 'nothing tells behind which host that MAC is',
-      advice: RESTORE,
+      advice: told.restore,
     }
   yield there('inner', 'fdb', `${entry.mac} dev ${device.name} dst ${dst}`)
-  yield* outerWay(view, device, dst)
+  yield* outerWay(view, device, dst, told)
 }
 
-function* outerWay(view: KernelView, device: LinkInfo, dst: Ip): Generator<Hop> {
+function* outerWay(view: KernelView, device: LinkInfo, dst: Ip, { wants }: Told): Generator<Hop> {
   const { link: underlayIndex, local } = device.vxlan ?? {}
   const underlay = view.link(underlayIndex)
   if (underlay !== undefined && !underlay.up) return yield linkHop(view, underlay, 'outer')
@@ -50,7 +50,9 @@ function* outerWay(view: KernelView, device: LinkInfo, dst: Ip): Generator<Hop> 
       state: 'missing',
       object: `${local}${underlay === undefined ? '' : ` dev ${underlay.name}`}`,
       note: `${device.name} sends from it, and no link of this host has it`,
-      advice: `give it back, or let flanneld follow the new address: ${RESTORE}`,
+      advice: `give it back${underlay === undefined ? '' : ` to ${underlay.name}`}; if ${local} is no longer this host's address, ${
+        wants === undefined ? 'start flanneld anew, which takes' : 'flanneld by itself takes'
+      } the one that the interface has, once it has one`,
     }
   const origin = {
     ...(local === undefined ? {} : { from: local }),

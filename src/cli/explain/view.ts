@@ -34,7 +34,7 @@ export interface Refused {
 export class KernelView implements Disposable {
   readonly #socket: NetlinkSocket
   readonly links: readonly LinkInfo[]
-  readonly addresses: readonly { readonly linkIndex: number; readonly ip: Ip }[]
+  readonly addresses: readonly { readonly linkIndex: number; readonly ip: Ip; readonly length: number }[]
 
   /** Throws NetlinkError or SysError where the kernel can't be spoken to. */
   constructor() {

@@ -1,20 +1,20 @@
 // A packet's way hop by hop, up to the first object that is missing or wrong: what the kernel would do with it now.
 import { familyOf, type Ip } from '../../model/ip.ts'
 import { ROUTE_PROTOCOL } from '../../model/kernel.ts'
-import { containsPrefix, lengthOf, type Prefix } from '../../model/prefix.ts'
-import type { LinkInfo } from '../../netlink/link.ts'
 import { RTNH_F } from '../../netlink/nexthop.ts'
 import type { RouteInfo } from '../../netlink/route-info.ts'
-import { PROTOCOL } from '../../netlink/route.ts'
 import { readSysctl } from '../../sys/sysctl.ts'
 import { isBroken, there, type Hop } from './hop.ts'
 import { linkHop, nameIn, onSegment } from './last-mile.ts'
+import { lostHop } from './lost.ts'
 import { masqueradeHop } from './masquerade.ts'
 import { missingRoute } from './missing-route.ts'
+import { originOf } from './origin.ts'
+import { toPod } from './pod-address.ts'
 import type { Told } from './told.ts'
 import { throughTunnel } from './tunnel.ts'
-import { isRefused, type KernelView, type Origin } from './view.ts'
-import { nexthopText, protocolText, routeText } from './words.ts'
+import { isRefused, type KernelView } from './view.ts'
+import { nexthopText, routeText } from './words.ts'
 
 export interface Question {
   readonly to: Ip
@@ -32,49 +32,37 @@ export function walk(view: KernelView, question: Question, told: Told): Hop[] {
 }
 
 function* way(view: KernelView, { to, from }: Question, told: Told): Generator<Hop> {
-  const origin = originOf(view, from)
-  if ('state' in origin) return yield origin
+  const origin = yield* originOf(view, from, told)
+  if (origin === undefined) return
   if (origin.inputIndex !== undefined) yield forwardingHop(to)
   const found = view.entry(to, origin)
-  const network = told.networkOf(to)
   if (isRefused(found)) return yield refusedHop(view, to, found.refused, told)
-  const broken = network === undefined ? undefined : lostHop(view, to, network, found, told)
-  if (broken !== undefined) return yield broken
-  yield routeHop(view, to, found)
+  const lost = lostHop(view, to, found, told)
+  if (lost !== undefined) yield lost
+  if (lost !== undefined && isBroken(lost)) return
+  if (lost === undefined) yield routeHop(view, to, found)
   if (found.type === 'local') return yield* atHome(view, found)
   if (found.type !== 'unicast') return
   if (found.nexthopId !== undefined) yield nexthopHop(view, found.nexthopId)
   const route = view.route(to, origin)
   const link = isRefused(route) ? undefined : view.link(route.linkIndex)
-  if (isRefused(route) || link === undefined) return
-  if (network === undefined && isPods(from, told)) yield masqueradeHop(to, told)
+  if (isRefused(route) || link === undefined)
+    return yield {
+      layer: 'inner',
+      kind: 'link',
+      state: 'unknown',
+      object: nameIn(view)(found.linkIndex),
+      note: 'the kernel changed while it was asked: ask again',
+    }
+  if (from !== undefined && isFromPodOutwards(from, to, told)) yield masqueradeHop(to, told)
   yield linkHop(view, link, 'inner')
-  yield* behind(view, link, route.via ?? to)
+  if (link.type === 'vxlan') yield* throughTunnel(view, link, route.via ?? to, told)
+  else if (route.via === undefined && told.ownSubnetOf(to) !== undefined) yield* toPod(view, link, to, told)
+  else yield* onSegment(view, link, route.via ?? to, 'inner')
 }
 
-const isPods = (from: Ip | undefined, told: Told): boolean =>
-  from === undefined || told.networkOf(from) !== undefined
-
-function* behind(view: KernelView, link: LinkInfo, ip: Ip): Generator<Hop> {
-  if (link.type === 'vxlan') yield* throughTunnel(view, link, ip)
-  else yield* onSegment(view, link, ip, 'inner')
-}
-
-/** A packet of this host, or one that comes in by the link behind which its source is. */
-function originOf(view: KernelView, from: Ip | undefined): Origin | Hop {
-  if (from === undefined) return {}
-  if (view.isOwn(from)) return { from }
-  const back = view.route(from)
-  if (!isRefused(back) && back.linkIndex !== undefined && back.type === 'unicast')
-    return { from, inputIndex: back.linkIndex }
-  return {
-    layer: 'inner',
-    kind: 'route',
-    state: 'missing',
-    object: from,
-    note: 'that is where the packet would come from, and no route leads back to it',
-  }
-}
+const isFromPodOutwards = (from: Ip, to: Ip, told: Told): boolean =>
+  told.networkOf(from) !== undefined && told.networkOf(to) === undefined
 
 function forwardingHop(to: Ip): Hop {
   const name = familyOf(to) === 'ipv4' ? 'net/ipv4/ip_forward' : 'net/ipv6/conf/all/forwarding'
@@ -127,38 +115,6 @@ function refusedHop(view: KernelView, to: Ip, refused: string, told: Told): Hop 
     note: `the kernel takes no such packet (${refused}): its source is not reached by the link it would come from, or routing rules forbid it (ip rule)`,
   }
 }
-
-/** Why an address of the cluster network isn't led where it should be; undefined if it is. */
-function lostHop(view: KernelView, to: Ip, network: Prefix, found: RouteInfo, told: Told): Hop | undefined {
-  const isOutside = lengthOf(found.to) <= lengthOf(network) && !isOn(view, found, 'vxlan')
-  if (found.type === 'local' || found.type === 'broadcast') return undefined
-  if (isOutside || !containsPrefix(network, found.to)) {
-    const text = routeText(found, nameIn(view))
-    const missing = missingRoute(view, to, told)
-    return missing.state === 'missing' && missing.kind !== 'link'
-      ? { ...missing, note: `${missing.note ?? ''}; the packet would leave by ${text}` }
-      : missing
-  }
-  if (found.protocol === ROUTE_PROTOCOL || told.ownSubnetOf(to) !== undefined || isOn(view, found, 'vxlan'))
-    return undefined
-  const ours = view.covering(to).find(({ protocol }) => protocol === ROUTE_PROTOCOL)
-  // Upstream's host-gw makes them as anybody does by hand.
-  if (ours === undefined && found.protocol === PROTOCOL.boot) return undefined
-  return {
-    layer: 'inner',
-    kind: 'route',
-    state: 'wrong',
-    object: routeText(found, nameIn(view)),
-    note:
-      ours === undefined
-        ? `it is not flannel's (proto ${protocolText(found.protocol)})`
-        : `it is not flannel's and wins over ${routeText(ours, nameIn(view))}`,
-    advice: `ip route del ${found.to}${found.metric === 0 ? '' : ` metric ${found.metric}`} proto ${protocolText(found.protocol)}, if nobody needs it`,
-  }
-}
-
-const isOn = (view: KernelView, { linkIndex }: RouteInfo, type: string): boolean =>
-  view.link(linkIndex)?.type === type
 
 function nexthopHop(view: KernelView, id: number): Hop {
   const nexthop = view.nexthops().find((each) => each.id === id)
