@@ -85,6 +85,10 @@ describe('a lab of three hosts', () => {
     expect(again.hosts.map((host) => host.daemon.pid)).toEqual(report.hosts.map((host) => host.daemon.pid))
     const other = lab.run('up', '--json', '--hosts', '5')
     expect([other.status, JSON.parse(other.stdout)]).toMatchObject([1, { error: { code: 'differs' } }])
+    expect(lab.run('up', '--hosts', '-1')).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('--hosts -1: want a whole number from 1 to 100'),
+    })
 
     const status = lab.status()
     expect(status.hosts[1]?.kernel).toEqual(report.hosts[1]?.kernel)
@@ -139,6 +143,29 @@ describe('a lab of three hosts', () => {
     expect(lab.status().hosts.map((host) => host.daemon.pid)).toEqual(
       report.hosts.map((host) => host.daemon.pid),
     )
+  })
+
+  test('has pods made anew on a host that was given another subnet', async () => {
+    await using lab = new Lab()
+    const report = lab.up('--hosts', '2', '--network', '10.99.0.0/16')
+    process.kill(lab.pid('h1'), 'SIGKILL')
+    expect(lab.run('exec', 'h1', '--', 'heddle', 'uninstall', '--force').stdout).toContain('lease')
+    // Else it might be given the same one again.
+    const subnet = String(parsePrefix(report.hosts[0]?.subnets[0] ?? ''))
+    const key = `/coreos.com/network/subnets/${subnet.replace('/', '-')}`
+    const stranger = '{"PublicIP":"192.168.100.99","BackendType":"host-gw"}'
+    const etcdctl = (words: string) => `ETCDCTL_API=3 etcdctl --endpoints ${report.store.endpoint} ${words}`
+    const inStore = (words: string) => lab.run('exec', 'store', '--', 'sh', '-c', etcdctl(words))
+    expect(inStore(`put '${key}' '${stranger}'`).stdout).toContain('OK')
+    const again = lab.run('up')
+    expect([again.status, again.stderr]).toEqual([
+      0,
+      expect.stringContaining('4 pods, 2 of them made anew by the CNI plugin'),
+    ])
+    inStore(`del '${key}'`)
+    const now = lab.check()
+    expectProven(now, 2, 2)
+    expect(now.hosts[0]?.subnets).not.toEqual(report.hosts[0]?.subnets)
   })
 
   test('shows what is broken, and that it heals', async () => {
@@ -216,6 +243,10 @@ describe('a lab of three hosts', () => {
     const report = lab.up('--peer', `h2=${upstreamFlanneld}`)
     expectProven(report, 3, 2)
     expect(report.hosts.map((host) => host.daemon.program)).toEqual(['heddle', upstreamFlanneld, 'heddle'])
+    expect(lab.run('exec', 'h2', '--', 'heddle', 'config', 'show').stdout).toMatch(
+      new RegExp(`subnet-file +${lab.directory}/hosts/h2/subnet.env`),
+    )
+    expect(lab.run('exec', 'h2', '--', 'heddle', 'drift').stdout).not.toContain('missing neigh')
   })
 })
 
@@ -455,14 +486,17 @@ test('a host that does not get ready is named, with the end of its log', async (
   const { status, stderr } = lab.run('up', '--peer', 'h2=/bin/false')
   expect(status).toBe(1)
   expect(stderr).toContain('h2: its flanneld ended with exit status 1; the end of its log')
-  expect(lab.run('status').status).toBe(1)
+  expect(stderr).toContain('`heddle lab down` removes it')
+  const told = lab.run('status')
+  expect(told.status).toBe(1)
+  expect(told.stdout).toMatch(/h2 .* -  +not running: `heddle lab up` starts it again/)
 })
 
 test('a peer that is not there is told before anything is made', async () => {
   await using lab = new Lab()
   expect(lab.run('up', '--peer', 'h2=/no/such/flanneld')).toMatchObject({
     status: 2,
-    stderr: expect.stringContaining('--peer h2=/no/such/flanneld: ENOENT'),
+    stderr: expect.stringContaining('--peer h2=/no/such/flanneld: there is no such file'),
   })
   expect(lab.remains()).toEqual([])
 })

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { LabDirectory } from './directory.ts'
+import { DIRECTORY_VARIABLE, LabDirectory, labDirectory } from './directory.ts'
 import { DEFAULTS } from './plan.ts'
 
 let base = ''
@@ -49,6 +49,30 @@ describe('the directory of a lab', () => {
     expect(() => new LabDirectory(`/tmp/${'x'.repeat(90)}`).create('id', DEFAULTS, 'mnt:[1]')).toThrow(
       'too long a name',
     )
+  })
+
+  test('is none where a name is empty: refused as --dir, as if unset in the environment', () => {
+    expect(() => labDirectory('')).toThrow('--dir is empty')
+    const before = process.env[DIRECTORY_VARIABLE]
+    delete process.env[DIRECTORY_VARIABLE]
+    const unset = labDirectory().path
+    process.env[DIRECTORY_VARIABLE] = ''
+    try {
+      expect(labDirectory().path).toBe(unset)
+    } finally {
+      if (before === undefined) delete process.env[DIRECTORY_VARIABLE]
+      else process.env[DIRECTORY_VARIABLE] = before
+    }
+  })
+
+  test("that can't be made is refused with a sentence", () => {
+    writeFileSync(join(base, 'file'), '')
+    for (const [path, sentence] of [
+      ['/proc/x', "--dir /proc/x can't be made here (ENOENT)"],
+      [join(base, 'file'), 'file is not a directory'],
+      [join(base, 'file', 'below'), 'below is not a directory'],
+    ] as const)
+      expect(() => new LabDirectory(path).create('id', DEFAULTS, 'mnt:[1]')).toThrow(sentence)
   })
 
   test('is worked on by one command at a time, and a dead one does not count', () => {

@@ -61,8 +61,18 @@ export class LabDirectory {
   }
 
   record(): LabRecord | undefined {
-    const text = readIfThere(join(this.path, RECORD))
+    const text = this.#recordText()
     return text === undefined ? undefined : (JSON.parse(text) as LabRecord)
+  }
+
+  #recordText(): string | undefined {
+    try {
+      return readIfThere(join(this.path, RECORD))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EACCES')
+        throw new LabError('refused', `the lab in ${this.path} is another user's`, { cause: error })
+      throw error
+    }
   }
 
   writeRecord(record: LabRecord): void {
@@ -90,7 +100,7 @@ export class LabDirectory {
         'usage',
         `--dir ${this.path}: sockets in it would get too long a name; want one of ${LONGEST_PATH} bytes or less`,
       )
-    const madeDirectory = mkdirSync(this.path, { recursive: true, mode: 0o700 }) !== undefined
+    const madeDirectory = makeDirectory(this.path)
     const owner = statSync(this.path)
     if (!owner.isDirectory()) throw new LabError('usage', `--dir ${this.path} is not a directory`)
     if (owner.uid !== process.geteuid?.())
@@ -150,6 +160,20 @@ export class LabDirectory {
 /** writeFileAtomically and lock leave such names behind where they are killed half-way. */
 const isOurTemporary = (name: string): boolean => /^\.?(lab\.json|lock)\b/.test(name) && name !== RECORD
 
+/** Whether it wasn't there. */
+function makeDirectory(path: string): boolean {
+  try {
+    return mkdirSync(path, { recursive: true, mode: 0o700 }) !== undefined
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST' || code === 'ENOTDIR')
+      throw new LabError('usage', `--dir ${path} is not a directory`, { cause: error })
+    throw new LabError('usage', `--dir ${path} can't be made here (${code}); choose another`, {
+      cause: error,
+    })
+  }
+}
+
 function tryLink(from: string, to: string): boolean {
   try {
     linkSync(from, to)
@@ -173,7 +197,8 @@ function readIfThere(path: string): string | undefined {
 export const DIRECTORY_VARIABLE = 'HEDDLE_LAB_DIR'
 
 /** --dir, else the lab we are in, else a directory of this user's that a reboot clears. */
-export function labDirectory(dir = process.env[DIRECTORY_VARIABLE]): LabDirectory {
+export function labDirectory(dir = directoryOfEnvironment()): LabDirectory {
+  if (dir === '') throw new LabError('usage', '--dir is empty; want a directory, or no --dir')
   if (dir !== undefined) return new LabDirectory(resolve(dir))
   if (process.geteuid?.() === 0) return new LabDirectory('/run/heddle-lab')
   const runtime = process.env['XDG_RUNTIME_DIR']
@@ -182,6 +207,11 @@ export function labDirectory(dir = process.env[DIRECTORY_VARIABLE]): LabDirector
       ? join(runtime, 'heddle-lab')
       : `/tmp/heddle-lab-${process.geteuid?.() ?? 'user'}`,
   )
+}
+
+function directoryOfEnvironment(): string | undefined {
+  const dir = process.env[DIRECTORY_VARIABLE]
+  return dir === '' ? undefined : dir
 }
 
 function isOwn(path: string): boolean {

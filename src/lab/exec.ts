@@ -54,14 +54,14 @@ export async function execIn(
   }
 }
 
-/** This heddle comes first in PATH; on a host it reads that host's options, and no others. */
+/** This heddle comes first in PATH; on a host it reads that host's options, and no others, whoever's flanneld runs there. */
 function environmentIn(
   directory: LabDirectory,
   record: LabRecord,
   plan: LabPlan,
   name: string,
 ): NodeJS.ProcessEnv {
-  const isHost = plan.hosts.some((host) => host.name === name && host.peer === undefined)
+  const isHost = plan.hosts.some((host) => host.name === name)
   const others = Object.entries(process.env).filter(([key]) => !isHost || !key.startsWith(VARIABLES))
   return {
     ...Object.fromEntries(others),

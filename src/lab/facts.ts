@@ -25,6 +25,8 @@ export interface HostFact {
     readonly program: string
     /** heddle's own word; of another flanneld only that it has its subnet. */
     readonly ready: boolean
+    /** Why it isn't, in words, where that is known. */
+    readonly lacking: string | undefined
     /** What `GET /status` answers. */
     readonly status: DaemonStatus | undefined
   }

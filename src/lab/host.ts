@@ -13,6 +13,8 @@ import { lastLines, until } from './wait.ts'
 
 const READY_MS = 30_000
 const STATUS_MS = 2_000
+/** What a host waits for that tells nothing itself. */
+export const NO_SUBNET = 'it has no subnet yet'
 
 /** Starts the host's flanneld unless it runs. */
 export async function ensureDaemon(
@@ -35,7 +37,7 @@ export async function ensureDaemon(
     'status-socket': statusSocket(directory, host),
     'state-dir': directory.host(host.name, 'state'),
   }
-  if (host.peer === undefined) writeFileSync(confFile(directory, host.name), confText(own))
+  writeFileSync(confFile(directory, host.name), confText(own))
   const program =
     host.peer === undefined
       ? {
@@ -69,13 +71,13 @@ const confText = (options: FlannelOptions): string =>
 /** What names of flanneld's environment variables begin with. */
 export const VARIABLES = 'FLANNELD_'
 
-export const subnetFile = (directory: LabDirectory, host: HostPlan): string =>
+export const subnetFile = (directory: LabDirectory, host: Pick<HostPlan, 'name'>): string =>
   directory.host(host.name, 'subnet.env')
 const statusSocket = (directory: LabDirectory, host: HostPlan): string =>
   directory.host(host.name, 'flanneld.sock')
 
 /** What subnet.env has of each family, IPv4 first; nothing before it is written. */
-export function subnetsOf(directory: LabDirectory, host: HostPlan): readonly string[] {
+export function subnetsOf(directory: LabDirectory, host: Pick<HostPlan, 'name'>): readonly string[] {
   try {
     const text = readFileSync(subnetFile(directory, host), 'utf8')
     return [/^FLANNEL_SUBNET=(.+)$/m, /^FLANNEL_IPV6_SUBNET=(.+)$/m].flatMap(
@@ -96,7 +98,11 @@ export async function daemonReady(
 ): Promise<void> {
   const log = () =>
     `; the end of its log (\`heddle lab logs ${host.name}\` has all of it):${lastLines(directory.log(host.name))}`
-  let lacking = 'it has no subnet yet'
+  const hint =
+    host.peer !== undefined && plan.stacks.every(({ family }) => family === 'ipv6')
+      ? " (upstream's finds none in a network of IPv6 alone)"
+      : ''
+  let lacking = NO_SUBNET
   await until(
     async () => {
       if (!isRunning(directory, host.name))
@@ -112,7 +118,7 @@ export async function daemonReady(
     {
       deadlineMs: READY_MS,
       signal,
-      late: () => `${host.name} is not ready after ${READY_MS / 1000} s: ${lacking}${log()}`,
+      late: () => `${host.name} is not ready after ${READY_MS / 1000} s: ${lacking}${hint}${log()}`,
     },
   )
 }

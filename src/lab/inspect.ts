@@ -1,7 +1,7 @@
 // Looks at a lab as it is: processes, leases, what each host says and what its kernel holds.
 import type { LabDirectory, LabRecord } from './directory.ts'
 import type { HostFact, LabFacts, ProcessFact } from './facts.ts'
-import { daemonStatus, subnetsOf } from './host.ts'
+import { daemonStatus, NO_SUBNET, subnetsOf, type DaemonStatus } from './host.ts'
 import { isRunning } from './keep.ts'
 import { kernelFacts } from './kernel.ts'
 import type { LabNamespaces } from './namespaces.ts'
@@ -48,17 +48,18 @@ async function inspectHost(
 ): Promise<HostFact> {
   const status = await daemonStatus(directory, host)
   const subnets = subnetsOf(directory, host)
+  const fact = processFact(directory, host.name)
+  const ready =
+    host.peer === undefined ? status?.ready === true : fact.running && subnets.length === plan.stacks.length
   return {
     name: host.name,
     addresses: host.addresses,
     subnets,
     daemon: {
-      ...processFact(directory, host.name),
+      ...fact,
       program: host.peer ?? 'heddle',
-      ready:
-        host.peer === undefined
-          ? status?.ready === true
-          : isRunning(directory, host.name) && subnets.length === plan.stacks.length,
+      ready,
+      lacking: ready || !fact.running ? undefined : lackingOf(host, status),
       status,
     },
     pods: host.pods.map((pod) => ({ name: pod.name, ips: podAddresses(directory, pod) })),
@@ -66,6 +67,9 @@ async function inspectHost(
     kernel: namespaces.has(host.name) ? kernelFacts(namespaces.get(host.name), networksOf(plan)) : undefined,
   }
 }
+
+const lackingOf = (host: HostPlan, status: DaemonStatus | undefined): string =>
+  status?.phase ?? (host.peer === undefined ? 'it does not answer' : NO_SUBNET)
 
 function processFact(directory: LabDirectory, name: string): ProcessFact {
   return { running: isRunning(directory, name), pid: directory.process(name)?.pid }

@@ -43,11 +43,14 @@ export async function labUp(call: LabCall, asked: Partial<LabParameters>): Promi
   }
   const record = directory.record() ?? (await create(call, asked))
   const different = differences(asked, record.parameters)
-  if (different.length > 0)
+  if (different.length > 0) {
+    // What can't be is told before what would have to go for it.
+    plannedFrom(asked)
     throw new LabError(
       'differs',
       `a lab with other parameters is up: ${different.join(', ')}; \`heddle lab down\` first`,
     )
+  }
   using _ = directory.lock('up')
   try {
     const done = await upHereOrInside(call, record)
@@ -87,16 +90,21 @@ async function upHereOrInside(call: LabCall, record: LabRecord): Promise<Told<La
   return told(await bringUp({ ...call, record: here, plan }))
 }
 
+function plannedFrom(asked: Partial<LabParameters>) {
+  const here = networkHere()
+  const plan = planOf({ ...DEFAULTS, network: here.network, ...asked })
+  checkPeers(plan)
+  return { plan, here }
+}
+
 async function create(
   { directory, progress, signal }: LabCall,
   asked: Partial<LabParameters>,
 ): Promise<LabRecord> {
-  const here = networkHere()
-  const plan = planOf({ ...DEFAULTS, network: here.network, ...asked })
+  const { plan, here } = plannedFrom(asked)
   if (asked.network === undefined && here.lacking !== undefined) progress.done('IPv6', here.lacking)
   checkFamilies(plan)
   checkLimits(plan)
-  checkPeers(plan)
   await checkEtcd(plan, signal)
   return directory.create(randomBytes(8).toString('hex'), plan.parameters, ownMountNamespace())
 }
@@ -149,7 +157,13 @@ async function inside<T>(
         ? new LabError('refused', `the lab in ${call.directory.path} is root's; only root can look into it`)
         : holderGone()
   }
-  return told(await work(record, planOf(record.parameters)))
+  try {
+    return told(await work(record, planOf(record.parameters)))
+  } catch (error) {
+    if (!(error instanceof LabError) && call.directory.record() === undefined)
+      throw new LabError('not-up', 'the lab was taken down meanwhile', { cause: error })
+    throw error
+  }
 }
 
 const holderGone = (): LabError =>

@@ -1,7 +1,7 @@
 // What this machine can't do for a lab, told before anything is begun.
-import { accessSync, constants } from 'node:fs'
+import { accessSync, constants, statSync } from 'node:fs'
 import { readSysctl } from '../sys/sysctl.ts'
-import { LabError, reasonOf } from './error.ts'
+import { LabError } from './error.ts'
 import { DUAL_STACK, IPV4_ALONE } from './networks.ts'
 import type { LabPlan } from './plan.ts'
 import { count } from './words.ts'
@@ -58,8 +58,12 @@ export function checkPeers(plan: LabPlan): void {
   for (const [host, path] of Object.entries(plan.parameters.peers))
     try {
       accessSync(path, constants.X_OK)
+      if (!statSync(path).isFile()) throw new LabError('usage', `--peer ${host}=${path}: this is no file`)
     } catch (error) {
-      throw new LabError('usage', `--peer ${host}=${path}: ${reasonOf(error)}`, { cause: error })
+      if (error instanceof LabError) throw error
+      const { code } = error as NodeJS.ErrnoException
+      const why = code === 'ENOENT' ? 'there is no such file' : `it may not be executed (${code})`
+      throw new LabError('usage', `--peer ${host}=${path}: ${why}`, { cause: error })
     }
 }
 

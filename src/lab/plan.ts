@@ -131,6 +131,7 @@ function configOf({ backend }: LabParameters, networks: readonly Prefix[]): stri
 function checkedNetworks(parameters: LabParameters): readonly Prefix[] {
   const networks = parseNetworks(parameters.network)
   if (typeof networks === 'string') return refuse(`--network ${networks}`)
+  for (const network of networks) if (lengthOf(network) === 0) refuseAll(network)
   let config
   try {
     config = parseNetworkConfig(configOf(parameters, networks))
@@ -158,6 +159,11 @@ function checkedNetworks(parameters: LabParameters): readonly Prefix[] {
 }
 
 const FAMILIES = ['ipv4', 'ipv6'] as const
+/** What the kernel routes nowhere, or to this host itself: no pod can have an address in it. */
+const UNUSABLE = {
+  ipv4: ['0.0.0.0/8', '127.0.0.0/8', '224.0.0.0/4'],
+  ipv6: ['::/96', '::ffff:0:0/96', 'fe80::/10', 'ff00::/8'],
+} as const
 /** Where the hosts may be, and what is outside; the pods' network may take one of them. */
 const AROUND = {
   ipv4: {
@@ -174,6 +180,10 @@ function stackOf(network: Prefix): StackPlan {
   const family = familyOfPrefix(network)
   const underlay = freeOf(network, AROUND[family].underlays)
   const outside = freeOf(network, AROUND[family].outsides)
+  const unusable = (UNUSABLE[family] as readonly string[] as readonly Prefix[]).find((one) =>
+    overlaps(one, network),
+  )
+  if (unusable !== undefined) refuse(`--network ${network}: no pod can have an address of ${unusable}`)
   return {
     family,
     network,
@@ -187,13 +197,13 @@ function stackOf(network: Prefix): StackPlan {
 /** The first of the candidates that the pod network leaves free. */
 function freeOf(network: Prefix, candidates: readonly string[]): Prefix {
   const free = (candidates as readonly Prefix[]).find((prefix) => !overlaps(prefix, network))
-  return (
-    free ??
-    refuse(
-      `--network ${network} leaves no addresses for the hosts; want a smaller one (/${lengthOf(network) + 1} or less)`,
-    )
-  )
+  return free ?? refuseAll(network)
 }
+
+const refuseAll = (network: Prefix): never =>
+  refuse(
+    `--network ${network} leaves no addresses for the hosts; want a smaller one (/${lengthOf(network) + 1} or less)`,
+  )
 
 function etcdOf(store: string): EtcdAddress | undefined {
   if (store === 'embedded') return undefined

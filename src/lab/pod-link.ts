@@ -1,14 +1,16 @@
 // Whether a pod still hangs on its host's bridge as the CNI plugin left it, read from the kernel: what is gone or down
 // is named, e.g. `h1 has no cni0`.
 import type { Ip } from '../model/ip.ts'
+import { containsIp, parsePrefix } from '../model/prefix.ts'
 import { listAddresses, parseAddress } from '../netlink/address.ts'
 import { listLinks, parseLink, type LinkInfo } from '../netlink/link.ts'
 import { NetlinkSocket } from '../netlink/socket.ts'
 import type { Namespace } from '../sys/namespace.ts'
 import type { LabDirectory } from './directory.ts'
+import { subnetsOf } from './host.ts'
 import type { LabNamespaces } from './namespaces.ts'
 import type { PodPlan } from './plan.ts'
-import { IFNAME, podResult } from './pod-result.ts'
+import { IFNAME, podAddresses, podResult } from './pod-result.ts'
 
 /** The first thing between the pod and its host that is not as it was made; undefined if all is. */
 export function podProblem(
@@ -18,6 +20,8 @@ export function podProblem(
 ): string | undefined {
   const result = podResult(directory, pod)
   if (result === undefined) return `${pod.name} has no address`
+  const stray = strayAddress(directory, pod)
+  if (stray !== undefined) return `${pod.name} has ${stray}, which is not in the subnet of ${pod.host}`
   for (const name of [pod.host, pod.name])
     if (!namespaces.has(name)) return `${name} has lost its network namespace`
   const host = networkOf(namespaces.get(pod.host))
@@ -34,6 +38,13 @@ export function podProblem(
     lacking(pod.name, IFNAME, inside.link(IFNAME)) ??
     firstOf(result.ips, ({ ip }) => lacksAddress(pod.name, inside, inside.link(IFNAME), ip))
   )
+}
+
+/** An address from another subnet than the host has now; undefined too while the host has none. */
+export function strayAddress(directory: LabDirectory, pod: PodPlan): Ip | undefined {
+  const subnets = subnetsOf(directory, { name: pod.host }).flatMap((text) => parsePrefix(text) ?? [])
+  if (subnets.length === 0) return undefined
+  return podAddresses(directory, pod).find((ip) => !subnets.some((subnet) => containsIp(subnet, ip)))
 }
 
 function firstOf<T>(items: readonly T[], find: (item: T) => string | undefined): string | undefined {

@@ -12,7 +12,7 @@ import { LabError } from './error.ts'
 import { executable } from './executable.ts'
 import type { LabNamespaces } from './namespaces.ts'
 import type { PodPlan } from './plan.ts'
-import { podProblem } from './pod-link.ts'
+import { podProblem, strayAddress } from './pod-link.ts'
 import { IFNAME, parseResult, podAddresses, resultFile } from './pod-result.ts'
 import { MARKER } from './process.ts'
 
@@ -38,6 +38,22 @@ export async function ensurePod(
   mkdirSync(dirname(resultFile(directory, pod)), { recursive: true })
   writeFileSync(resultFile(directory, pod), answer)
   return true
+}
+
+/** Takes the addresses of a subnet that the host has no more from all its pods: the bridge keeps its own as long as one has. */
+export async function dropStrays(
+  directory: LabDirectory,
+  namespaces: LabNamespaces,
+  id: string,
+  pods: readonly PodPlan[],
+  signal: AbortSignal,
+): Promise<void> {
+  for (const pod of pods) {
+    if (strayAddress(directory, pod) === undefined) continue
+    namespaces.make([pod.name])
+    await callPlugin('DEL', { directory, namespaces, id, pod, signal })
+    rmSync(resultFile(directory, pod), { force: true })
+  }
 }
 
 /** A runtime's own first step. */

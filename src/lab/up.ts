@@ -8,7 +8,7 @@ import { LabNamespaces } from './namespaces.ts'
 import type { HostPlan, LabPlan } from './plan.ts'
 import { namespacesOf, networksOf, podsOf } from './plan.ts'
 import { podAddresses } from './pod-result.ts'
-import { ensurePod, writeConflist } from './pod.ts'
+import { dropStrays, ensurePod, writeConflist } from './pod.ts'
 import type { Progress } from './progress.ts'
 import { prove, type Endpoint } from './proof.ts'
 import {
@@ -41,6 +41,18 @@ export interface UpOptions {
 
 /** Must run where namespaces may be made; leaves this thread in the namespace of the lab's store. */
 export async function bringUp(options: UpOptions): Promise<LabReport> {
+  try {
+    return await bring(options)
+  } catch (error) {
+    const { directory, record, signal } = options
+    const isHalf = !record.complete && !signal.aborted && directory.process('store') !== undefined
+    if (!isHalf || !(error instanceof LabError)) throw error
+    const more = 'what there is of the lab stays: `heddle lab status` shows it, `heddle lab down` removes it'
+    throw new LabError(error.code, `${error.message}\n${more}`, { cause: error })
+  }
+}
+
+async function bring(options: UpOptions): Promise<LabReport> {
   const { directory, record, plan, progress, signal } = options
   const started = performance.now()
   using namespaces = new LabNamespaces(directory)
@@ -86,6 +98,7 @@ async function startHosts(options: UpOptions, namespaces: LabNamespaces): Promis
     await daemonReady(directory, plan, host, signal)
     ready++
     show()
+    await turns(() => dropStrays(directory, namespaces, record.id, host.pods, signal))
     // One host's pods one after the other: its bridge is made by the first.
     for (const pod of host.pods) {
       if (await turns(() => ensurePod(directory, namespaces, record.id, pod, signal))) made++
@@ -105,7 +118,7 @@ async function startHosts(options: UpOptions, namespaces: LabNamespaces): Promis
 
 function describeMade(pods: number, made: number, before: boolean): string {
   if (made === 0) return 'all in place'
-  return `${made === pods ? 'each' : `${made} of them`} made ${before ? 'anew ' : ''}by the CNI plugin`
+  return `${pods === 1 ? '' : made === pods ? 'each ' : `${made} of them `}made ${before ? 'anew ' : ''}by the CNI plugin`
 }
 
 /** Until each kernel has a route to each other host's subnet: earlier proofs would fail, and tell nothing new. */
@@ -134,7 +147,10 @@ async function waitForPeers(options: UpOptions, namespaces: LabNamespaces): Prom
       },
       { deadlineMs: PATIENCE_MS, signal, late: () => missing },
     )
-    progress.done('routes', 'every host has one to every other')
+    progress.done(
+      'routes',
+      plan.hosts.length === 1 ? 'one host needs none' : 'every host has one to every other',
+    )
   } catch (error) {
     if (!(error instanceof LabError) || error.code !== 'timeout') throw error
     progress.done('routes', `${error.message}; the proof shows what that means`, false)

@@ -1,7 +1,7 @@
 // A lab's facts as text for people.
 import { existsSync } from 'node:fs'
 import { basename, join, relative } from 'node:path'
-import type { HostFact, LabFacts, LabReport } from '../../lab/facts.ts'
+import type { HostFact, LabFacts, LabReport, ProcessFact } from '../../lab/facts.ts'
 import type { KernelFacts } from '../../lab/kernel.ts'
 import { labDirectory } from '../../lab/directory.ts'
 import { count } from '../../lab/words.ts'
@@ -50,19 +50,23 @@ function describe({ parameters, directory, complete }: LabFacts): string {
 }
 
 function processes({ hosts, store }: LabFacts): string {
-  const state = (running: boolean, ready: boolean): string =>
-    running ? (ready ? style.good('ready') : style.bad('not ready')) : style.bad('not running')
+  const state = (running: boolean, ready: boolean, lacking?: string): string => {
+    if (!running) return style.bad('not running: `heddle lab up` starts it again')
+    if (ready) return style.good('ready')
+    return style.bad(lacking === undefined ? 'not ready' : `not ready: ${lacking}`)
+  }
+  const pid = (process: ProcessFact): string => `${(process.running ? process.pid : undefined) ?? '-'}`
   return (
     `${style.bold('Processes')}\n` +
     columns([
       ['', 'address', 'program', 'process', 'state'].map(style.dim),
-      ['store', store.endpoint, store.kind, `${store.pid ?? '-'}`, state(store.running, true)],
+      ['store', store.endpoint, store.kind, pid(store), state(store.running, true)],
       ...hosts.map((host) => [
         host.name,
         spaced(host.addresses),
         host.daemon.program,
-        `${host.daemon.pid ?? '-'}`,
-        state(host.daemon.running, host.daemon.ready),
+        pid(host.daemon),
+        state(host.daemon.running, host.daemon.ready, host.daemon.lacking),
       ]),
     ])
   )
@@ -153,13 +157,15 @@ function next(report: LabReport): string {
   const dir = report.directory === labDirectory().path ? '' : ` --dir ${report.directory}`
   const lab = (verb: string, rest = '') => `${program()} lab ${verb}${dir}${rest}`
   const [first, last] = [report.hosts[0], report.hosts.at(-1)]
-  const target = last?.pods.at(-1)?.ips.at(-1)
+  const pod = first?.pods[0]
+  const other = [last?.pods.at(-1)].find((one) => one !== pod)
+  const target = other?.ips.at(-1)
   const tunnel = first?.kernel?.links[0]?.split(' ')[0]
   const tries: string[][] = [[lab('status'), 'all that each host and its kernel have']]
   if (onPath('ping') && target !== undefined)
     tries.push([
-      lab('exec', ` ${first?.pods[0]?.name} -- ping -c 3 ${target}`),
-      `from a pod on ${first?.name} to one on ${last?.name}`,
+      lab('exec', ` ${pod?.name} -- ping -c 3 ${target}`),
+      first === last ? 'from a pod to another' : `from a pod on ${first?.name} to one on ${last?.name}`,
     ])
   if (onPath('ip') && tunnel !== undefined)
     tries.push([
@@ -168,6 +174,9 @@ function next(report: LabReport): string {
     ])
   tries.push(
     [lab('exec', ' h1 -- heddle drift'), "compare a host's kernel with what should be there"],
+    ...(other === undefined
+      ? []
+      : [[lab('exec', ` h1 -- heddle explain ${other.ips[0]}`), `the way to ${other.name}, hop by hop`]]),
     [lab('check'), 'prove it again'],
     [lab('logs', ' h1'), 'what a flanneld has to say'],
     [lab('down'), 'remove all of it'],

@@ -87,6 +87,6 @@ export const upCommand = buildCommand<Flags, [], Context>({
 })
 
 function wholeNumber(text: string): number {
-  if (!/^\d+$/.test(text)) throw new Error(`${text}: want a whole number`)
+  if (!/^-?\d+$/.test(text)) throw new Error(`${text}: want a whole number`)
   return Number(text)
 }
