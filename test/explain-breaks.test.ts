@@ -82,7 +82,7 @@ describe('on a host of a VXLAN network', () => {
       command: 'ip addr del 192.168.100.1/24 dev eth0; ip addr add 192.168.100.9/24 dev eth0',
       mend: `ip addr del 192.168.100.9/24 dev eth0; ip addr add 192.168.100.1/24 dev eth0; ${DEFAULT}`,
       missing: { kind: 'address', state: 'missing', object: /^192\.168\.100\.1 dev eth0$/ },
-      says: /missing: address 192\.168\.100\.1 dev eth0: flannel\.1 sends from it/,
+      says: /missing: address 192\.168\.100\.1 dev eth0: flannel\.1 sends from it.*\n {2}→ give it back to eth0; .* start flanneld anew/,
     },
     {
       what: 'the route of the underlay',
@@ -109,6 +109,20 @@ describe('on a host of a VXLAN network', () => {
       mend: 'ip route del $PEER/25',
       missing: { kind: 'route', state: 'wrong', object: /\/25 via 192\.168\.100\.9 dev eth0 proto boot$/ },
       says: /it is not flannel's and wins over 10\.244\.\S+ nhid .*\n {2}→ ip route del \S+\/25 proto boot/,
+    },
+    {
+      what: 'a foreign route that wins on the device of flannel',
+      command: 'ip route add $PEER/25 dev flannel.1 proto static',
+      mend: 'ip route del $PEER/25 || true',
+      missing: { kind: 'route', state: 'wrong', object: /\/25 dev flannel\.1 proto static$/ },
+      says: /it is not flannel's and wins over 10\.244\./,
+    },
+    {
+      what: 'a route with the protocol of heddle in another table',
+      command: 'ip route add $PEER/24 via 192.168.100.9 table 77 proto 104; ip rule add lookup 77 pref 77',
+      mend: 'ip rule del pref 77; ip route flush table 77',
+      missing: { kind: 'route', state: 'wrong', object: / proto 104 table 77$/ },
+      says: /→ ip route del \S+\/24 proto 104 table 77, if nobody needs it/,
     },
     {
       what: 'a foreign address in the network',

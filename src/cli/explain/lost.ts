@@ -3,18 +3,18 @@ import type { Ip } from '../../model/ip.ts'
 import { ROUTE_PROTOCOL } from '../../model/kernel.ts'
 import { containsPrefix, lengthOf, prefixOf } from '../../model/prefix.ts'
 import type { RouteInfo } from '../../netlink/route-info.ts'
-import { PROTOCOL } from '../../netlink/route.ts'
+import { PROTOCOL, TABLE } from '../../netlink/route.ts'
 import type { Hop } from './hop.ts'
 import { nameIn } from './last-mile.ts'
 import { missingRoute } from './missing-route.ts'
 import type { Told } from './told.ts'
 import type { KernelView } from './view.ts'
-import { protocolText, routeText } from './words.ts'
+import { protocolText, routeText, tableOf } from './words.ts'
 
 /** Undefined where `found` is right, or the address is none of flannel's. */
 export function lostHop(view: KernelView, to: Ip, found: RouteInfo, told: Told): Hop | undefined {
   if (found.type === 'local' || found.type === 'broadcast') return undefined
-  if (found.protocol === ROUTE_PROTOCOL)
+  if (isHeddles(found))
     // Ours stands where a live route is missing; of IPv4 the kernel refuses to answer for it.
     return found.type === 'blackhole' ? missingRoute(view, to, told) : undefined
   const network = told.networkOf(to)
@@ -25,7 +25,8 @@ export function lostHop(view: KernelView, to: Ip, found: RouteInfo, told: Told):
       : undefined
   const isWithin =
     network !== undefined && lengthOf(found.to) > lengthOf(network) && containsPrefix(network, found.to)
-  if (isFlannels(view, found)) return undefined
+  const isUpstreams = isFlannels(view, found) && found.protocol === PROTOCOL.boot
+  if (isUpstreams && oursFor(view, to) === undefined) return undefined
   if (!isWithin) {
     const missing = missingRoute(view, to, told)
     return missing.state === 'missing' && missing.kind !== 'link'
@@ -35,6 +36,11 @@ export function lostHop(view: KernelView, to: Ip, found: RouteInfo, told: Told):
   if (told.ownSubnetOf(to) !== undefined && found.via === undefined) return undefined
   return notFlannels(view, to, found, told)
 }
+
+const isHeddles = ({ protocol, table }: RouteInfo): boolean =>
+  protocol === ROUTE_PROTOCOL && table === TABLE.main
+
+const oursFor = (view: KernelView, to: Ip): RouteInfo | undefined => view.covering(to).find(isHeddles)
 
 /** By the device that flannel's routes lead through, upstream's too. */
 const isFlannels = (view: KernelView, { linkIndex }: RouteInfo): boolean => {
@@ -52,7 +58,7 @@ const unknownRoute = (object: string, note: string): Hop => ({
 
 function notFlannels(view: KernelView, to: Ip, found: RouteInfo, { wants }: Told): Hop {
   const object = routeText(found, nameIn(view))
-  const ours = view.covering(to).find(({ protocol }) => protocol === ROUTE_PROTOCOL)
+  const ours = oursFor(view, to)
   const protocol = protocolText(found.protocol)
   if (ours === undefined && found.protocol === PROTOCOL.boot && wants === undefined)
     return unknownRoute(
@@ -70,7 +76,7 @@ function notFlannels(view: KernelView, to: Ip, found: RouteInfo, { wants }: Told
     state: 'wrong',
     object,
     note,
-    advice: `${makerOf(view, found) ?? `ip route del ${found.to}${metric} proto ${protocol}`}, if nobody needs it`,
+    advice: `${makerOf(view, found) ?? `ip route del ${found.to}${metric} proto ${protocol}${tableOf(found)}`}, if nobody needs it`,
   }
 }
 

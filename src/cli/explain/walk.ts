@@ -14,7 +14,7 @@ import { toPod } from './pod-address.ts'
 import type { Told } from './told.ts'
 import { throughTunnel } from './tunnel.ts'
 import { isRefused, type KernelView } from './view.ts'
-import { nexthopText, routeText } from './words.ts'
+import { nexthopText, routeText, tableOf } from './words.ts'
 
 export interface Question {
   readonly to: Ip
@@ -87,13 +87,13 @@ function routeHop(view: KernelView, to: Ip, route: RouteInfo): Hop {
   return there('inner', 'route', object)
 }
 
-const forbidden = (object: string, { type, to }: RouteInfo): Hop => ({
+const forbidden = (object: string, route: RouteInfo): Hop => ({
   layer: 'inner',
   kind: 'route',
   state: 'wrong',
   object,
   note: 'packets end here, and no other route wins over it',
-  advice: `ip route del ${type} ${to}, if it is nobody's any more; who made it, protocol and metric tell`,
+  advice: `ip route del ${route.type} ${route.to}${tableOf(route)}, if it is nobody's any more; who made it, protocol and metric tell`,
 })
 
 /** What the kernel refuses to answer for: no route at all, or, of IPv4, one that forbids it. */

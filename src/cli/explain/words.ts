@@ -14,12 +14,15 @@ export function routeText(route: RouteInfo, nameOf: NameOf): string {
     ...(route.nexthopId === undefined ? [] : [`nhid ${route.nexthopId}`]),
     ...(route.via === undefined ? [] : [`via ${route.via}`]),
     ...(route.linkIndex === undefined ? [] : [`dev ${nameOf(route.linkIndex)}`]),
-    ...(route.table === TABLE.main || route.table === TABLE.local ? [] : [`table ${route.table}`]),
-    `proto ${protocolText(route.protocol)}`,
+    `proto ${protocolText(route.protocol)}${tableOf(route)}`,
     ...(route.metric === 0 ? [] : [`metric ${route.metric}`]),
     ...(route.onLink ? ['onlink'] : []),
   ].join(' ')
 }
+
+/** Empty for those that `ip route` means without it. */
+export const tableOf = ({ table }: RouteInfo): string =>
+  table === TABLE.main || table === TABLE.local ? '' : ` table ${table}`
 
 export const protocolText = (protocol: number): string =>
   Object.entries(PROTOCOL).find(([, number]) => number === protocol)?.[0] ?? `${protocol}`
