@@ -6,6 +6,7 @@ import { address, fdbEntry, link, neighbour } from '../model/kernel.ts'
 import type { Json } from '../model/lease.ts'
 import { isMulticastMac, isZeroMac, parseMac, type Mac } from '../model/mac.ts'
 import { baseOf, familyOfPrefix } from '../model/prefix.ts'
+import { VXLAN_OVERHEAD_BYTES } from '../model/vxlan.ts'
 import type { Backend, Self } from './backend.ts'
 import { directRoute, tunnelRoute } from './hops.ts'
 import { flag, readOptions, wholeNumber } from './options.ts'
@@ -14,11 +15,9 @@ import { familiesOf, NAME, reachEachFamily } from './peer.ts'
 const TYPE = 'vxlan'
 /** The Linux module's own default (udp_port), which upstream relies on. IANA's is 4789. */
 const DEFAULT_PORT = 8472
-/** Outer Ethernet, IP, UDP and VXLAN headers, RFC 7348 §5: 14 + 20 (40) + 8 + 8. */
-const OVERHEAD_BYTES: Record<Family, number> = { ipv4: 50, ipv6: 70 }
 /** Least MTU of a link: RFC 791, RFC 8200 §5. Below the latter the kernel takes IPv6 off the device. */
 const LEAST_MTU_BYTES: Record<Family, number> = { ipv4: 68, ipv6: 1280 }
-const LEAST_OUTER_MTU_BYTES = LEAST_MTU_BYTES.ipv4 + OVERHEAD_BYTES.ipv6
+const LEAST_OUTER_MTU_BYTES = LEAST_MTU_BYTES.ipv4 + VXLAN_OVERHEAD_BYTES.ipv6
 
 export interface VxlanSettings {
   readonly vni: number
@@ -66,7 +65,7 @@ const outerMtuBytes = (self: Self, { mtuBytes }: VxlanSettings): number =>
   mtuBytes === 0 ? self.mtuBytes : Math.min(mtuBytes, self.mtuBytes)
 /** Each family is carried by its own: IPv6 in IPv6. */
 const innerMtuBytes = (self: Self, settings: VxlanSettings, family: Family): number =>
-  outerMtuBytes(self, settings) - OVERHEAD_BYTES[family]
+  outerMtuBytes(self, settings) - VXLAN_OVERHEAD_BYTES[family]
 
 export const vxlan: Backend<VxlanSettings> = {
   type: TYPE,
@@ -75,7 +74,7 @@ export const vxlan: Backend<VxlanSettings> = {
   refuses(self, settings) {
     for (const family of familiesOf(self)) {
       const outer = outerMtuBytes(self, settings)
-      const [overhead, least] = [OVERHEAD_BYTES[family], LEAST_MTU_BYTES[family]]
+      const [overhead, least] = [VXLAN_OVERHEAD_BYTES[family], LEAST_MTU_BYTES[family]]
       if (outer - overhead < least)
         return `an MTU of ${outer} bytes (${self.link} has ${self.mtuBytes}) is too small for ${NAME[family]}: it needs ${least} bytes, and VXLAN's headers ${overhead}; enlarge it, or switch off Enable${NAME[family]}`
     }

@@ -25,6 +25,9 @@ const RTEXT_FILTER_SKIP_STATS = 8
 /** IFF_* of net/if.h. */
 const IFF = { up: 0x1, loopback: 0x8, running: 0x40 } as const
 
+/** IF_OPER_* of linux/if.h (RFC 2863). */
+export const IF_OPER = { down: 2, lowerLayerDown: 3, up: 6 } as const
+
 /** A link by index, or by name where the index isn't known. */
 export type LinkRef = number | string
 

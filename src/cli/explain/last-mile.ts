@@ -1,7 +1,7 @@
 // From a link that a packet leaves by to who gets it there: the link itself, the gateway's or receiver's neighbour
 // entry, and the port of a bridge.
 import type { Ip } from '../../model/ip.ts'
-import type { LinkInfo } from '../../netlink/link.ts'
+import { IF_OPER, type LinkInfo } from '../../netlink/link.ts'
 import { NUD } from '../../netlink/neighbour.ts'
 import { there, type Hop } from './hop.ts'
 import { stateText, type KernelView } from './view.ts'
@@ -10,8 +10,6 @@ import { linkText } from './words.ts'
 /** IFF_NOARP of net/if.h; ARPHRD_ETHER of linux/if_arp.h. */
 const IFF_NOARP = 0x80
 const ARPHRD_ETHER = 1
-/** IF_OPER_* of linux/if.h. */
-const IF_OPER = { down: 2, lowerLayerDown: 3 } as const
 
 export const nameIn =
   (view: KernelView) =>

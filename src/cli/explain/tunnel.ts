@@ -1,14 +1,12 @@
 // Through a VXLAN device: the neighbour entry of the gateway, the FDB entry of its MAC, and the way of the outer packet.
 import { familyOf, type Ip } from '../../model/ip.ts'
+import { VXLAN_OVERHEAD_BYTES } from '../../model/vxlan.ts'
 import type { LinkInfo } from '../../netlink/link.ts'
 import { there, type Hop } from './hop.ts'
 import { linkHop, nameIn, onSegment } from './last-mile.ts'
 import type { Told } from './told.ts'
 import { isRefused, stateText, type KernelView } from './view.ts'
 import { routeText } from './words.ts'
-
-/** Outer Ethernet, IP, UDP and VXLAN headers (RFC 7348 §5). */
-const OVERHEAD_BYTES = { ipv4: 50, ipv6: 70 } as const
 
 /** `gateway`: what the route leads to, else the receiver itself. */
 export function* throughTunnel(view: KernelView, device: LinkInfo, gateway: Ip, told: Told): Generator<Hop> {
@@ -100,7 +98,7 @@ function* outerLink(
 }
 
 function tooBig(device: LinkInfo, link: LinkInfo, dst: Ip): string | undefined {
-  const most = link.mtuBytes - OVERHEAD_BYTES[familyOf(dst)]
+  const most = link.mtuBytes - VXLAN_OVERHEAD_BYTES[familyOf(dst)]
   return device.mtuBytes <= most
     ? undefined
     : `packets of more than ${most} bytes don't fit through: ${device.name} has an MTU of ${device.mtuBytes}`

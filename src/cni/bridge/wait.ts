@@ -1,12 +1,10 @@
 // What an ADD waits for before it says that a pod is there: links that carry packets, addresses that may be used.
 import { IFA_F, listAddresses, parseAddress } from '../../netlink/address.ts'
-import type { LinkRef } from '../../netlink/link.ts'
+import { IF_OPER, type LinkRef } from '../../netlink/link.ts'
 import type { NetlinkSocket } from '../../netlink/socket.ts'
 import { Code, CniError } from '../error.ts'
 import { findLink } from './bridge.ts'
 
-/** IF_OPER_UP of linux/if.h (RFC 2863). */
-const OPER_UP = 6
 const PATIENCE_MS = 5_000
 const MOST_PAUSE_MS = 50
 
@@ -18,7 +16,7 @@ export const untilUp = (socket: NetlinkSocket, link: LinkRef): boolean =>
   until(() => {
     const found = findLink(socket, link)
     if (found === undefined) throw new CniError(Code.tryAgainLater, `link ${link} is gone already`)
-    return found.operState === OPER_UP
+    return found.operState === IF_OPER.up
   })
 
 /** Until no IPv6 address of the link is tentative: the kernel takes a moment even where it asks nobody. */
