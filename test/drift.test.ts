@@ -189,7 +189,11 @@ describe('who is asked', () => {
   test('a running flanneld: objects, refusals, repairs; as JSON with the same fields each time', async () => {
     await using flanneld = await Flanneld.start(host, store, { args: FLAGS })
     const text = drift(host, store)
-    expect(text).toMatchObject({ status: 0, stderr: '' })
+    expect(text).toMatchObject({
+      status: 0,
+      stderr:
+        'heddle: the running flanneld was asked: --etcd-endpoints, --iface, --subnet-file, --ip-masq, --state-dir had no say\n',
+    })
     expect(text.stdout).toMatch(/^refused +lease 10\.99\.1\.0-24: .*outside the network/m)
     expect(text.stdout).toMatch(/^nothing differs: 1 link, .*1 route.* as the running flanneld wants it$/m)
     await host.sh('ip link set flannel.1 mtu 1300')
@@ -199,7 +203,9 @@ describe('who is asked', () => {
       return now.differs ? undefined : now
     })
     expect(Object.keys(told).sort()).toEqual(
-      'by complete differs doubtful failures fights kinds objects refused repairs unknown'.split(' '),
+      'by complete differs doubtful failures fights kinds objects refused repairs troubles unknown'.split(
+        ' ',
+      ),
     )
     expect(told).toMatchObject({ by: 'daemon', complete: true, objects: [], unknown: [] })
     expect(told.kinds['route']).toEqual({ wanted: 1, missing: 0, different: 0, extra: 0 })
@@ -238,6 +244,15 @@ describe('who is asked', () => {
     store.delete(leaseKey('10.244.30.0/24'))
     await host.sh('ip route del 10.244.30.0/24')
     await eventually('all is well', () => (drift(host, store).status === 0 ? true : undefined))
+    store.put(CONFIG_KEY, networkConfig({ Type: 'vxlan', VNI: -1 }))
+    const troubled = await eventually('it complains', () => {
+      const { status: code, stdout } = drift(host, store)
+      return stdout.includes('trouble ') ? { code, stdout } : undefined
+    })
+    expect(troubled.code).toBe(0)
+    expect(troubled.stdout).toMatch(/^trouble +the network config in the store is refused, .*VNI/m)
+    store.put(CONFIG_KEY, networkConfig({ Type: 'vxlan' }))
+    await eventually('it is content', () => (report(host, store).troubles.length === 0 ? true : undefined))
     // Ten times within a minute are no accident.
     await eventually(
       'a fight is told',
@@ -259,7 +274,7 @@ describe('who is asked', () => {
     await watching.line(/^nothing differs/)
     await other.line(/"differs":false/)
     await host.sh('ip neigh flush dev flannel.1 nud permanent')
-    await watching.line(/^\d\d:\d\d:\d\d repaired +neighbour flannel\.1\|10\.244\.20\.0$/)
+    await watching.line(/^\d\d:\d\d:\d\d repaired +neigh 10\.244\.20\.0 dev flannel\.1$/)
     store.put(leaseKey('10.98.1.0/24'), vxlanLease('192.168.100.84', '02:42:00:00:00:84'))
     await watching.line(/refused +lease 10\.98\.1\.0-24: /)
     store.delete(leaseKey('10.98.1.0/24'))

@@ -25,9 +25,21 @@ export class Report {
   /** The interface between hosts; the last there was. */
   external: Chosen | undefined
   /** Why there is none now. */
-  interfaceLack: string | undefined
+  get interfaceLack(): string | undefined {
+    return this.#interfaceLack
+  }
+  set interfaceLack(reason: string | undefined) {
+    this.#interfaceLack = reason
+    this.stirred()
+  }
   /** Why the store's network config isn't the one in force. */
-  configRefusal: string | undefined
+  get configRefusal(): string | undefined {
+    return this.#configRefusal
+  }
+  set configRefusal(reason: string | undefined) {
+    this.#configRefusal = reason
+    this.stirred()
+  }
   fabric: Fabric | undefined
   reconciler: Reconciler | undefined
   /** What subnet.env tells pods. */
@@ -41,6 +53,8 @@ export class Report {
   onRound: () => void = () => undefined
   readonly storeWatch: StoreWatch
   #stirring: PromiseWithResolvers<void> | undefined
+  #interfaceLack: string | undefined
+  #configRefusal: string | undefined
   #phase = 'starting'
   #ready = false
 

@@ -1,5 +1,6 @@
 // What is another between two drift reports, as lines with their time: for --watch.
 import type { DriftReport } from '../../status/drift/report.ts'
+import { keyName } from '../../status/drift/words.ts'
 import type { Style } from '../style.ts'
 import { counted, fightLine, objectLine, word } from './show.ts'
 
@@ -12,10 +13,18 @@ export function changesText(
   // What fails and is missing, too, has its reason there.
   const told = new Set(now.objects.map(({ kind, key }) => `${kind} ${key}`))
   const failing = now.failures.filter(({ kind, key }) => !told.has(`${kind} ${key}`))
+  // What was put right is there again, of course.
+  const fresh = freshRepairs(before, now)
+  const again = new Set(fresh.map(({ kind, key }) => `${kind} ${key}`))
+  const gone = difference(before.objects, now.objects).filter(
+    ({ kind, key }) => !again.has(`${kind} ${key}`) && !told.has(`${kind} ${key}`),
+  )
   const lines = [
-    ...repaired(before, now, style),
+    ...repaired(before, now, fresh, style),
     ...difference(now.objects, before.objects).map((object) => objectLine(object, style)),
-    ...difference(before.objects, now.objects).map(({ object }) => `${style.good(word('settled'))}${object}`),
+    ...gone.map(({ name }) => `${style.good(word('settled'))}${name}`),
+    ...difference(now.troubles, before.troubles).map((text) => `${style.bad(word('trouble'))}${text}`),
+    ...difference(before.troubles, now.troubles).map((text) => `${style.good(word('settled'))}${text}`),
     ...reasons('refused', before.refused, now.refused, style),
     ...reasons('doubtful', before.doubtful, now.doubtful, style),
     ...difference(failing.map(failed), before.failures.map(failed)).map(
@@ -29,7 +38,7 @@ export function changesText(
   return lines.map((line) => `${style.dim(time)} ${line}\n`).join('')
 }
 
-const failed = ({ kind, key, reason }: DriftReport['failures'][number]) => `${kind} ${key}: ${reason}`
+const failed = ({ kind, key, reason }: DriftReport['failures'][number]) => `${keyName(kind, key)}: ${reason}`
 
 /** Those of `ones` that aren't among `others`. */
 function difference<T>(ones: readonly T[], others: readonly T[]): T[] {
@@ -37,19 +46,31 @@ function difference<T>(ones: readonly T[], others: readonly T[]): T[] {
   return ones.filter((one) => !known.has(JSON.stringify(one)))
 }
 
+type RepairFact = NonNullable<DriftReport['repairs']>['last'][number]
+
+/** Those since that are remembered. */
+function freshRepairs(before: DriftReport, now: DriftReport): RepairFact[] {
+  const since = before.repairs?.kinds ?? {}
+  return (now.repairs?.last ?? []).filter(({ kind, number }) => number > (since[kind] ?? 0))
+}
+
 /** Each repair by name; of more than are remembered how many. */
-function repaired(before: DriftReport, now: DriftReport, style: Style): string[] {
-  const since = new Map(Object.entries(before.repairs?.kinds ?? {}))
-  const fresh = (now.repairs?.last ?? []).filter(({ kind, number }) => number > (since.get(kind) ?? 0))
+function repaired(
+  before: DriftReport,
+  now: DriftReport,
+  fresh: readonly RepairFact[],
+  style: Style,
+): string[] {
+  const since = before.repairs?.kinds ?? {}
   const unnamed = Object.fromEntries(
     Object.entries(now.repairs?.kinds ?? {}).map(([kind, total]) => {
       const named = fresh.filter((repair) => repair.kind === kind).length
-      return [kind, total - (since.get(kind) ?? 0) - named]
+      return [kind, total - (since[kind] ?? 0) - named]
     }),
   )
   const more = counted(unnamed)
   return [
-    ...fresh.map(({ kind, key }) => `${style.good(word('repaired'))}${kind} ${key}`),
+    ...fresh.map(({ kind, key }) => `${style.good(word('repaired'))}${keyName(kind, key)}`),
     ...(more === '' ? [] : [`${style.good(word('repaired'))}${more} more`]),
   ]
 }

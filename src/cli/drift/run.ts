@@ -1,5 +1,6 @@
 // A drift report from the arguments to the exit code: 0 nothing differs, 1 something does, 2 the arguments are refused,
 // 3 it can't be told.
+import { NOTHING } from '../../daemon/drift/desk.ts'
 import { offlineDrift } from '../../daemon/drift/offline.ts'
 import type { Options } from '../../daemon/options.ts'
 import { readWholly } from '../../daemon/options/wholly.ts'
@@ -32,7 +33,14 @@ export async function driftMain(
   // What the daemon's rooms have to say is in the report.
   log.configure({ write: () => undefined })
   const socket = flags.socket ?? given.options['status-socket']
-  if (flags.watch) return watch(context, socket, flags.json, complain)
+  const unused = [...given.settings]
+    .filter(([name, { origin }]) => origin.kind === 'flag' && !PLACES.has(name))
+    .map(([name]) => `--${name}`)
+  /** A running flanneld has options of its own. */
+  const tellUnused = () => {
+    if (unused.length > 0) complain(`the running flanneld was asked: ${unused.join(', ')} had no say`)
+  }
+  if (flags.watch) return watch(context, socket, flags.json, complain, tellUnused)
   let report: DriftReport
   try {
     report = await reportFrom(socket, given.options)
@@ -40,11 +48,18 @@ export async function driftMain(
     complain(isForbidden(error) ? "only root may read all the kernel's tables" : messageOf(error))
     return EXIT.unknown
   }
+  if (report.by === 'daemon') tellUnused()
   stdout.write(
     flags.json ? `${JSON.stringify(report, undefined, 2)}\n` : reportText(report, styleFor(process.stdout)),
   )
   return exitCode(report)
 }
+
+/** Of whom is asked: these have been of use. */
+const PLACES: ReadonlySet<string> = new Set(['status-socket', 'config-file'])
+
+/** That of an older flanneld may lack what is new. */
+const reportOf = (value: unknown): DriftReport => ({ ...NOTHING, ...(value as DriftReport) })
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 const isForbidden = (error: unknown): boolean =>
@@ -57,7 +72,7 @@ const exitCode = ({ differs, complete }: DriftReport): number =>
 async function reportFrom(socket: string, options: Options): Promise<DriftReport> {
   if (socket === '') return offlineDrift(options)
   const answer = await askDaemon(socket, '/drift')
-  if (answer.kind === 'answer') return answer.value as DriftReport
+  if (answer.kind === 'answer') return reportOf(answer.value)
   if (answer.kind === 'refused') throw new Error(answer.why)
   const report = await offlineDrift(options)
   return { ...report, unknown: [answer.why, ...report.unknown] }
@@ -68,6 +83,7 @@ async function watch(
   socket: string,
   json: boolean,
   complain: (text: string) => void,
+  tellUnused: () => void,
 ): Promise<number> {
   if (socket === '') {
     complain('--watch needs the status socket of a running flanneld; its options switch that off')
@@ -86,8 +102,9 @@ async function watch(
         complain(before === undefined ? `${value.why}; --watch needs one that runs` : value.why)
         return EXIT.unknown
       }
-      const report = value as DriftReport
+      const report = reportOf(value)
       const style = styleFor(process.stdout)
+      if (before === undefined) tellUnused()
       if (json) stdout.write(`${JSON.stringify(report)}\n`)
       else stdout.write(before === undefined ? reportText(report, style) : changesText(before, report, style))
       before = report

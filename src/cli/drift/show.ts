@@ -1,6 +1,6 @@
 // A drift report as text: a line an object, in the words of ip(8).
 import type { DriftingObject, DriftReport } from '../../status/drift/report.ts'
-import type { Difference } from '../../status/drift/words.ts'
+import { keyName, type Difference } from '../../status/drift/words.ts'
 import type { Style } from '../style.ts'
 
 /** Of each sort; --json has all. */
@@ -13,13 +13,14 @@ export function reportText(report: DriftReport, style: Style): string {
   const told = new Set(objects.map(({ kind, key }) => `${kind} ${key}`))
   return [
     ...report.unknown.map((text) => `${style.dim(word('not known'))}${text}`),
+    ...report.troubles.map((text) => `${style.bad(word('trouble'))}${text}`),
     ...some(objects.map((object) => objectLine(object, style))),
     ...some(entries(refused).map(([key, why]) => `${style.bad(word('refused'))}lease ${key}: ${why}`)),
     ...some(entries(doubtful).map(([key, why]) => `${style.bad(word('doubtful'))}lease ${key}: ${why}`)),
     ...some(
       failures
         .filter(({ kind, key }) => !told.has(`${kind} ${key}`))
-        .map(({ kind, key, reason }) => `${style.bad(word('failing'))}${kind} ${key}: ${reason}`),
+        .map(({ kind, key, reason }) => `${style.bad(word('failing'))}${keyName(kind, key)}: ${reason}`),
     ),
     ...some(fights.map((fight) => fightLine(fight, style))),
     ...(repairs === undefined || repairs.total === 0
@@ -44,7 +45,7 @@ export function objectLine(
 }
 
 export const fightLine = ({ kind, key }: DriftReport['fights'][number], style: Style): string =>
-  `${style.bad(word('fight'))}${kind} ${key}: something else keeps changing it, and it is put right each time`
+  `${style.bad(word('fight'))}${keyName(kind, key)}: something else keeps changing it, and it is put right each time`
 
 function differenceText({ field, want, have }: Difference): string {
   if (!field.startsWith('chain ')) return `${field} is ${have}, should be ${want}`

@@ -44,8 +44,14 @@ export class DriftDesk {
 
 async function compare(report: Report): Promise<DriftReport> {
   const { reconciler, fabric, phase } = report
+  const troubles = troublesOf(report)
   if (reconciler === undefined || fabric === undefined)
-    return { ...NOTHING, by: 'daemon', unknown: [`flanneld doesn't know yet what should be there: ${phase}`] }
+    return {
+      ...NOTHING,
+      by: 'daemon',
+      troubles,
+      unknown: [`flanneld doesn't know yet what should be there: ${phase}`],
+    }
   const { failures } = reconciler
   const objects = driftingObjects(await reconciler.drift(), failures)
   const about = reconciler.report()
@@ -54,6 +60,7 @@ async function compare(report: Report): Promise<DriftReport> {
     by: 'daemon',
     complete: about.complete,
     unknown: about.complete ? [] : [`flanneld hasn't heard of all peers yet: ${phase}`],
+    troubles,
     differs: differs(objects),
     objects,
     kinds: kindCounts(wanted, objects),
@@ -65,9 +72,22 @@ async function compare(report: Report): Promise<DriftReport> {
   }
 }
 
+function troublesOf({ interfaceLack, configRefusal, store }: Report): string[] {
+  return [
+    ...(interfaceLack === undefined
+      ? []
+      : [`no interface for traffic between hosts: ${interfaceLack}; all stays as it is until there is one`]),
+    ...(configRefusal === undefined
+      ? []
+      : [`the network config in the store is refused, the last one stays in force: ${configRefusal}`]),
+    ...new Set([...(store?.troubles.values() ?? [])].map(({ message }) => message)),
+  ]
+}
+
 /** Of what isn't known. */
 export const NOTHING = {
   complete: false,
+  troubles: [],
   differs: false,
   objects: [],
   kinds: {},

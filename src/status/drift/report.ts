@@ -10,6 +10,8 @@ export interface DriftReport {
   /** False where what should be there isn't known, or not all of it: `unknown` says what. */
   readonly complete: boolean
   readonly unknown: readonly string[]
+  /** What keeps flanneld from following the host and the store: what should be there is as it was before. Only it knows. */
+  readonly troubles: readonly string[]
   /** Whether an object is missing, different or too many. */
   readonly differs: boolean
   readonly objects: readonly DriftingObject[]

@@ -1,9 +1,16 @@
 // Objects read as ip(8) prints them, and a difference names the property that differs.
 import { describe, expect, test } from 'bun:test'
 import { ip, mac, prefix } from '../../../test/support/values.ts'
+import { addressKind } from '../../dataplane/kinds/address.ts'
+import { fdbKind } from '../../dataplane/kinds/fdb.ts'
+import { linkKind } from '../../dataplane/kinds/link.ts'
+import { neighbourKind } from '../../dataplane/kinds/neighbour.ts'
+import { nexthopKind } from '../../dataplane/kinds/nexthop.ts'
+import { nftTableKind } from '../../dataplane/kinds/nft-table.ts'
+import { routeKind } from '../../dataplane/kinds/route.ts'
 import { address, fdbEntry, link, neighbour, nexthop, route, type KernelObject } from '../../model/kernel.ts'
 import { firewallTables } from '../../firewall/rules.ts'
-import { differences, objectText } from './words.ts'
+import { differences, keyName, objectName, objectText } from './words.ts'
 
 const device = link({
   name: 'flannel.1',
@@ -45,6 +52,23 @@ describe('kernel objects in words', () => {
     ],
     ...tables(true).map((table): [KernelObject, string] => [table, 'table ip flannel-ipv4']),
   ])('%#', (object, text) => expect(objectText(object)).toBe(text))
+})
+
+test('what is known by its key alone has the same name', () => {
+  const named = (object: KernelObject, key: string) =>
+    expect(keyName(object.kind, key)).toBe(objectName(object))
+  const at = { link: 'flannel.1', mac: mac('02:00:00:00:00:03') }
+  const own = address({ link: 'flannel.1', ip: ip('10.5.1.0'), length: 32 })
+  const gateway = neighbour({ ...at, ip: ip('fd00::3') })
+  const entry = fdbEntry({ ...at, dst: ip('192.168.0.3') })
+  const hop = nexthop({ link: 'flannel.1', via: ip('10.5.3.0'), onLink: true })
+  named(device, linkKind.key(device))
+  named(own, addressKind.key(own))
+  named(tunnelled, routeKind.key(tunnelled))
+  named(gateway, neighbourKind.key(gateway))
+  named(entry, fdbKind.key(entry))
+  named(hop, nexthopKind.key(hop))
+  for (const table of tables(true)) named(table, nftTableKind.key(table))
 })
 
 describe('differences', () => {

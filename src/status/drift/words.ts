@@ -51,6 +51,24 @@ export function objectName(object: KernelObject): string {
   }
 }
 
+/** The same by kind and key, where the object itself is gone. */
+export function keyName(kind: string, key: string): string {
+  const [first = '', second = '', third = ''] = key.split('|')
+  switch (kind) {
+    case 'address':
+    case 'fdb':
+      return `${kind} ${second} dev ${first}`
+    case 'neighbour':
+      return `neigh ${second} dev ${first}`
+    case 'nexthop':
+      return `nexthop via ${second} dev ${third}`
+    case 'nft-table':
+      return `table ${key.replace(/^ipv4 /, 'ip ').replace(/^ipv6 /, 'ip6 ')}`
+    default:
+      return `${kind} ${key}`
+  }
+}
+
 /** Whose values say by themselves what they are. */
 const SPEAKING: ReadonlySet<string> = new Set(['state', 'learning', 'gbp'])
 
