@@ -1,6 +1,6 @@
 // What this machine can't do for a lab, told before anything is begun.
 import { accessSync, constants, statSync } from 'node:fs'
-import { readSysctl } from '../sys/sysctl.ts'
+import { readSysctlIfThere } from '../sys/sysctl.ts'
 import { LabError } from './error.ts'
 import { DUAL_STACK, IPV4_ALONE } from './networks.ts'
 import type { LabPlan } from './plan.ts'
@@ -51,7 +51,7 @@ export function checkFamilies(plan: LabPlan): void {
 const SWITCH = 'net/ipv6/conf/all/disable_ipv6'
 const dotted = (name: string): string => name.replaceAll('/', '.')
 
-const ipv6Switch = (): string | undefined => readIfThere(SWITCH)
+const ipv6Switch = (): string | undefined => readSysctlIfThere(SWITCH)
 
 /** The other flannelds that hosts shall run must be there, and executable. */
 export function checkPeers(plan: LabPlan): void {
@@ -68,13 +68,4 @@ export function checkPeers(plan: LabPlan): void {
 }
 
 /** Told to the first network namespace only; elsewhere nobody knows. */
-const neighbourLimit = (name: string): number => Number(readIfThere(name) ?? Infinity)
-
-function readIfThere(name: string): string | undefined {
-  try {
-    return readSysctl(name)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
-}
+const neighbourLimit = (name: string): number => Number(readSysctlIfThere(name) ?? Infinity)

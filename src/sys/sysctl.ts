@@ -6,6 +6,16 @@ import type { Namespace } from './namespace.ts'
 export const readSysctl = (name: string, namespace?: Namespace): string =>
   within(namespace, () => readFileSync(pathOf(name), 'utf8').trim())
 
+/** Undefined where the kernel has no such setting. */
+export function readSysctlIfThere(name: string): string | undefined {
+  try {
+    return readSysctl(name)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
 /** Throws Node's ErrnoException: ENOENT for an unknown name, EROFS or EACCES where /proc/sys can't be written. */
 export const writeSysctl = (name: string, value: string | number, namespace?: Namespace): void =>
   within(namespace, () => writeFileSync(pathOf(name), `${value}`))

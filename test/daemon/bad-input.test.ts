@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { Changes } from '../support/changes.ts'
 import { flannelPart } from '../support/data-plane.ts'
 import { Flanneld } from '../support/flanneld.ts'
+import { loneHost } from '../support/lone-host.ts'
 import { eventually } from '../support/process.ts'
 import { Segment, type Host } from '../support/segment.ts'
 import { CONFIG_KEY, leaseKey, networkConfig, PREFIX, TestStore, vxlanLease } from '../support/stores.ts'
@@ -21,11 +22,7 @@ describe('weak point 1: a bad lease of another writer:', () => {
   let flanneld: Flanneld
 
   beforeAll(async () => {
-    const segment = stack.use(await Segment.create(1))
-    host = segment.host(1)
-    store = stack.use(await TestStore.start('etcd', segment, CONFIG))
-    store.put(PEER.key, good)
-    flanneld = stack.use(await Flanneld.start(host, store))
+    ;({ host, store, flanneld } = stack.use(await loneHost((own) => own.put(PEER.key, good))))
     await eventually(
       'the good peer is there',
       async () => (await flannelPart(host)).includes(PEER.mac) || undefined,

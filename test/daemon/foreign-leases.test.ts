@@ -6,6 +6,7 @@ import { buildUpstreamFlanneld } from '../../scripts/peers.ts'
 import { both, knows, PATIENCE_SECONDS, putPeer, subnetOf } from '../support/both-makes.ts'
 import { Changes } from '../support/changes.ts'
 import { Flanneld } from '../support/flanneld.ts'
+import { loneHost } from '../support/lone-host.ts'
 import { eventually } from '../support/process.ts'
 import { peerPart, programmed, refusalOf, refused } from '../support/refusals.ts'
 import { Segment, type Host } from '../support/segment.ts'
@@ -29,12 +30,9 @@ describe('weak point 65: a foreign writer’s lease is shown, not programmed, un
   let flanneld: Flanneld
 
   beforeAll(async () => {
-    const segment = stack.use(await Segment.create(1))
-    host = segment.host(1)
-    store = stack.use(await TestStore.start('etcd', segment, networkConfig({ Type: 'vxlan' })))
-    putPeer(store, GOOD)
     // Nothing that is deleted is waited for.
-    flanneld = stack.use(await Flanneld.start(host, store, { args: ['--store-reset-grace=0'] }))
+    const args = ['--store-reset-grace=0']
+    ;({ host, store, flanneld } = stack.use(await loneHost((own) => putPeer(own, GOOD), { args })))
     await knows(host, GOOD)
   }, 60_000)
   afterAll(() => stack.disposeAsync())

@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ROOT } from '../support/executable.ts'
 import { Flanneld } from '../support/flanneld.ts'
+import { loneHost } from '../support/lone-host.ts'
 import { eventually } from '../support/process.ts'
 import { parsePrometheus, valueOf, type Family } from '../support/prometheus.ts'
 import { Segment, type Host } from '../support/segment.ts'
@@ -21,13 +22,12 @@ describe('weak point 51: /metrics', () => {
   let flanneld: Flanneld
 
   beforeAll(async () => {
-    const segment = stack.use(await Segment.create(1))
-    host = segment.host(1)
-    store = stack.use(await TestStore.start('etcd', segment, CONFIG))
-    for (const n of [51, 52])
-      store.put(leaseKey(`10.244.${n}.0/24`), vxlanLease(`192.168.100.${n}`, `02:42:00:00:00:${n}`))
-    store.put(leaseKey('10.244.53.0/24'), 'no lease')
-    flanneld = stack.use(await Flanneld.start(host, store))
+    const fill = (own: TestStore) => {
+      for (const n of [51, 52])
+        own.put(leaseKey(`10.244.${n}.0/24`), vxlanLease(`192.168.100.${n}`, `02:42:00:00:00:${n}`))
+      own.put(leaseKey('10.244.53.0/24'), 'no lease')
+    }
+    ;({ host, store, flanneld } = stack.use(await loneHost(fill)))
     await eventually('ready', async () => (await flanneld.report()).ready || undefined)
   })
   afterAll(() => stack.disposeAsync())

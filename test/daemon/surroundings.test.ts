@@ -7,10 +7,11 @@ import { RTM_ROUTE } from '../../src/netlink/route.ts'
 import { HOST_GW, hostGwLease, knows, putPeer, subnetOf } from '../support/both-makes.ts'
 import { Recorder } from '../support/changes.ts'
 import { Flanneld } from '../support/flanneld.ts'
+import { loneHost } from '../support/lone-host.ts'
 import { eventually } from '../support/process.ts'
 import { peerPart, programmed, refused } from '../support/refusals.ts'
 import { Segment, type Host } from '../support/segment.ts'
-import { leaseKey, networkConfig, TestStore } from '../support/stores.ts'
+import { leaseKey, TestStore } from '../support/stores.ts'
 
 setDefaultTimeout(60_000)
 
@@ -23,11 +24,7 @@ describe('a peer’s subnet is refused for', () => {
   let flanneld: Flanneld
 
   beforeAll(async () => {
-    const segment = stack.use(await Segment.create(1))
-    host = segment.host(1)
-    store = stack.use(await TestStore.start('etcd', segment, networkConfig({ Type: 'vxlan' })))
-    putPeer(store, GOOD)
-    flanneld = stack.use(await Flanneld.start(host, store))
+    ;({ host, store, flanneld } = stack.use(await loneHost((own) => putPeer(own, GOOD))))
     await knows(host, GOOD)
   }, 60_000)
   afterAll(() => stack.disposeAsync())

@@ -24,7 +24,7 @@ import {
 import { dumpRoutes } from '../../netlink/route-info.ts'
 import { PROTOCOL } from '../../netlink/route.ts'
 import type { NetlinkSocket } from '../../netlink/socket.ts'
-import { readSysctl, writeSysctl } from '../../sys/sysctl.ts'
+import { readSysctl, readSysctlIfThere, writeSysctl } from '../../sys/sysctl.ts'
 import { Code, CniError, messageOf } from '../error.ts'
 
 /** A link by name or index, or undefined. */
@@ -114,7 +114,7 @@ function keepAdvertisedRoutes(socket: NetlinkSocket): void {
     if (lengthOf(to) > 0 || protocol !== PROTOCOL.ra || linkIndex === undefined) continue
     const setting = `net/ipv6/conf/${findLink(socket, linkIndex)?.name}/accept_ra`
     // 0 where somebody else than the kernel hears them.
-    if (readIfThere(setting) === '1') setIfThere(setting, 2)
+    if (readSysctlIfThere(setting) === '1') setIfThere(setting, 2)
   }
 }
 
@@ -166,15 +166,6 @@ function enable(name: string): void {
       `without it no packet leaves this host's pods: set ${name.replaceAll('/', '.')} to 1 on the host`,
       cause,
     )
-  }
-}
-
-function readIfThere(name: string): string | undefined {
-  try {
-    return readSysctl(name)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
   }
 }
 
