@@ -27,7 +27,7 @@ const GATHER_MS = 100
 /** In a storm a tenth of the time is spent on looking. */
 const REST_PER_LOOK = 9
 
-export interface SurroundingsOptions {
+interface SurroundingsOptions {
   /** The pod network, of each family. */
   readonly networks: readonly Prefix[]
   /** This host's own pod subnets, at each look: what lies in them is no surroundings. */

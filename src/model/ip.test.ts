@@ -12,7 +12,6 @@ import {
   ipv4ToNumber,
   ipv6FromBigInt,
   ipv6ToBigInt,
-  isPrivateIp,
   parseIp,
   parseIPv4,
   parseIPv4OrMapped,
@@ -149,26 +148,4 @@ describe('an address', () => {
     expect(() => ipv6ToBigInt('nonsense' as never)).toThrow(RangeError)
     expect(ipToValue(ip('255.255.255.255'))).toBe(0xffff_ffffn)
   })
-
-  test.each([
-    '192.168.0.1',
-    '172.16.0.1',
-    '172.31.0.1',
-    '10.1.2.3',
-    'fc00::1',
-    'fcff::1',
-    'fd00::1',
-    'fdff::1',
-  ])('%s is private', (text) => expect(isPrivateIp(ip(text))).toBe(true))
-  test.each([
-    '8.8.8.8',
-    '172.15.0.1',
-    '172.32.0.1',
-    '192.167.0.1',
-    '192.169.0.1',
-    '100.0.0.1',
-    '2001::',
-    'fe00::',
-    'fc::',
-  ])('%s is public', (text) => expect(isPrivateIp(ip(text))).toBe(false))
 })

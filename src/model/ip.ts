@@ -147,10 +147,6 @@ export function ipFromBytes(bytes: Uint8Array): Ip {
   return formatIPv6(groups)
 }
 
-/** RFC 1918 and RFC 4193 addresses: not reachable from outside as they are. */
-export const isPrivateIp = (ip: Ip): boolean =>
-  isIPv4(ip) ? /^(?:10|172\.(?:1[6-9]|2\d|3[01])|192\.168)\./.test(ip) : /^f[cd]..:/.test(ip)
-
 /** An address as a number of its family's width; `ipFromValue` is its inverse. */
 export const ipToValue = (ip: Ip): bigint => (isIPv4(ip) ? BigInt(ipv4ToNumber(ip)) : ipv6ToBigInt(ip))
 export const ipFromValue = (family: Family, value: bigint): Ip =>

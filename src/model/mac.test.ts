@@ -1,7 +1,7 @@
 // MAC addresses: the forms Go accepts, one canonical text.
 import { describe, expect, test } from 'bun:test'
 import * as fc from 'fast-check'
-import { isMulticastMac, isZeroMac, localMac, macFromBytes, macToBytes, parseMac } from './mac.ts'
+import { isMulticastMac, isZeroMac, localMac, macFromBytes, parseMac } from './mac.ts'
 
 const sixBytes = fc.uint8Array({ minLength: 6, maxLength: 6 })
 
@@ -26,7 +26,7 @@ describe('a MAC address', () => {
     fc.assert(
       fc.property(sixBytes, (bytes) => {
         const mac = macFromBytes(bytes)
-        expect(macToBytes(mac)).toEqual(bytes)
+        expect(mac.replaceAll(':', '')).toBe(Buffer.from(bytes).toString('hex'))
         expect(parseMac(mac)).toBe(mac)
       }),
     )
@@ -36,7 +36,7 @@ describe('a MAC address', () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 6, maxLength: 32 }), (bytes) => {
         const mac = localMac(bytes)
-        return !isMulticastMac(mac) && !isZeroMac(mac) && ((macToBytes(mac)[0] ?? 0) & 2) === 2
+        return !isMulticastMac(mac) && !isZeroMac(mac) && (parseInt(mac.slice(0, 2), 16) & 2) === 2
       }),
     )
   })

@@ -18,9 +18,6 @@ export function parseMac(text: string): Mac | undefined {
   return hex === undefined ? undefined : (hex.replace(/(..)(?!$)/g, '$1:') as Mac)
 }
 
-export const macToBytes = (m: Mac): Uint8Array =>
-  Uint8Array.from(m.split(':'), (octet) => parseInt(octet, 16))
-
 export function macFromBytes(bytes: Uint8Array): Mac {
   if (bytes.length !== 6) throw new RangeError(`a MAC address has 6 bytes, not ${bytes.length}`)
   return Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join(':') as Mac
