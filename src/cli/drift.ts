@@ -18,6 +18,7 @@ export const driftCommand = buildCommand<DriftFlags, string[], Context>({
       'is asked over its status socket and compares afresh. Where none runs, what it would want is computed from the store;',
       "where that can't be read, the objects in the kernel are compared with each other, and what isn't known is said.",
       "Give flanneld's own flags behind --, if it has others than those of its conf file and the environment.",
+      'It needs root, to read all tables of the kernel.',
       '--watch prints changes as they come, until it is interrupted; it needs a running flanneld.',
       "Exit code 0 if nothing differs, 1 if something does, 2 if the arguments are refused, 3 if it can't be told.",
     ].join('\n'),
@@ -36,7 +37,7 @@ export const driftCommand = buildCommand<DriftFlags, string[], Context>({
     },
     positional: {
       kind: 'array',
-      parameter: { brief: "flanneld's flags", placeholder: 'flags', parse: String },
+      parameter: { brief: "flanneld's flags", placeholder: 'flags behind --', parse: String },
     },
   },
   loader: async () => {

@@ -44,7 +44,7 @@ export const explainCommand = buildCommand<ExplainFlags, string[], Context>({
     positional: {
       kind: 'array',
       minimum: 1,
-      parameter: { brief: "ADDRESS, then flanneld's flags after --", placeholder: 'words', parse: String },
+      parameter: { brief: "ADDRESS, then flanneld's flags after --", placeholder: 'ADDRESS', parse: String },
     },
   },
   loader: async () => {

@@ -17,6 +17,7 @@ export const uninstallCommand = buildCommand<Flags, string[], Context>({
       'seconds the lease is left to end by itself. It goes by proof: names with their VNI, route protocol 104, the ids of',
       "next hops, the record of the lease. What may be flannel's but bears no such mark is named and stays.",
       "Give flanneld's own flags behind --, if it has others than those of its conf file and the environment.",
+      'It needs root, for a dry run too.',
       'Exit code 0 if nothing is left, 1 if something is or a flanneld still runs, 2 if the flags are refused.',
     ].join('\n'),
   },
@@ -37,7 +38,7 @@ export const uninstallCommand = buildCommand<Flags, string[], Context>({
     },
     positional: {
       kind: 'array',
-      parameter: { brief: "flanneld's flags", placeholder: 'flags', parse: String },
+      parameter: { brief: "flanneld's flags", placeholder: 'flags behind --', parse: String },
     },
   },
   loader: async () => {

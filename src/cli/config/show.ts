@@ -22,7 +22,7 @@ export const showCommand = buildCommand<Flags, string[], Context>({
     flags: { json: { kind: 'boolean', brief: 'Print it as JSON', default: false, withNegated: false } },
     positional: {
       kind: 'array',
-      parameter: { brief: "flanneld's flags", placeholder: 'flags', parse: String },
+      parameter: { brief: "flanneld's flags", placeholder: 'flags behind --', parse: String },
     },
   },
   loader: async () => {

@@ -19,7 +19,7 @@ export const execCommand = buildCommand<Flags, string[], Context>({
     positional: {
       kind: 'array',
       minimum: 1,
-      parameter: { brief: 'HOST or POD, then the command after --', placeholder: 'words', parse: String },
+      parameter: { brief: 'HOST or POD, then the command after --', placeholder: 'HOST', parse: String },
     },
   },
   loader: async () => {
