@@ -1,16 +1,15 @@
 // A host changes over from upstream's flanneld v0.28.9 to heddle's and back, in both families at once, under traffic of
 // both: devices, neighbours, FDB entries and routes are taken over in place, and no packet is lost.
-import { beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { buildUpstreamFlanneld } from '../scripts/peers.ts'
+import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { Flanneld, type Make } from './support/flanneld.ts'
 import { eventually } from './support/process.ts'
 import { Segment, type Host } from './support/segment.ts'
 import { networkConfig, TestStore } from './support/stores.ts'
 import { Traffic } from './support/traffic.ts'
+import { needsUpstream } from './support/upstream.ts'
 
 setDefaultTimeout(60_000)
-// Upstream may have to be built first.
-beforeAll(buildUpstreamFlanneld, 600_000)
+needsUpstream()
 
 const IPV6_NETWORK = { EnableIPv6: true, IPv6Network: 'fd00:5::/48', IPv6SubnetMin: 'fd00:5:0:100::' }
 const TURNS: readonly Make[] = ['heddle', 'upstream', 'heddle']

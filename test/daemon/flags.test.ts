@@ -1,13 +1,13 @@
 // flanneld's command line beside upstream's own: the same flags with the same defaults, and exit codes
 // (flannel-compat 1.3).
-import { beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { spawnSync } from 'node:child_process'
-import { buildUpstreamFlanneld, upstreamFlanneld } from '../../scripts/peers.ts'
+import { upstreamFlanneld } from '../../scripts/peers.ts'
 import { FLANNELD } from '../support/executable.ts'
+import { needsUpstream } from '../support/upstream.ts'
 
 setDefaultTimeout(60_000)
-// Upstream may have to be built first.
-beforeAll(buildUpstreamFlanneld, 600_000)
+needsUpstream()
 
 const run = (file: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env) => {
   const { status, stdout, stderr } = spawnSync(file, args, { encoding: 'utf8', timeout: 20_000, env })

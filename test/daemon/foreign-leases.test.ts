@@ -2,7 +2,6 @@
 // machine, over a prefix of this host's own links. heddle shows them and programs nothing; once they are mended they come
 // in. Upstream programs them all.
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { buildUpstreamFlanneld } from '../../scripts/peers.ts'
 import { both, knows, PATIENCE_SECONDS, putPeer, subnetOf } from '../support/both-makes.ts'
 import { Changes } from '../support/changes.ts'
 import { Flanneld } from '../support/flanneld.ts'
@@ -11,10 +10,10 @@ import { eventually } from '../support/process.ts'
 import { peerPart, programmed, refusalOf, refused } from '../support/refusals.ts'
 import { Segment, type Host } from '../support/segment.ts'
 import { leaseKey, networkConfig, TestStore, vxlanLease } from '../support/stores.ts'
+import { needsUpstream } from '../support/upstream.ts'
 
 setDefaultTimeout(60_000)
-// Upstream may have to be built first.
-beforeAll(buildUpstreamFlanneld, 600_000)
+needsUpstream()
 
 const GOOD = 60
 const SUBNET = subnetOf(61)

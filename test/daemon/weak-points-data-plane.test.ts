@@ -1,8 +1,7 @@
 // Weak points of upstream's data plane (flannel-compat 10.A) that show within seconds: heddle and upstream v0.28.9 in the
 // same scene, so that the scene is proved to provoke them.
-import { beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { setTimeout as pause } from 'node:timers/promises'
-import { buildUpstreamFlanneld } from '../../scripts/peers.ts'
 import {
   both,
   HOST_GW,
@@ -17,10 +16,10 @@ import { Flanneld, type Make } from '../support/flanneld.ts'
 import { eventually } from '../support/process.ts'
 import { STORE_IP, type Host } from '../support/segment.ts'
 import { leaseKey, networkConfig } from '../support/stores.ts'
+import { needsUpstream } from '../support/upstream.ts'
 
 setDefaultTimeout(60_000)
-// Upstream may have to be built first.
-beforeAll(buildUpstreamFlanneld, 600_000)
+needsUpstream()
 
 /** Of what upstream doesn't do, enough to be sure. */
 const LONG_MS = 1_500

@@ -1,9 +1,9 @@
 // Weak points of upstream's (flannel-compat 10) that show within seconds: heddle and upstream v0.28.9 in the same scene,
 // so that the scene is proved to provoke them.
-import { beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { existsSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
-import { buildUpstreamFlanneld, upstreamFlanneld } from '../../scripts/peers.ts'
+import { upstreamFlanneld } from '../../scripts/peers.ts'
 import { Authority } from '../support/authority.ts'
 import {
   both,
@@ -23,10 +23,10 @@ import { eventually } from '../support/process.ts'
 import { STORE_IP, type Host } from '../support/segment.ts'
 import { leaseKey, PREFIX, vxlanLease } from '../support/stores.ts'
 import { TlsFolder } from '../support/tls-files.ts'
+import { needsUpstream } from '../support/upstream.ts'
 
 setDefaultTimeout(60_000)
-// Upstream may have to be built first.
-beforeAll(buildUpstreamFlanneld, 600_000)
+needsUpstream()
 
 /** Upstream's tries last a minute. */
 const STOPS_WITHIN_MS = 3500
