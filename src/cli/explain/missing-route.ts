@@ -79,7 +79,9 @@ const noRoute = (to: Ip, peer: Prefix | undefined, { wants, restore }: Told, dev
     wants === undefined
       ? 'no route of flannel leads there: no host has leased that subnet, its lease is refused, or the route was removed'
       : `no route of flannel leads there, though a host has leased it (${wants.lease})`,
-    wants === undefined ? `heddle drift tells which, if it can read the store; ${restore}` : restore,
+    wants === undefined
+      ? `heddle drift tells which, if it can read the store; if it was removed: ${restore}`
+      : restore,
   )
 
 /** Pods may use less than any link has where packets get an outer header. */
