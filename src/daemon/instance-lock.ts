@@ -31,11 +31,13 @@ export function claimInstance(subnetFile: string): Disposable {
 export class HeldByAnother extends Error {
   readonly code = 'held'
   override readonly name = 'HeldByAnother'
+  /** Who keeps what, without advice. */
+  readonly holder: string
 
   constructor(subnetFile: string, path: string) {
     const pid = /^\d+/.exec(readFileSync(path, 'utf8'))?.[0]
-    super(
-      `another flanneld${pid === undefined ? '' : ` (process ${pid})`} keeps ${subnetFile}: stop it first, or give this one a --subnet-file and a network of its own`,
-    )
+    const holder = `another flanneld${pid === undefined ? '' : ` (process ${pid})`} keeps ${subnetFile}`
+    super(`${holder}: stop it first, or give this one a --subnet-file and a network of its own`)
+    this.holder = holder
   }
 }

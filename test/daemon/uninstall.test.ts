@@ -3,6 +3,7 @@
 import { expect, setDefaultTimeout, test } from 'bun:test'
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { claimInstance } from '../../src/daemon/instance-lock.ts'
 import { FLANNELD, HEDDLE } from '../support/executable.ts'
 import { Flanneld } from '../support/flanneld.ts'
 import { hostState } from '../support/host-state.ts'
@@ -176,7 +177,7 @@ test('while a flanneld runs it is refused, unless forced', async () => {
   expect(uninstall(host, store)).toEqual({ status: 1, lines: [`refused: ${running}`], err: '' })
   const dry = uninstall(host, store, '--dry-run')
   expect(dry.status).toBe(0)
-  expect(dry.lines[0]).toBe(`note: ${running}`)
+  expect(dry.lines[0]).toBe(`note: without --dry-run it is refused: ${running}`)
   expect(await hostState(host)).toBe(before)
   expect(store.leases().size).toBe(1)
   const forced = uninstall(host, store, '--force')
@@ -355,4 +356,18 @@ test('a dry run is one wherever it is asked for, and a word too many removes not
   }
   expect(await hostState(host)).toBe(before)
   expect(store.leases()).toEqual(leases)
+
+  // One in another network namespace, with the same files.
+  {
+    using _ = claimInstance(host.subnetFile)
+    expect(uninstall(host, store, '--dry-run').lines[0]).toBe(
+      `note: without --dry-run it is refused: another flanneld (process ${process.pid}) keeps ${host.subnetFile}: stop it first, or give --force`,
+    )
+  }
+  await host.sh('ip link add cni0 type bridge')
+  expect(uninstall(host, store).status).toBe(0)
+  expect(uninstall(host, store).lines).toEqual([
+    "left: bridge cni0: whether it was made for pods can't be told (ip link del cni0)",
+    "nothing else of flannel's is on this host",
+  ])
 })

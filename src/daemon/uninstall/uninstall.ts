@@ -40,7 +40,8 @@ export async function uninstall(
   await using parts = new AsyncDisposableStack()
   const busy = busyText(options['subnet-file'])
   if (busy !== undefined && !isForced) {
-    print(`${isDryRun ? 'note' : 'refused'}: ${busy}: stop it first, or give --force`)
+    const what = isDryRun ? 'note: without --dry-run it is refused' : 'refused'
+    print(`${what}: ${busy}: stop it first, or give --force`)
     if (!isDryRun) return 1
   }
   const withinMs = busy === undefined ? KERNEL_MS.alone : KERNEL_MS.contested
@@ -54,7 +55,7 @@ export async function uninstall(
     print(why !== undefined ? `failed: ${what}: ${why}` : `${isDryRun ? 'would remove' : 'removed'} ${what}`)
   }
   for (const line of left) print(`left: ${line}`)
-  if (items.length === 0) print("nothing of flannel's is on this host")
+  if (items.length === 0) print(`nothing ${left.length === 0 ? '' : 'else '}of flannel's is on this host`)
   return failed === 0 ? 0 : 1
 }
 
@@ -76,7 +77,7 @@ function busyText(subnetFile: string): string | undefined {
     claimInstance(subnetFile)[Symbol.dispose]()
     return undefined
   } catch (error) {
-    if (error instanceof HeldByAnother) return error.message
+    if (error instanceof HeldByAnother) return error.holder
     throw error
   }
 }
