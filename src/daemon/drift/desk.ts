@@ -17,30 +17,46 @@ const PASSING: ReadonlySet<string> = new Set(['tries', 'nextTry'])
 
 export class DriftDesk {
   readonly #report: Report
-  readonly #turnstile: Turnstile<DriftReport>
+  readonly #turnstile: Turnstile<Told>
 
   constructor(report: Report) {
     this.#report = report
-    this.#turnstile = new Turnstile(() => compare(report))
+    this.#turnstile = new Turnstile(async () => told(await compare(report)))
   }
 
-  ask(): Promise<DriftReport> {
-    return this.#turnstile.ask()
+  async ask(): Promise<DriftReport> {
+    return (await this.#turnstile.ask()).report
   }
 
   /** Now, and whenever it is another; ends with the signal. Nothing is compared while nothing happens. */
   async *changes(signal: AbortSignal): AsyncGenerator<DriftReport, void, undefined> {
-    let told = ''
+    let before = ''
     while (!signal.aborted) {
       const stirred = this.#report.stirring()
-      const now = await this.#turnstile.ask()
-      const text = JSON.stringify(now, (name, value: unknown) => (PASSING.has(name) ? undefined : value))
-      if (text !== told) yield now
-      told = text
+      let now: Told
+      try {
+        now = await this.#turnstile.ask(signal)
+      } catch (error) {
+        if (signal.aborted) return
+        throw error
+      }
+      if (now.news !== before) yield now.report
+      before = now.news
       await unlessAborted(stirred, signal)
     }
   }
 }
+
+interface Told {
+  readonly report: DriftReport
+  /** What makes it another one: once for all who watch. */
+  readonly news: string
+}
+
+const told = (report: DriftReport): Told => ({
+  report,
+  news: JSON.stringify(report, (name, value: unknown) => (PASSING.has(name) ? undefined : value)),
+})
 
 async function compare(report: Report): Promise<DriftReport> {
   const { reconciler, fabric, phase } = report

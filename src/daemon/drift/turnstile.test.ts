@@ -44,3 +44,20 @@ test('between two answers there is a pause, in proportion to the processor time 
   expect(restMs({ user: 4_000, system: 1_000 })).toBe(45)
   expect(restMs({ user: 4_000_000, system: 0 })).toBe(2_000)
 })
+
+test('who has left waits no longer; the others do, and the answer was begun once', async () => {
+  const begun: PromiseWithResolvers<number>[] = []
+  const turnstile = new Turnstile(() => {
+    const next = Promise.withResolvers<number>()
+    begun.push(next)
+    return next.promise
+  })
+  const gone = new AbortController()
+  const [leaver, stayer] = [turnstile.ask(gone.signal), turnstile.ask(new AbortController().signal)]
+  gone.abort(new Error('left'))
+  expect(await leaver.catch((error: unknown) => String(error))).toBe('Error: left')
+  begun[0]?.resolve(1)
+  expect(await stayer).toBe(1)
+  expect(await turnstile.ask(gone.signal).catch((error: unknown) => String(error))).toBe('Error: left')
+  expect(begun.length).toBe(1)
+})

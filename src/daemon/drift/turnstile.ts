@@ -18,8 +18,19 @@ export class Turnstile<T> {
     this.#restMs = rest
   }
 
-  ask(): Promise<T> {
-    return (this.#next ??= this.#begin())
+  /** Throws the signal's reason to who has left; the others get their answer. */
+  async ask(signal?: AbortSignal): Promise<T> {
+    signal?.throwIfAborted()
+    const answer = (this.#next ??= this.#begin())
+    if (signal === undefined) return answer
+    const left = Promise.withResolvers<never>()
+    const leave = () => left.reject(signal.reason as Error)
+    signal.addEventListener('abort', leave)
+    try {
+      return await Promise.race([answer, left.promise])
+    } finally {
+      signal.removeEventListener('abort', leave)
+    }
   }
 
   async #begin(): Promise<T> {
