@@ -1,6 +1,7 @@
 // `heddle drift`: what isn't in the kernel as it should be.
 import { buildCommand } from '@stricli/core'
 import type { Context } from './context.ts'
+import { JSON_FLAG, SOCKET_FLAG } from './daemon-flags.ts'
 
 export interface DriftFlags {
   readonly json: boolean
@@ -25,15 +26,9 @@ export const driftCommand = buildCommand<DriftFlags, string[], Context>({
   },
   parameters: {
     flags: {
-      json: { kind: 'boolean', brief: 'Print it as JSON', default: false, withNegated: false },
+      json: JSON_FLAG,
       watch: { kind: 'boolean', brief: 'Go on, and print what changes', default: false, withNegated: false },
-      socket: {
-        kind: 'parsed',
-        parse: String,
-        brief: "flanneld's status socket, if it isn't that of its options",
-        placeholder: 'PATH',
-        optional: true,
-      },
+      socket: SOCKET_FLAG,
     },
     positional: {
       kind: 'array',

@@ -1,6 +1,7 @@
 // `heddle explain ADDRESS`: what the kernel does with a packet to it.
 import { buildCommand } from '@stricli/core'
 import type { Context } from './context.ts'
+import { JSON_FLAG, SOCKET_FLAG } from './daemon-flags.ts'
 
 export interface ExplainFlags {
   readonly from: string | undefined
@@ -32,14 +33,8 @@ export const explainCommand = buildCommand<ExplainFlags, string[], Context>({
         placeholder: 'ADDRESS',
         optional: true,
       },
-      json: { kind: 'boolean', brief: 'Print it as JSON', default: false, withNegated: false },
-      socket: {
-        kind: 'parsed',
-        parse: String,
-        brief: "flanneld's status socket, if it isn't that of its options",
-        placeholder: 'PATH',
-        optional: true,
-      },
+      json: JSON_FLAG,
+      socket: SOCKET_FLAG,
     },
     positional: {
       kind: 'array',

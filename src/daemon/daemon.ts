@@ -14,7 +14,7 @@ import { log } from '../sys/log.ts'
 import { Thrift } from '../sys/thrift.ts'
 import { ConfigFollower } from './config.ts'
 import { Certificates } from './certificates.ts'
-import { etcdAccess } from './etcd-access.ts'
+import { etcdOptions } from './etcd-access.ts'
 import { identify, type Identity } from './identity.ts'
 import { devicesOf } from './former-devices.ts'
 import { claimInstance } from './instance-lock.ts'
@@ -101,9 +101,7 @@ function openStore(
   signal: AbortSignal,
 ): EtcdStore {
   return new EtcdStore({
-    ...etcdAccess(options),
-    prefix: options['etcd-prefix'],
-    renewMarginMinutes: options['subnet-lease-renew-margin'],
+    ...etcdOptions(options),
     report: (error) => {
       if (signal.aborted) return
       if (error === undefined) logger.info('the store answers again', { about: 'store' })

@@ -27,6 +27,13 @@ export function etcdAccess(
   return { endpoints, ...user, tls, tlsChanges }
 }
 
+/** All that the options say of the store. */
+export const etcdOptions = (options: Options) => ({
+  ...etcdAccess(options),
+  prefix: options['etcd-prefix'],
+  renewMarginMinutes: options['subnet-lease-renew-margin'],
+})
+
 /** Those that the options name. */
 export const tlsFilesOf = (options: Options) =>
   (

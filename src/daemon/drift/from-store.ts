@@ -14,7 +14,7 @@ import { gracesOf } from '../../store/graces.ts'
 import type { ConfigEvent, LeaseEvent, StoreError } from '../../store/store.ts'
 import { usable } from '../config.ts'
 import { nexthopsAs, scopeOf } from '../daemon.ts'
-import { etcdAccess } from '../etcd-access.ts'
+import { etcdOptions } from '../etcd-access.ts'
 import { Fabric } from '../fabric.ts'
 import { identify, vtepMacIn, type Identity } from '../identity.ts'
 import { ExternalInterface, FAMILIES } from '../interface/external-interface.ts'
@@ -45,9 +45,7 @@ export async function planFromStore(options: Options): Promise<Plan | string> {
   let trouble: StoreError | undefined
   const store = parts.use(
     new EtcdStore({
-      ...etcdAccess(options),
-      prefix: options['etcd-prefix'],
-      renewMarginMinutes: options['subnet-lease-renew-margin'],
+      ...etcdOptions(options),
       deadlineMs: DEADLINE_MS,
       report: (error) => {
         trouble = error ?? trouble

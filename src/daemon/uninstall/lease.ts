@@ -8,7 +8,7 @@ import { Keys } from '../../store/etcd/keys.ts'
 import type { Releasable } from '../../store/etcd/release.ts'
 import { EtcdStore } from '../../store/etcd/store.ts'
 import { StoreError } from '../../store/store.ts'
-import { etcdAccess } from '../etcd-access.ts'
+import { etcdOptions } from '../etcd-access.ts'
 import { vtepMacIn } from '../identity.ts'
 import { LeaseRecords } from '../lease-record.ts'
 import type { Options } from '../options.ts'
@@ -53,9 +53,7 @@ export async function leasePart(
 ): Promise<Part> {
   const store = parts.use(
     new EtcdStore({
-      ...etcdAccess(options),
-      prefix: options['etcd-prefix'],
-      renewMarginMinutes: options['subnet-lease-renew-margin'],
+      ...etcdOptions(options),
       deadlineMs: DEADLINE_MS,
     }),
   )
