@@ -41,3 +41,18 @@ for (const [what, command, hint] of [
     expect(looked).toBe(true)
     expect(carrier.heard().some((heard) => Bun.deepMatch(hint, heard))).toBe(true)
   })
+
+// The kernel says nothing of nexthops and FDB entries that go with their device.
+test('when it went as we were about to change it, all that was on it is looked at', async () => {
+  await using host = await dataplaneHost()
+  using session = Rtnetlink.open(SCOPE, host.namespace)
+  const carrier = new LinkCarrier(session)
+  await carrier.apply([PUT])
+  const [have] = await carrier.dump()
+  await host.sh(`ip link del ${NAME}`)
+  const change = { op: 'put', want: device({ mtuBytes: 1400 }), have: have ?? expect.unreachable() } as const
+  expect(await carrier.apply([change])).toEqual([{ kind: 'done' }])
+  expect(carrier.heard()).toContainEqual({ kind: 'link', link: NAME })
+  expect(await carrier.apply([{ ...change, want: device({ mtuBytes: 1390 }) }])).toEqual([{ kind: 'done' }])
+  expect(carrier.heard()).toEqual([])
+})

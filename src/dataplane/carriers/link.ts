@@ -27,6 +27,8 @@ const AF_UNSPEC = 0
 export class LinkCarrier extends RtnetlinkCarrier<Link> {
   /** Of the devices that we have put, whatever they are called now. */
   readonly #indexes = new Map<string, number>()
+  /** Of the devices as the reconciler knows them. */
+  #known = new Map<string, number>()
 
   constructor(session: Rtnetlink) {
     super(session, [RTM_LINK.put, RTM_LINK.remove])
@@ -40,10 +42,9 @@ export class LinkCarrier extends RtnetlinkCarrier<Link> {
 
   async dump(): Promise<readonly Link[]> {
     this.session.loadLinks()
-    return this.session
-      .ownLinks()
-      .map((info) => this.#read(info))
-      .filter((found) => found !== undefined)
+    const links = this.session.ownLinks()
+    this.#known = new Map(links.map(({ name, index }) => [name, index]))
+    return links.map((info) => this.#read(info)).filter((found) => found !== undefined)
   }
 
   #read(info: LinkInfo): Link | undefined {
@@ -221,6 +222,10 @@ export class LinkCarrier extends RtnetlinkCarrier<Link> {
     const info = parseLink(reply.body)
     this.session.noteLink(info.index, info)
     this.#indexes.set(want.name, info.index)
+    const before = this.#known.get(want.name)
+    this.#known.set(want.name, info.index)
+    // Gone and made anew, by whomever, in the middle of this: what was on it is gone too, and nobody will say so.
+    if (before !== undefined && before !== info.index) this.queue.push({ kind: 'link', link: want.name })
     const have = this.#read(info)
     if (have !== undefined && linkKind.same(want, have)) return done
     return failed(
@@ -238,6 +243,7 @@ export class LinkCarrier extends RtnetlinkCarrier<Link> {
       if (!isMissing(error)) throw error
     }
     this.session.noteLink(info.index, undefined)
+    this.#known.delete(have.name)
     this.#overhear(have.name)
     if (this.session.links.get(have.name) !== undefined)
       this.queue.push({ kind: 'everything', reason: `${have.name} was made anew by somebody` })
