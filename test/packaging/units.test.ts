@@ -102,10 +102,13 @@ test('the store may listen on a socket of its own in /run', async () => {
   root.sh('cp -p /tmp/default /etc/default/heddle-store; systemctl restart heddle-store')
 })
 
-test('root backs the store up while it runs, and what root restores is the store’s own again', () => {
+test('root backs the store up while it runs, and what root restores is the store’s own again', async () => {
+  // Its unit is up before it answers.
+  const isBackedUp = () => root.try('heddle store backup /root/copy').status === 0 || undefined
+  await eventually('the store is backed up', isBackedUp)
   root.sh(`
-    heddle store backup /root/copy; systemctl stop heddle-store; rm -r /var/lib/heddle/store
-    heddle store restore /root/copy; systemctl start heddle-store; systemctl start flanneld
+    systemctl stop heddle-store && rm -r /var/lib/heddle/store && heddle store restore /root/copy &&
+    systemctl start heddle-store && systemctl start flanneld
   `)
   expect(root.sh('stat -c "%U %a" /var/lib/heddle/store /var/lib/heddle/store/store.db')).toBe(
     'heddle 700\nheddle 600\n',
