@@ -1,5 +1,5 @@
 // A peer's lease, family by family, each half checked: what every back end asks of it before it programs anything.
-import { ipv4ToNumber, isIPv4, type Family, type Ip } from '../model/ip.ts'
+import { FAMILIES, ipv4ToNumber, isIPv4, type Family, type Ip } from '../model/ip.ts'
 import type { KernelObject } from '../model/kernel.ts'
 import type { Json, Lease } from '../model/lease.ts'
 import { overlaps, type Prefix } from '../model/prefix.ts'
@@ -10,7 +10,6 @@ export const NAME: Readonly<Record<Family, string>> = { ipv4: 'IPv4', ipv6: 'IPv
 /** The families that this host uses, IPv4 first. */
 export const familiesOf = (self: Self): readonly Family[] =>
   FAMILIES.filter((family) => self[family] !== undefined)
-const FAMILIES = ['ipv4', 'ipv6'] as const
 
 /** One family of a peer that can be reached by it, as far as that doesn't depend on the back end. */
 export interface PeerHalf {

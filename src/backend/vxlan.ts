@@ -1,7 +1,7 @@
 // vxlan: of each family one device a host; a neighbour, an FDB entry and a route a peer (flannel-compat 4.1). Pods of
 // peers on the same segment may be routed directly.
 import * as v from 'valibot'
-import { bitsOf, type Family } from '../model/ip.ts'
+import { bitsOf, FAMILIES, type Family } from '../model/ip.ts'
 import { address, fdbEntry, link, neighbour } from '../model/kernel.ts'
 import type { Json } from '../model/lease.ts'
 import { isMulticastMac, isZeroMac, parseMac, type Mac } from '../model/mac.ts'
@@ -86,7 +86,7 @@ export const vxlan: Backend<VxlanSettings> = {
 
   /** Both have the same VNI and port: the kernel tells them apart by the family of `local`. */
   devices: (self, settings) =>
-    (['ipv4', 'ipv6'] as const).flatMap((family) => {
+    FAMILIES.flatMap((family) => {
       const own = self[family]
       if (own === undefined) return []
       const name = vxlanDevice(settings, family)

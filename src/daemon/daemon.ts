@@ -4,7 +4,7 @@ import { nexthopUse, type NexthopUse } from '../backend/hops.ts'
 import { openDataplane } from '../dataplane/open.ts'
 import { UnderlayWatch } from '../dataplane/underlay.ts'
 import type { Ownership } from '../dataplane/kind.ts'
-import { tableName } from '../firewall/rules.ts'
+import { ownTables } from '../firewall/rules.ts'
 import { subnetsOf, type Lease } from '../model/lease.ts'
 import type { Prefix } from '../model/prefix.ts'
 import { hasNexthops } from '../dataplane/carriers/nexthop-table.ts'
@@ -149,6 +149,6 @@ export function scopeOf(
       ...[config.ipv4, config.ipv6].flatMap((range) => (range === undefined ? [] : [range.network])),
       ...former.networks,
     ],
-    tables: new Set((['ipv4', 'ipv6'] as const).map((family) => `${family} ${tableName(family)}`)),
+    tables: ownTables(),
   }
 }

@@ -11,6 +11,7 @@ import type { Surroundings } from '../model/surroundings.ts'
 import type { LeaseChange, LeaseTable } from '../store/lease-table.ts'
 import { log } from '../sys/log.ts'
 import type { Network } from './network.ts'
+import type { Options } from './options.ts'
 
 const logger = log.from('fabric.ts')
 /** Refusals that are named one by one. */
@@ -25,6 +26,12 @@ export interface FabricParts {
   /** Whether packets to addresses of our own subnets that no pod has end here (`--ip-blackhole-route`). */
   readonly blackhole: boolean
 }
+
+export const firewallOf = (options: Options): FirewallOptions => ({
+  masquerade: options['ip-masq'],
+  forward: options['iptables-forward-rules'],
+  fullyRandom: !options['ip-masq-fully-random-disable'],
+})
 
 export class Fabric {
   readonly #parts: FabricParts

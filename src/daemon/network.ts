@@ -2,6 +2,7 @@
 // leases that exist were made by. Pure.
 import type { ConfiguredBackend } from '../backend/list.ts'
 import type { NetworkConfig, NetworkRange } from '../model/net-config.ts'
+import { FAMILIES } from '../model/ip.ts'
 import { subnetsOf, type Lease } from '../model/lease.ts'
 import { familyOfPrefix, lengthOf } from '../model/prefix.ts'
 
@@ -37,7 +38,7 @@ export class Network {
 
 /** `own`: this host's lease. */
 export function judge(inUse: NetworkConfig, next: NetworkConfig, own: Lease): Judgement {
-  for (const family of ['ipv4', 'ipv6'] as const) {
+  for (const family of FAMILIES) {
     const [was, is] = [inUse[family]?.network, next[family]?.network]
     if (was !== is)
       return {

@@ -7,7 +7,7 @@ import { gracesOf } from '../store/graces.ts'
 import { log } from '../sys/log.ts'
 import { endStart } from '../sys/start.ts'
 import type { ConfigFollower } from './config.ts'
-import { Fabric } from './fabric.ts'
+import { Fabric, firewallOf } from './fabric.ts'
 import { missingOfOwn } from './health.ts'
 import type { InterfaceFollower } from './interface/follow.ts'
 import { NetworkChange } from './network-change.ts'
@@ -33,11 +33,7 @@ export async function serve(work: Work, signal: AbortSignal): Promise<never> {
   const { options, report, network, identity, store, configs, tenancy, reconciler, underlay, follower } = work
   const table = peerTable(network, tenancy.lease, gracesOf(options['store-reset-grace'] * 1000))
   using surroundings = openSurroundings(network, () => tenancy.lease, work.links)
-  const firewall = {
-    masquerade: options['ip-masq'],
-    forward: options['iptables-forward-rules'],
-    fullyRandom: !options['ip-masq-fully-random-disable'],
-  }
+  const firewall = firewallOf(options)
   const selfWith = (own: Lease) => identity.self(subnetsOf(own))
   const blackhole = options['ip-blackhole-route']
   const fabric = new Fabric(

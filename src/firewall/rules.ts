@@ -2,8 +2,12 @@
 // accept for traffic of pods that this host forwards. Tables, chains and order are upstream's (flannel-compat
 // 6.1, 6.2), with iptables' meaning in both modes. Pure.
 import { familyOfPrefix, type Prefix } from '../model/prefix.ts'
-import type { Family } from '../model/ip.ts'
+import { FAMILIES, type Family } from '../model/ip.ts'
 import type { NftChain, NftMatch, NftRule, NftTable, NftVerdict } from '../model/kernel.ts'
+
+/** Of both families, as the reconciler names tables. */
+export const ownTables = (): Set<string> =>
+  new Set(FAMILIES.map((family) => `${family} ${tableName(family)}`))
 
 export interface FirewallOptions {
   /** `--ip-masq`: flanneld masquerades for all pods. */

@@ -10,6 +10,9 @@ export type IPv6 = string & { readonly [v6]: true }
 export type Ip = IPv4 | IPv6
 export type Family = 'ipv4' | 'ipv6'
 
+/** IPv4 first. */
+export const FAMILIES = ['ipv4', 'ipv6'] as const satisfies readonly Family[]
+
 export const familyOf = (ip: Ip): Family => (ip.includes(':') ? 'ipv6' : 'ipv4')
 export const isIPv4 = (ip: Ip): ip is IPv4 => !ip.includes(':')
 /** Address length in bits. */

@@ -1,6 +1,6 @@
 // Which leases make peers, and of which families; why others don't. Each family by itself, so that a bad half never
 // takes the good one along. Pure.
-import { bitsOf, type Family, type Ip } from '../model/ip.ts'
+import { bitsOf, FAMILIES, type Family, type Ip } from '../model/ip.ts'
 import type { Lease, LeaseHalf, SubnetKey } from '../model/lease.ts'
 import type { NetworkConfig } from '../model/net-config.ts'
 import { prefixOf } from '../model/prefix.ts'
@@ -125,5 +125,4 @@ export class PeerJudge {
 }
 
 const BARE: Pick<Lease, 'ipv4' | 'ipv6'> = { ipv4: undefined, ipv6: undefined }
-const FAMILIES = ['ipv4', 'ipv6'] as const
 const NO_FAMILY = 'it has no subnet of a family that this network uses'

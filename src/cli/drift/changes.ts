@@ -2,7 +2,7 @@
 import type { DriftReport } from '../../status/drift/report.ts'
 import { keyName } from '../../status/drift/words.ts'
 import type { Style } from '../style.ts'
-import { counted, fightLine, objectLine, word } from './show.ts'
+import { counted, fightLine, objectLine, untoldFailures, word } from './show.ts'
 
 export function changesText(
   before: DriftReport,
@@ -10,9 +10,7 @@ export function changesText(
   style: Style,
   at: Date = new Date(),
 ): string {
-  // What fails and is missing, too, has its reason there.
   const told = new Set(now.objects.map(({ kind, key }) => `${kind} ${key}`))
-  const failing = now.failures.filter(({ kind, key }) => !told.has(`${kind} ${key}`))
   // What was put right is there again, of course.
   const fresh = freshRepairs(before, now)
   const again = new Set(fresh.map(({ kind, key }) => `${kind} ${key}`))
@@ -27,7 +25,7 @@ export function changesText(
     ...difference(before.troubles, now.troubles).map((text) => `${style.good(word('settled'))}${text}`),
     ...reasons('refused', before.refused, now.refused, style),
     ...reasons('doubtful', before.doubtful, now.doubtful, style),
-    ...difference(failing.map(failed), before.failures.map(failed)).map(
+    ...difference(untoldFailures(now), before.failures.map(failed)).map(
       (text) => `${style.bad(word('failing'))}${text}`,
     ),
     ...difference(now.fights, before.fights).map((fight) => fightLine(fight, style)),

@@ -8,20 +8,14 @@ const MOST_SHOWN = 50
 const WIDTH = 10
 
 export function reportText(report: DriftReport, style: Style): string {
-  const { objects, refused, doubtful, failures, fights, repairs } = report
-  // What fails and is missing, too, has its reason there.
-  const told = new Set(objects.map(({ kind, key }) => `${kind} ${key}`))
+  const { objects, refused, doubtful, fights, repairs } = report
   return [
     ...report.unknown.map((text) => `${style.dim(word('not known'))}${text}`),
     ...report.troubles.map((text) => `${style.bad(word('trouble'))}${text}`),
     ...some(objects.map((object) => objectLine(object, style))),
     ...some(entries(refused).map(([key, why]) => `${style.bad(word('refused'))}lease ${key}: ${why}`)),
     ...some(entries(doubtful).map(([key, why]) => `${style.bad(word('doubtful'))}lease ${key}: ${why}`)),
-    ...some(
-      failures
-        .filter(({ kind, key }) => !told.has(`${kind} ${key}`))
-        .map(({ kind, key, reason }) => `${style.bad(word('failing'))}${keyName(kind, key)}: ${reason}`),
-    ),
+    ...some(untoldFailures(report).map((text) => `${style.bad(word('failing'))}${text}`)),
     ...some(fights.map((fight) => fightLine(fight, style))),
     ...(repairs === undefined || repairs.total === 0
       ? []
@@ -29,6 +23,14 @@ export function reportText(report: DriftReport, style: Style): string {
     verdict(report, style),
     '',
   ].join('\n')
+}
+
+/** What fails and is missing, too, has its reason there. */
+export function untoldFailures({ objects, failures }: DriftReport): string[] {
+  const told = new Set(objects.map(({ kind, key }) => `${kind} ${key}`))
+  return failures
+    .filter(({ kind, key }) => !told.has(`${kind} ${key}`))
+    .map(({ kind, key, reason }) => `${keyName(kind, key)}: ${reason}`)
 }
 
 export function objectLine(

@@ -15,7 +15,7 @@ import type { ConfigEvent, LeaseEvent, StoreError } from '../../store/store.ts'
 import { usable } from '../config.ts'
 import { nexthopsAs, scopeOf } from '../daemon.ts'
 import { etcdOptions } from '../etcd-access.ts'
-import { Fabric } from '../fabric.ts'
+import { Fabric, firewallOf } from '../fabric.ts'
 import { identify, vtepMacIn, type Identity } from '../identity.ts'
 import { ExternalInterface, FAMILIES } from '../interface/external-interface.ts'
 import { stackOf, wishOf } from '../interface/follow.ts'
@@ -117,11 +117,7 @@ function wanted(
   const scope = scopeOf(network, identity, readSubnetFile(options['subnet-file']), own, netlink)
   table.surround(parts.use(openSurroundings(network, () => own, scope.links)).look())
   const underlay = parts.use(UnderlayWatch.open(FAMILIES[stackOf(network.config)]))
-  const firewall = {
-    masquerade: options['ip-masq'],
-    forward: options['iptables-forward-rules'],
-    fullyRandom: !options['ip-masq-fully-random-disable'],
-  }
+  const firewall = firewallOf(options)
   const blackhole = options['ip-blackhole-route']
   const fabric = new Fabric(
     { reconciler, network, underlay, table, firewall, blackhole },

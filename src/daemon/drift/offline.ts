@@ -1,7 +1,8 @@
 // Drift where no flanneld answers: against what it would want by the store, else what is in the kernel against itself.
 // Reads only.
 import { survey } from '../../dataplane/survey.ts'
-import { tableName } from '../../firewall/rules.ts'
+import { ownTables } from '../../firewall/rules.ts'
+import { FAMILIES } from '../../model/ip.ts'
 import { ROUTE_PROTOCOL } from '../../model/kernel.ts'
 import { dumpRoutes } from '../../netlink/route-info.ts'
 import { TABLE } from '../../netlink/route.ts'
@@ -15,7 +16,6 @@ import { ourDevices } from '../uninstall/proof.ts'
 import { NOTHING } from './desk.ts'
 import { planFromStore } from './from-store.ts'
 
-const FAMILIES = ['ipv4', 'ipv6'] as const
 /** What a flanneld that runs tells besides. */
 const DAEMONS_OWN = 'what the kernel refuses, fights and repairs: only a running flanneld knows'
 
@@ -44,7 +44,7 @@ async function fromKernel(options: Options, why: string): Promise<DriftReport> {
   const scope = {
     links: new Set(devices),
     networks: [...new Set([...networks, ...routed])],
-    tables: new Set(FAMILIES.map((family) => `${family} ${tableName(family)}`)),
+    tables: ownTables(),
   }
   const { drift } = await survey(scope, [])
   const ours = drift.flatMap(({ what, have }) => (what === 'unwanted' && have !== undefined ? [have] : []))

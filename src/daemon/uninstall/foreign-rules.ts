@@ -1,4 +1,5 @@
 // Rules of upstream's flanneld in iptables: named, never touched here. Its nf_tables tables have our names and go.
+import { FAMILIES } from '../../model/ip.ts'
 import { readFileSync } from 'node:fs'
 import { listChains, parseChain } from '../../netlink/nftables/table.ts'
 import { NetlinkSocket } from '../../netlink/socket.ts'
@@ -9,7 +10,7 @@ const TOOL = { ipv4: 'iptables', ipv6: 'ip6tables' } as const
 /** Chains of upstream's that iptables (the nf_tables kind) shows, and a hint where the old kind has tables. */
 export function upstreamChains(): string[] {
   using netfilter = NetlinkSocket.open('netfilter')
-  const chains = (['ipv4', 'ipv6'] as const).flatMap((family) =>
+  const chains = FAMILIES.flatMap((family) =>
     netfilter
       .dump(listChains(family), (reply) => parseChain(reply.body))
       .filter(({ name }) => CHAIN.test(name))
@@ -18,7 +19,7 @@ export function upstreamChains(): string[] {
           `chain ${name} of ${TOOL[family]}' table ${table}, made by upstream's flanneld (${TOOL[family]} -t ${table} -S | grep FLANNEL)`,
       ),
   )
-  return [...chains, ...(['ipv4', 'ipv6'] as const).flatMap(legacyHint)]
+  return [...chains, ...FAMILIES.flatMap(legacyHint)]
 }
 
 /** The tables that iptables-legacy has; their chains can't be listed without it. */

@@ -4,6 +4,7 @@ import { openDataplane } from '../../dataplane/open.ts'
 import type { Reconciler } from '../../dataplane/reconciler.ts'
 import type { Drift } from '../../dataplane/report.ts'
 import { tableName } from '../../firewall/rules.ts'
+import { FAMILIES } from '../../model/ip.ts'
 import { ROUTE_PROTOCOL, type KindName } from '../../model/kernel.ts'
 import type { Prefix } from '../../model/prefix.ts'
 import { isMissing, isRefused } from '../../netlink/error.ts'
@@ -15,8 +16,6 @@ import { TABLE } from '../../netlink/route.ts'
 import { NetlinkSocket } from '../../netlink/socket.ts'
 import { item, type Part } from './item.ts'
 import { isOurNexthop, ourDevices } from './proof.ts'
-
-const FAMILIES = ['ipv4', 'ipv6'] as const
 
 export interface LinksAndNexthops {
   readonly links: readonly LinkInfo[]
