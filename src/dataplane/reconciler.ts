@@ -17,6 +17,8 @@ const logger = log.from('reconciler.ts')
 
 /** Hints come in bursts (a flush is thousands): they are heeded together. */
 const GATHER_MS = 3
+/** From the start of a round to the next one's at least, once all is known: wishes that keep coming share theirs. */
+const PACE_MS = 20
 
 interface ReconcilerOptions {
   readonly auditMs?: number
@@ -42,6 +44,7 @@ export class Reconciler implements AsyncDisposable {
   #firstHintMs: number | undefined
   #roundCount = 0
   #lastRoundMs = 0
+  #roundStartedMs = -Infinity
   #roundSinceMs: number | undefined
   #lastRoundAt: Date | undefined
 
@@ -203,7 +206,7 @@ export class Reconciler implements AsyncDisposable {
   }
 
   #pauseMs(now: number): number {
-    if (this.#urgent) return 0
+    if (this.#urgent) return this.#complete ? Math.ceil(this.#roundStartedMs + PACE_MS - now) : 0
     this.#firstHintMs ??= now - GATHER_MS
     return Math.ceil(Math.max(this.#firstHintMs + GATHER_MS - now, this.#budget.waitMs(now)))
   }
@@ -216,6 +219,7 @@ export class Reconciler implements AsyncDisposable {
     this.#firstHintMs = undefined
     const started = performance.now()
     this.#roundSinceMs = started
+    this.#roundStartedMs = started
     try {
       await this.#rounds.round(this.#complete, signal)
     } finally {

@@ -34,7 +34,7 @@ test('pages go after each stretch of work, once', async () => {
 test('much work collects garbage on the way, and what is left of it at rest', async () => {
   const { thrift, count } = counting()
   using _ = thrift
-  for (let n = 0; n < 600; n++) thrift.worked()
+  for (let n = 0; n < 250; n++) thrift.worked()
   expect(count).toEqual({ garbage: 2, pages: 0 })
   await until(() => count.pages === 1)
   expect(count.garbage).toBe(3)

@@ -3,9 +3,9 @@
 import { releaseGarbage, releasePages } from './memory.ts'
 
 /** A collection of the heap at 5,000 peers takes some 25 ms. */
-const WORK_A_COLLECTION = 250
+const WORK_A_COLLECTION = 100
 /** At rest garbage isn't worth a collection unless this much was done. */
-const WORTH_A_COLLECTION = 50
+const WORTH_A_COLLECTION = 20
 const REST_MS = 5_000
 
 interface Release {
