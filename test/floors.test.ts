@@ -7,7 +7,7 @@ import { dirname, join, relative } from 'node:path'
 const FLOORS: readonly (readonly string[])[] = [
   ['model'],
   ['sys'],
-  ['netlink'],
+  ['netlink', 'xtables'],
   ['store', 'backend', 'policy', 'dataplane', 'firewall', 'bgp', 'cloud'],
   ['status', 'doctor', 'cni'],
   ['daemon', 'cli', 'lab', 'main.ts'],

@@ -10,6 +10,8 @@ export interface Ownership {
   readonly networks: readonly Prefix[]
   /** nf_tables tables by `family name`, e.g. `ipv4 flannel-ipv4`. */
   readonly tables: ReadonlySet<string>
+  /** Chains of iptables by `flavour family table name`, e.g. `legacy ipv4 nat FLANNEL-POSTRTG`; none unless given. */
+  readonly chains?: ReadonlySet<string>
 }
 
 export interface Kind<T> {

@@ -132,7 +132,42 @@ export type NftVerdict =
   | { readonly verdict: 'accept' | 'return' }
   | { readonly verdict: 'masquerade'; readonly fullyRandom: boolean }
 
-export type KernelObject = Link | Address | Route | Blackhole | Neighbour | FdbEntry | Nexthop | NftTable
+/** Whose tables: those of iptables-legacy, or those that iptables-nft keeps in nf_tables. Both may be in use. */
+export type IptablesFlavour = 'legacy' | 'nf_tables'
+
+/**
+ * A chain of ours in a table of iptables, with the one jump that leads to it. The table is everybody's: whatever else is
+ * in it is left as it is.
+ */
+export interface IptablesChain {
+  readonly kind: 'iptables-chain'
+  readonly flavour: IptablesFlavour
+  readonly family: Family
+  readonly table: 'nat' | 'filter'
+  readonly name: string
+  /** In this order, each as iptables-save prints it behind `-A name `. */
+  readonly rules: readonly string[]
+  /** Exactly one, in any place of the builtin chain that packets reach. */
+  readonly jump: IptablesJump
+  /** Only in a dump: what is wrong with the chain or its jump. Such a chain equals no wanted one. */
+  readonly awry?: string
+}
+export interface IptablesJump {
+  readonly from: 'POSTROUTING' | 'FORWARD'
+  /** As iptables-save prints it behind `-A from `. */
+  readonly rule: string
+}
+
+export type KernelObject =
+  | Link
+  | Address
+  | Route
+  | Blackhole
+  | Neighbour
+  | FdbEntry
+  | Nexthop
+  | NftTable
+  | IptablesChain
 export type KindName = KernelObject['kind']
 
 /** rtm_protocol and nh_protocol of what we install (0–4 are the kernel's, 186–192 the routing daemons'). */

@@ -1,5 +1,5 @@
 // Kernel objects in the words of ip(8), bridge(8) and nft(8), and what of one is not as it should be. Pure.
-import type { KernelObject, Link, NftTable, Route } from '../../model/kernel.ts'
+import type { IptablesChain, KernelObject, Link, NftTable, Route } from '../../model/kernel.ts'
 import { ROUTE_PROTOCOL } from '../../model/kernel.ts'
 
 /** One property of an object, as it should be and as the kernel has it. */
@@ -28,10 +28,16 @@ export function objectText(object: KernelObject): string {
       return `nexthop via ${object.via} dev ${object.link}${object.onLink ? ' onlink' : ''}`
     case 'nft-table':
       return `table ${object.family === 'ipv4' ? 'ip' : 'ip6'} ${object.name}`
+    case 'iptables-chain':
+      return `chain ${object.name} of ${toolName(object)} -t ${object.table}`
     default:
       return `${object.kind} ${object.to}`
   }
 }
+
+/** The iptables that shows a chain: each has tables of its own. */
+const toolName = ({ flavour, family }: Pick<IptablesChain, 'flavour' | 'family'>): string =>
+  `${family === 'ipv4' ? 'iptables' : 'ip6tables'}-${flavour === 'legacy' ? 'legacy' : 'nft'}`
 
 /** What a person would call it. */
 export function objectName(object: KernelObject): string {
@@ -64,9 +70,21 @@ export function keyName(kind: string, key: string): string {
       return `nexthop via ${second} dev ${third}`
     case 'nft-table':
       return `table ${key.replace(/^ipv4 /, 'ip ').replace(/^ipv6 /, 'ip6 ')}`
+    case 'iptables-chain':
+      return chainName(key)
     default:
       return `${kind} ${key}`
   }
+}
+
+/** Of `legacy ipv4 nat FLANNEL-POSTRTG`. */
+function chainName(key: string): string {
+  const [flavour, family, table = '', name = ''] = key.split(' ')
+  const tool = toolName({
+    flavour: flavour === 'legacy' ? 'legacy' : 'nf_tables',
+    family: family === 'ipv4' ? 'ipv4' : 'ipv6',
+  })
+  return `chain ${name} of ${tool} -t ${table}`
 }
 
 /** Whose values say by themselves what they are. */
@@ -98,6 +116,11 @@ const routeFields = ({ via, link, onLink, through, protocol, metric }: Route): F
 const tableFields = ({ chains }: NftTable): Field[] =>
   chains.map(({ name, hook, rules }) => [`chain ${name}`, JSON.stringify([hook, rules])])
 
+const chainFields = ({ name, rules, jump }: IptablesChain): Field[] => [
+  [`chain ${name}`, JSON.stringify(rules)],
+  [`jump in ${jump.from}`, jump.rule],
+]
+
 function fieldsOf(object: KernelObject): Field[] {
   switch (object.kind) {
     case 'link':
@@ -112,6 +135,8 @@ function fieldsOf(object: KernelObject): Field[] {
       return [['onlink', object.onLink ? 'onlink' : 'not onlink']]
     case 'nft-table':
       return tableFields(object)
+    case 'iptables-chain':
+      return chainFields(object)
     default:
       return []
   }
@@ -125,6 +150,7 @@ export function differences(want: KernelObject, have: KernelObject): Difference[
   const more = [
     'unrecognised' in have ? have.unrecognised : undefined,
     'altered' in have ? have.altered : undefined,
+    'awry' in have ? have.awry : undefined,
   ].filter((text) => text !== undefined)
   return [
     ...differing.map((field) => ({
