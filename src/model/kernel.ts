@@ -14,6 +14,11 @@ export interface Link {
   /** Set administratively up; every wanted link is. */
   readonly up: boolean
   readonly vxlan: VxlanOptions
+  /**
+   * Whether checksums of what it sends are left to the device that carries its packets, as is usual. Wanted: undefined
+   * leaves it as it is. In a dump: only where it is switched off.
+   */
+  readonly checksumOffload?: boolean
   /** Only in a dump: what the device has that this model can't say. Such a device equals no wanted one. */
   readonly unrecognised?: string
   /** Only in a dump: as `unrecognised`, but of what can be put back to its usual value in place. */
@@ -49,6 +54,8 @@ export interface Route {
   readonly onLink: boolean
   /** Carried by a nexthop object (which must be wanted too) or by the route itself. */
   readonly through: 'nexthop' | 'plain'
+  /** Of packets that take it, where that is less than its link carries (RTAX_MTU). */
+  readonly mtuBytes?: number
   /** Only in a dump: rtm_protocol where it isn't ROUTE_PROTOCOL. */
   readonly protocol?: number
   /** Only in a dump: its metric where that isn't the usual one: 0, of IPv6 1024. Such a route equals no wanted one. */

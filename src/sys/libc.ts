@@ -238,6 +238,15 @@ export function getsockopt(
   return scratch.view.getUint32(0, true)
 }
 
+const bindIoctl = () =>
+  dlopen('libc.so.6', { ioctl: { args: ['i32', 'u64', 'ptr'], returns: 'i32' } }).symbols
+let ioctlSymbols: ReturnType<typeof bindIoctl> | undefined
+
+/** ioctl(2) with a structure in the arena. Bound at the first call. */
+export const ioctl = (fd: number, request: number, address: number): void => {
+  check((ioctlSymbols ??= bindIoctl()).ioctl(fd, request, address), 'ioctl', `0x${request.toString(16)}`)
+}
+
 /** Commands and flags of fcntl(2). */
 export const F = { getFlags: 3, setFlags: 4, setOwner: 8 } as const
 export const O_ASYNC = 0o20000

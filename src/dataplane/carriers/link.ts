@@ -12,6 +12,7 @@ import {
   renameLink,
   RTM_LINK,
 } from '../../netlink/link.ts'
+import { isSysError } from '../../sys/libc.ts'
 import { log } from '../../sys/log.ts'
 import { writeSysctl } from '../../sys/sysctl.ts'
 import { type Change, done, failed, type Result } from '../carrier.ts'
@@ -48,7 +49,13 @@ export class LinkCarrier extends RtnetlinkCarrier<Link> {
   }
 
   #read(info: LinkInfo): Link | undefined {
-    return linkOf(info, (index) => this.session.nameOf(index))
+    const found = linkOf(info, (index) => this.session.nameOf(index))
+    return found === undefined || this.#offloads(info) ? found : { ...found, checksumOffload: false }
+  }
+
+  /** Of devices that are ours; a change of it is announced as one of the link. */
+  #offloads({ name }: LinkInfo): boolean {
+    return !this.session.scope.links.has(name) || this.session.ethtool.txChecksum(name) !== false
   }
 
   async apply(changes: readonly Change<Link>[]): Promise<readonly Result[]> {
@@ -109,6 +116,7 @@ export class LinkCarrier extends RtnetlinkCarrier<Link> {
     else if (have === undefined || have.unrecognised !== undefined || !isSameTunnel(want, have))
       this.#replace(existing, want, underlay)
     else this.#change(existing, want, have, underlay)
+    this.#setOffload(want)
     return this.#verify(want)
   }
 
@@ -184,6 +192,16 @@ export class LinkCarrier extends RtnetlinkCarrier<Link> {
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? error.code : undefined
       if (code !== 'ENOENT' && code !== 'EROFS' && code !== 'EACCES' && code !== 'EPERM') throw error
+    }
+  }
+
+  #setOffload(want: Link): void {
+    if (want.checksumOffload === undefined) return
+    try {
+      this.session.ethtool.setTxChecksum(want.name, want.checksumOffload)
+    } catch (error) {
+      // Gone, or a kernel without it: what is there now is looked at next.
+      if (!isSysError(error, 'ENODEV', 'EOPNOTSUPP')) throw error
     }
   }
 

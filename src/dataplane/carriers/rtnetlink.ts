@@ -10,6 +10,7 @@ import { RTM_NEXTHOP } from '../../netlink/nexthop.ts'
 import { PROTOCOL, RTM_ROUTE } from '../../netlink/route.ts'
 import { NetlinkSocket } from '../../netlink/socket.ts'
 import type { Message, Reply } from '../../netlink/wire.ts'
+import { Ethtool } from '../../sys/ethtool.ts'
 import { log } from '../../sys/log.ts'
 import type { Namespace } from '../../sys/namespace.ts'
 import { ROUTE_PROTOCOL } from '../../model/kernel.ts'
@@ -44,6 +45,7 @@ export class Rtnetlink implements Disposable {
   readonly namespace: Namespace | undefined
   readonly socket: NetlinkSocket
   readonly links = new LinkTable()
+  readonly ethtool: Ethtool
   /** Whether this kernel has nexthop objects (Linux ≥ 5.3). */
   readonly nexthopObjects: boolean
   /** The families of our networks. */
@@ -61,6 +63,7 @@ export class Rtnetlink implements Disposable {
     this.scope = scope
     this.namespace = namespace
     this.socket = socket
+    this.ethtool = new Ethtool(namespace)
     this.#used = new Set(scope.links)
     this.families = [...new Set(scope.networks.map(familyOfPrefix))]
     this.nexthopObjects = hasNexthops(socket)
@@ -218,6 +221,7 @@ export class Rtnetlink implements Disposable {
     this.#stop.abort()
     this.#monitor[Symbol.dispose]()
     this.socket[Symbol.dispose]()
+    this.ethtool[Symbol.dispose]()
   }
 }
 

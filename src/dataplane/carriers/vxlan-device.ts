@@ -61,7 +61,15 @@ export function linkOf(
   }
 }
 
-export const describe = ({ mac, mtuBytes, up, vxlan, unrecognised, altered }: Link): string =>
+export const describe = ({
+  mac,
+  mtuBytes,
+  up,
+  vxlan,
+  checksumOffload,
+  unrecognised,
+  altered,
+}: Link): string =>
   [
     up ? 'up' : 'down',
     `MAC ${mac}`,
@@ -73,6 +81,7 @@ export const describe = ({ mac, mtuBytes, up, vxlan, unrecognised, altered }: Li
     vxlan.learning ? 'learning' : 'nolearning',
     vxlan.gbp ? 'gbp' : '',
     isIPv4(vxlan.local) ? '' : 'over IPv6',
+    checksumOffload === undefined ? '' : `tx-checksumming ${checksumOffload ? 'on' : 'off'}`,
     unrecognised ?? '',
     altered ?? '',
   ]

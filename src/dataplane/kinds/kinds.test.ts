@@ -65,6 +65,7 @@ describe('a route', () => {
       { onLink: false },
       { through: 'nexthop' as const },
       { unrecognised: 'source' },
+      { mtuBytes: 1350 },
     ]) {
       expect(routeKind.adopts(at('10.2.1.0/24'), at('10.2.1.0/24', other))).toBe(false)
       expect(routeKind.same(at('10.2.1.0/24'), at('10.2.1.0/24', other))).toBe(false)
@@ -114,6 +115,12 @@ test('a link is the same only if all that we ask for is', () => {
   ])
     expect(linkKind.same(device(), other)).toBe(false)
   expect(linkKind.same(device(), device())).toBe(true)
+  const off = device({ checksumOffload: false })
+  expect(linkKind.same(device(), off)).toBe(true)
+  expect(linkKind.same(off, device())).toBe(false)
+  expect(linkKind.same(device({ checksumOffload: true }), device())).toBe(true)
+  expect(linkKind.same(device({ checksumOffload: true }), off)).toBe(false)
+  expect(linkKind.disturbs(device(), off)).toEqual([])
 })
 
 test('what the kernel drops with a change', () => {

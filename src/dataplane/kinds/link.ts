@@ -16,6 +16,7 @@ export const linkKind: Kind<Link> = {
     want.vxlan.local === have.vxlan.local &&
     want.vxlan.underlay === have.vxlan.underlay &&
     want.vxlan.learning === have.vxlan.learning &&
+    (want.checksumOffload === undefined || want.checksumOffload === offloads(have)) &&
     isSameTunnel(want, have),
   ours: (have, scope) => (scope.links.has(have.name) ? 'ours' : 'foreign'),
   adopts: () => false,
@@ -26,6 +27,9 @@ export const linkKind: Kind<Link> = {
     return before.mac === after.mac ? [] : NEIGHBOURS
   },
 }
+
+/** Of a device that is there. */
+export const offloads = (have: Link): boolean => have.checksumOffload ?? true
 
 /** Whether one can become the other in place; the kernel refuses it for what is compared here. */
 export const isSameTunnel = (a: Link, b: Link): boolean =>
