@@ -34,6 +34,11 @@ export interface Self {
 export interface Underlay {
   /** Whether `ip` is reached without a gateway, through `link`. */
   isOnLink(ip: Ip, link: string): boolean
+  /**
+   * The largest packet that comes through our tunnel to a peer's subnet, where that is known to be less than what the
+   * tunnel's device could carry over this host's interface. Without it all paths are as large as the interface.
+   */
+  tunnelMtuBytes?(subnet: Prefix): number | undefined
 }
 
 /** What this host publishes: goes into its lease as BackendData and BackendV6Data. */

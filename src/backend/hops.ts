@@ -16,8 +16,12 @@ export function nexthopUse(wish: string, hasNexthops: boolean): NexthopUse {
 type Gateway = Pick<Nexthop, 'via' | 'link'>
 
 /** A route to the gateway at the other end of a tunnel, which is on no connected prefix. */
-export const tunnelRoute = (to: Prefix, hop: Gateway, use: NexthopUse): readonly KernelObject[] =>
-  through(to, { ...hop, onLink: true }, use !== 'none')
+export const tunnelRoute = (
+  to: Prefix,
+  hop: Gateway,
+  use: NexthopUse,
+  mtuBytes?: number,
+): readonly KernelObject[] => through(to, { ...hop, onLink: true }, use !== 'none', mtuBytes)
 
 /** A route through the peer's own address on our segment. */
 export const directRoute = (to: Prefix, hop: Gateway, use: NexthopUse): readonly KernelObject[] =>
@@ -27,7 +31,10 @@ const through = (
   to: Prefix,
   hop: Gateway & { readonly onLink: boolean },
   byObject: boolean,
-): readonly KernelObject[] =>
-  byObject
-    ? [nexthop(hop), route({ to, ...hop, through: 'nexthop' })]
-    : [route({ to, ...hop, through: 'plain' })]
+  mtuBytes?: number,
+): readonly KernelObject[] => {
+  const mtu = mtuBytes === undefined ? {} : { mtuBytes }
+  return byObject
+    ? [nexthop(hop), route({ to, ...hop, through: 'nexthop', ...mtu })]
+    : [route({ to, ...hop, through: 'plain', ...mtu })]
+}

@@ -223,6 +223,22 @@ describe('a peer', () => {
     expect(reach(peer(), near)).toEqual({ refusals: [], objects: tunnel('nexthop') } as never)
   })
 
+  test('at the end of a smaller path gets its MTU on the route, if not routed directly', () => {
+    const small = (near: Underlay): Underlay => ({
+      ...near,
+      tunnelMtuBytes: (subnet) => (subnet === '10.244.2.0/24' ? 1350 : undefined),
+    })
+    for (const through of ['nexthop', 'plain'] as const) {
+      const nexthopUse = through === 'plain' ? 'none' : 'tunnels'
+      const { objects } = reach(peer(), small(away), settings(), { ...self, nexthopUse })
+      expect(objects.at(-1)).toMatchObject({ kind: 'route', through, mtuBytes: 1350 })
+    }
+    const { objects } = reach(peer({ subnet: '10.244.3.0/24' }), small(away))
+    expect(objects.at(-1)).not.toHaveProperty('mtuBytes')
+    const direct = reach(peer(), small(near), settings({ DirectRouting: true }))
+    expect(direct.objects[0]).not.toHaveProperty('mtuBytes')
+  })
+
   test('of an older version publishes no VNI', () =>
     expect(reach(peer({ data: { VtepMAC: '02:00:00:00:00:02' } })).refusals).toEqual([]))
 

@@ -133,7 +133,7 @@ export const vxlan: Backend<VxlanSettings> = {
       return [
         neighbour({ link: device, ip: via, mac: mac.mac }),
         fdbEntry({ link: device, mac: mac.mac, dst: publicIp }),
-        ...tunnelRoute(subnet, { via, link: device }, self.nexthopUse),
+        ...tunnelRoute(subnet, { via, link: device }, self.nexthopUse, underlay.tunnelMtuBytes?.(subnet)),
       ]
     }),
 }

@@ -5,7 +5,16 @@ import { Attributes, u32 } from './attributes.ts'
 import { isRefused, malformed } from './error.ts'
 import { familyOfNumber } from './family.ts'
 import { RTNH_F } from './nexthop.ts'
-import { listRoutes, RTA, RTMSG_BYTES, type RouteFilter, type RouteType, TYPES } from './route.ts'
+import {
+  listRoutes,
+  RTA,
+  RTAX,
+  RTAX_LOCK_MTU,
+  RTMSG_BYTES,
+  type RouteFilter,
+  type RouteType,
+  TYPES,
+} from './route.ts'
 import type { NetlinkSocket } from './socket.ts'
 import type { Reply } from './wire.ts'
 
@@ -27,6 +36,10 @@ export interface RouteInfo {
   readonly scope: number
   readonly source: Ip | undefined
   readonly multipath: boolean
+  /** RTAX_MTU, as `mtuBytes` of a request sets it. */
+  readonly mtuBytes: number | undefined
+  /** There are other metrics (RTAX_*), or it is locked where a request wouldn't, or not where it would. */
+  readonly otherMetrics: boolean
   /** A cached exception of another route's (path MTU, redirect). */
   readonly cloned: boolean
   /** RTNH_F_*: `dead`, `linkDown`. */
@@ -46,6 +59,7 @@ export function parseRoute(body: Uint8Array): RouteInfo | undefined {
   let metric = 0
   let table = body[4] ?? 0
   let multipath = false
+  let metrics: Metrics | undefined
   while (a.next())
     if (a.type === RTA.dst) dst = a.bytes()
     else if (a.type === RTA.gateway) via = a.ip()
@@ -55,6 +69,7 @@ export function parseRoute(body: Uint8Array): RouteInfo | undefined {
     else if (a.type === RTA.nexthopId) nexthopId = a.u32()
     else if (a.type === RTA.prefSource) source = a.ip()
     else if (a.type === RTA.multipath) multipath = true
+    else if (a.type === RTA.metrics) metrics = parseMetrics(a.nested(), family)
     else if (a.type === RTA.via) via = otherGateway(a.bytes())
   const length = body[1] ?? 0
   const flags = u32(body, 8)
@@ -72,9 +87,25 @@ export function parseRoute(body: Uint8Array): RouteInfo | undefined {
     scope: body[6] ?? 0,
     source,
     multipath,
+    mtuBytes: metrics?.mtuBytes,
+    otherMetrics: metrics?.otherMetrics ?? false,
     cloned: (flags & RTM_F_CLONED) !== 0,
     flags,
   }
+}
+
+type Metrics = Pick<RouteInfo, 'mtuBytes' | 'otherMetrics'>
+
+function parseMetrics(a: Attributes, family: Family): Metrics {
+  let mtuBytes: number | undefined
+  let locks = 0
+  let otherMetrics = false
+  while (a.next())
+    if (a.type === RTAX.mtu) mtuBytes = a.u32()
+    else if (a.type === RTAX.lock) locks = a.u32()
+    else otherMetrics = true
+  const usual = mtuBytes !== undefined && family === 'ipv6' ? RTAX_LOCK_MTU : 0
+  return { mtuBytes, otherMetrics: otherMetrics || locks !== usual }
 }
 
 const ANY: Record<Family, Uint8Array> = { ipv4: new Uint8Array(4), ipv6: new Uint8Array(16) }

@@ -19,12 +19,16 @@ export const RTA = {
   gateway: 5,
   priority: 6,
   prefSource: 7,
+  metrics: 8,
   multipath: 9,
   cacheInfo: 12,
   table: 15,
   via: 18,
   nexthopId: 30,
 } as const
+/** RTAX_*, of which RTAX_LOCK holds bits by the others' numbers. */
+export const RTAX = { lock: 1, mtu: 2 } as const
+export const RTAX_LOCK_MTU = 1 << RTAX.mtu
 /** RT_TABLE_*. */
 export const TABLE = { main: 254, local: 255 } as const
 /** RTPROT_*: who made a route. */
@@ -62,6 +66,11 @@ export interface RouteMessage {
   readonly table?: number
   /** Preferred source address. */
   readonly source?: Ip
+  /**
+   * 0: none, said expressly. Of an IPv4 route through a nexthop object that has metrics, the kernel takes one without any
+   * for the same (fib_find_info_nh).
+   */
+  readonly mtuBytes?: number
 }
 
 /** Creates the route, or replaces the first one of the same prefix, metric and table, whosever it is. */
@@ -102,8 +111,16 @@ function write(type: number, flags: number, verb: string, r: RouteMessage): Mess
     if (r.nexthopId !== undefined) w.attrU32(RTA.nexthopId, r.nexthopId)
     if (r.metric !== undefined) w.attrU32(RTA.priority, r.metric)
     if (table > 255) w.attrU32(RTA.table, table)
+    if (r.mtuBytes !== undefined) metrics(w, r.mtuBytes, family)
   })
 }
+
+/** Of IPv6 the kernel heeds the MTU of a route when it forwards only if that is locked (ip6_dst_mtu_maybe_forward). */
+const metrics = (w: Writer, mtuBytes: number, family: Family): Writer =>
+  w.attribute(RTA.metrics, () => {
+    if (family === 'ipv6') w.attrU32(RTAX.lock, RTAX_LOCK_MTU)
+    w.attrU32(RTAX.mtu, mtuBytes)
+  })
 
 /** IPv4 routes without a gateway reach as far as their link. */
 const scopeOf = (r: RouteMessage, family: Family): number =>

@@ -33,6 +33,7 @@ const RTM_PROTOCOL = 5
 
 const NO_GATEWAY = 'no gateway'
 const SEVERAL_WAYS = 'several ways'
+const OTHER_METRICS = 'other metrics'
 
 type Put = Extract<Change<Route>, { op: 'put' }>
 
@@ -84,9 +85,10 @@ export class RouteCarrier extends RtnetlinkCarrier<Route> {
     const mark = {
       ...(info.protocol === ROUTE_PROTOCOL ? {} : { protocol: info.protocol }),
       ...(info.metric === METRIC[info.family] ? {} : { metric: info.metric }),
+      ...(info.mtuBytes === undefined ? {} : { mtuBytes: info.mtuBytes }),
     }
-    const odd: { unrecognised?: string } =
-      info.source === undefined ? {} : { unrecognised: `source ${info.source}` }
+    const odd: { unrecognised?: string } = info.otherMetrics ? { unrecognised: OTHER_METRICS } : {}
+    if (info.source !== undefined) odd.unrecognised = `source ${info.source}`
     if (info.nexthopId !== undefined) {
       const nexthop = this.#nexthops.at(info.nexthopId)
       if (nexthop !== undefined) {
@@ -156,8 +158,8 @@ export class RouteCarrier extends RtnetlinkCarrier<Route> {
         if ('kind' in route) return route
         // One of another metric stands beside ours.
         if (have?.metric !== undefined || have === undefined) return { message: addRoute(route), ...route }
-        const put = familyOfPrefix(want.to) === 'ipv4' ? appendRoute : putRoute
-        return { message: put(route), ...route }
+        if (familyOfPrefix(want.to) === 'ipv6') return { message: putRoute(route), ...route }
+        return { message: appendRoute({ mtuBytes: 0, ...route }), ...route }
       },
       ({ want }, error) => {
         if (!isExists(error)) return putResult(error, want.link)
@@ -187,7 +189,11 @@ export class RouteCarrier extends RtnetlinkCarrier<Route> {
   #message(want: Route): RouteMessage | Result {
     const linkIndex = this.session.indexOf(want.link)
     if (linkIndex === undefined) return noLink(want.link)
-    const common = { to: want.to, protocol: ROUTE_PROTOCOL }
+    const common = {
+      to: want.to,
+      protocol: ROUTE_PROTOCOL,
+      ...(want.mtuBytes === undefined ? {} : { mtuBytes: want.mtuBytes }),
+    }
     if (want.through === 'plain') return { ...common, via: want.via, linkIndex, onLink: want.onLink }
     const nexthopId = this.#nexthops.idOf(want)
     return nexthopId === undefined

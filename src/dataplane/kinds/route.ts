@@ -39,4 +39,5 @@ const isEqual = (a: Route, b: Route): boolean =>
   a.via === b.via &&
   a.link === b.link &&
   a.onLink === b.onLink &&
-  a.through === b.through
+  a.through === b.through &&
+  a.mtuBytes === b.mtuBytes
