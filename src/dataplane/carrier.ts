@@ -44,6 +44,8 @@ export interface Carrier<T> {
   dump(signal: AbortSignal, witness?: Witness): Promise<readonly T[]>
   /** One result for each change, in order. Already there, or already gone, is `done`. */
   apply(changes: readonly Change<T>[], signal: AbortSignal): Promise<readonly Result[]>
+  /** Told of each object that is wanted, for who can't list what there is and has to look at these. */
+  wanted?(object: T): void
   /** Something wanted lives on this link: hints are to tell of its changes. */
   attend(link: string): void
   /** True once there may be something to take by `heard`; false when the signal has ended it. */

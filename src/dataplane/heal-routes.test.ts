@@ -22,6 +22,7 @@ test('while a link is missing, what lives on it is blocked and no failure; then 
     nexthop: 1,
     route: 2,
     blackhole: 0,
+    sysctl: 0,
   })
   await host.sh('ip link set later0 name eth0')
   await reconciler.settled(soon())

@@ -68,6 +68,7 @@ export class Ledger<T extends KernelObject> {
   claim(source: Source, object: KernelObject): string {
     const key = this.kind.key(object as T)
     if (this.#desired.claim(key, source, object as T)) this.#agenda.touch([key])
+    this.#carrier.wanted?.(object as T)
     const link = this.kind.on(object as T)
     if (link !== undefined) this.#carrier.attend(link)
     const have = this.#actual.get(key)

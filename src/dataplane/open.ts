@@ -11,6 +11,8 @@ import { NexthopTable } from './carriers/nexthop-table.ts'
 import { NftTables } from './carriers/nft-tables.ts'
 import { RouteCarrier } from './carriers/route.ts'
 import { Rtnetlink } from './carriers/rtnetlink.ts'
+import { SysctlCarrier } from './carriers/sysctls.ts'
+import { type FormerSettings, formerSettings } from './former-settings.ts'
 import type { Ownership } from './kind.ts'
 import { addressKind } from './kinds/address.ts'
 import { blackholeKind } from './kinds/blackhole.ts'
@@ -20,6 +22,7 @@ import { neighbourKind } from './kinds/neighbour.ts'
 import { nexthopKind } from './kinds/nexthop.ts'
 import { nftTableKind } from './kinds/nft-table.ts'
 import { routeKind } from './kinds/route.ts'
+import { sysctlKind } from './kinds/sysctl.ts'
 import { Ledger } from './ledger.ts'
 import { Reconciler } from './reconciler.ts'
 import type { AnyLedger } from './rounds.ts'
@@ -28,6 +31,8 @@ export interface DataplaneOptions {
   /** This thread's unless given. */
   readonly namespace?: Namespace
   readonly auditMs?: number
+  /** What kernel settings were before they were set; forgotten with the process unless given. */
+  readonly formerSettings?: FormerSettings
   /** Told how long each round took. */
   readonly onRound?: (tookMs: number) => void
 }
@@ -37,8 +42,8 @@ export interface DataplaneOptions {
  * needed only if the scope names tables. Throws NetlinkError or SysError where the kernel can't be spoken to.
  */
 export function openDataplane(scope: Ownership, options: DataplaneOptions = {}): Reconciler {
-  const { ledgers, resources } = openLedgers(scope, options.namespace)
-  const { namespace: _, ...rest } = options
+  const { namespace, formerSettings: former, ...rest } = options
+  const { ledgers, resources } = openLedgers(scope, namespace, former)
   return new Reconciler(ledgers, { ...rest, resources })
 }
 
@@ -50,12 +55,17 @@ interface OpenLedgers {
 }
 
 /** What a reconciler works with. Throws as `openDataplane`. */
-export function openLedgers(scope: Ownership, namespace: Namespace | undefined): OpenLedgers {
+export function openLedgers(
+  scope: Ownership,
+  namespace: Namespace | undefined,
+  former: FormerSettings = formerSettings(),
+): OpenLedgers {
   using resources = new DisposableStack()
   const session = resources.use(Rtnetlink.open(scope, namespace))
   const nexthops = new NexthopTable()
   const ledgers = [
     new Ledger(linkKind, new LinkCarrier(session), scope),
+    new Ledger(sysctlKind, new SysctlCarrier(session, former), scope),
     new Ledger(addressKind, new AddressCarrier(session), scope),
     new Ledger(neighbourKind, new NeighbourCarrier(session), scope),
     new Ledger(fdbKind, new FdbCarrier(session), scope),

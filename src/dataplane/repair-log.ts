@@ -13,6 +13,7 @@ const NAMES: Readonly<Record<KindName, readonly [one: string, many: string]>> = 
   fdb: ['FDB entry', 'FDB entries'],
   nexthop: ['nexthop', 'nexthops'],
   'nft-table': ['nf_tables table', 'nf_tables tables'],
+  sysctl: ['sysctl', 'sysctls'],
   'iptables-chain': ['iptables chain', 'iptables chains'],
 }
 export const pluralOf = (kind: KindName): string => NAMES[kind][1]

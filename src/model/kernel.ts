@@ -165,6 +165,38 @@ export interface IptablesJump {
   readonly rule: string
 }
 
+/**
+ * A kernel setting under /proc/sys that is a number, of the data plane's network namespace. In a dump only name and
+ * value count.
+ */
+export interface Sysctl {
+  readonly kind: 'sysctl'
+  /** With slashes, since link names may have dots: `net/ipv4/ip_forward`. */
+  readonly name: string
+  readonly value: number
+  /** Other values that are as good, and stay: greater ones, or these. */
+  readonly fine?: 'greater' | readonly number[]
+  /** What it is for, in words. */
+  readonly why: string
+  /** The link it belongs to. */
+  readonly link?: string
+  /** The module that brings it. */
+  readonly module?: string
+  /** It is not written while one of these isn't met. */
+  readonly needs?: readonly Need[]
+  /**
+   * When nobody wants it any more: `restore` puts the former value back, where it is still as it was set; `leave` only
+   * remembers it, for others may rely on the new one by then; `none`: it goes with its link.
+   */
+  readonly undo: 'restore' | 'leave' | 'none'
+}
+/** Another setting that must not be, or be at least, some value, where there is such a setting. */
+export type Need = {
+  readonly name: string
+  /** What is wrong while it isn't so, and what to do. */
+  readonly else: string
+} & ({ readonly not: number } | { readonly least: number })
+
 export type KernelObject =
   | Link
   | Address
@@ -175,6 +207,7 @@ export type KernelObject =
   | Nexthop
   | NftTable
   | IptablesChain
+  | Sysctl
 export type KindName = KernelObject['kind']
 
 /** rtm_protocol and nh_protocol of what we install (0–4 are the kernel's, 186–192 the routing daemons'). */
@@ -195,4 +228,5 @@ export const neighbour = (n: Omit<Neighbour, 'kind'>): Neighbour => ({ kind: 'ne
 export const fdbEntry = (f: Omit<FdbEntry, 'kind'>): FdbEntry => ({ kind: 'fdb', ...f })
 export const nexthop = (n: Omit<Nexthop, 'kind'>): Nexthop => ({ kind: 'nexthop', ...n })
 export const route = (r: Omit<Route, 'kind'>): Route => ({ kind: 'route', ...r })
+export const sysctl = (s: Omit<Sysctl, 'kind'>): Sysctl => ({ kind: 'sysctl', ...s })
 export const blackhole = (to: Prefix): Blackhole => ({ kind: 'blackhole', to })

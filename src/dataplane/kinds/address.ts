@@ -6,7 +6,8 @@ import type { Kind } from '../kind.ts'
 
 export const addressKind: Kind<Address> = {
   name: 'address',
-  after: ['link'],
+  // A link may be barred from IPv6.
+  after: ['link', 'sysctl'],
   key: (a) => `${a.link}|${a.ip}/${a.length}`,
   on: (a) => a.link,
   same: () => true,

@@ -8,7 +8,7 @@ import { neighbourKind } from '../../dataplane/kinds/neighbour.ts'
 import { nexthopKind } from '../../dataplane/kinds/nexthop.ts'
 import { nftTableKind } from '../../dataplane/kinds/nft-table.ts'
 import { routeKind } from '../../dataplane/kinds/route.ts'
-import { address, fdbEntry, link, neighbour, nexthop, route, type KernelObject } from '../../model/kernel.ts'
+import { address, fdbEntry, link, neighbour, nexthop, route, sysctl, type KernelObject } from '../../model/kernel.ts'
 import { firewallTables } from '../../firewall/rules.ts'
 import { differences, keyName, objectName, objectText } from './words.ts'
 
@@ -29,6 +29,23 @@ const tables = (masquerade: boolean) =>
   firewallTables({ masquerade, forward: true, fullyRandom: true }, [
     { network: prefix('10.5.0.0/16'), subnet: prefix('10.5.1.0/24') },
   ])
+
+const threshold = sysctl({
+  name: 'net/ipv4/neigh/default/gc_thresh3',
+  value: 4096,
+  fine: 'greater',
+  why: 'many peers',
+  undo: 'restore',
+})
+
+test('a setting that is too low says what would be enough', () => {
+  expect(differences(threshold, { kind: 'sysctl', name: threshold.name, value: 1024, why: '', undo: 'none' })).toEqual([
+    { field: 'value', want: '>= 4096', have: '= 1024' },
+  ])
+  expect(keyName('sysctl', 'net/ipv4/ip_forward')).toBe('sysctl net.ipv4.ip_forward')
+  // sysctl(8) takes a dot for a slash where the first separator is one.
+  expect(keyName('sysctl', 'net/ipv4/conf/flannel.1/rp_filter')).toBe('sysctl net/ipv4/conf/flannel.1/rp_filter')
+})
 
 describe('kernel objects in words', () => {
   test.each<[KernelObject, string]>([
@@ -51,6 +68,7 @@ describe('kernel objects in words', () => {
       'nexthop via 10.5.3.0 dev flannel.1 onlink',
     ],
     ...tables(true).map((table): [KernelObject, string] => [table, 'table ip flannel-ipv4']),
+    [threshold, 'sysctl net.ipv4.neigh.default.gc_thresh3 >= 4096'],
   ])('%#', (object, text) => expect(objectText(object)).toBe(text))
 })
 

@@ -1,6 +1,7 @@
 // Kernel objects in the words of ip(8), bridge(8) and nft(8), and what of one is not as it should be. Pure.
 import type { IptablesChain, KernelObject, Link, NftTable, Route } from '../../model/kernel.ts'
-import { ROUTE_PROTOCOL } from '../../model/kernel.ts'
+import { ROUTE_PROTOCOL, type Sysctl } from '../../model/kernel.ts'
+import { settingName } from '../../sys/sysctl.ts'
 
 /** One property of an object, as it should be and as the kernel has it. */
 export interface Difference {
@@ -30,6 +31,8 @@ export function objectText(object: KernelObject): string {
       return `table ${object.family === 'ipv4' ? 'ip' : 'ip6'} ${object.name}`
     case 'iptables-chain':
       return `chain ${object.name} of ${toolName(object)} -t ${object.table}`
+    case 'sysctl':
+      return `sysctl ${settingName(object.name)} ${settingText(object)}`
     default:
       return `${object.kind} ${object.to}`
   }
@@ -52,6 +55,8 @@ export function objectName(object: KernelObject): string {
       return `fdb ${object.mac} dev ${object.link}`
     case 'nexthop':
       return `nexthop via ${object.via} dev ${object.link}`
+    case 'sysctl':
+      return `sysctl ${settingName(object.name)}`
     default:
       return objectText(object)
   }
@@ -72,6 +77,8 @@ export function keyName(kind: string, key: string): string {
       return `table ${key.replace(/^ipv4 /, 'ip ').replace(/^ipv6 /, 'ip6 ')}`
     case 'iptables-chain':
       return chainName(key)
+    case 'sysctl':
+      return `sysctl ${settingName(key)}`
     default:
       return `${kind} ${key}`
   }
@@ -137,10 +144,14 @@ function fieldsOf(object: KernelObject): Field[] {
       return tableFields(object)
     case 'iptables-chain':
       return chainFields(object)
+    case 'sysctl':
+      return [['value', settingText(object)]]
     default:
       return []
   }
 }
+
+const settingText = ({ value, fine }: Sysctl): string => `${fine === 'greater' ? '>=' : '='} ${value}`
 
 /** What of two objects with the same key isn't alike. */
 export function differences(want: KernelObject, have: KernelObject): Difference[] {
