@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { familyOf, type Ip, ipToBytes } from '../model/ip.ts'
 import { allocate, type Block } from './arena.ts'
+import { internetChecksum } from './internet-checksum.ts'
 import { close, connect, isSysError, MSG, recvfrom, sendto, setsockopt, socket } from './libc.ts'
 import type { Namespace } from './namespace.ts'
 import { register } from './readiness.ts'
@@ -89,7 +90,7 @@ function send(fd: number, block: Block, target: Ip, token: Uint8Array): boolean 
   bytes[7] = 1
   bytes.set(token, 8)
   // The kernel sums ICMPv6 itself.
-  if (family === 'ipv4') block.view.setUint16(2, checksum(bytes))
+  if (family === 'ipv4') block.view.setUint16(2, internetChecksum(bytes))
   return unlessUnreachable(() => void sendto(fd, block.address, bytes.length, 0))
 }
 
@@ -101,14 +102,6 @@ function unlessUnreachable(act: () => void): boolean {
     if (isUnreachable(error)) return false
     throw error
   }
-}
-
-/** RFC 1071 over an even number of bytes. */
-function checksum(bytes: Uint8Array): number {
-  let sum = 0
-  for (let i = 0; i < bytes.length; i += 2) sum += ((bytes[i] ?? 0) << 8) | (bytes[i + 1] ?? 0)
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16)
-  return ~sum & 0xffff
 }
 
 async function answer(

@@ -29,7 +29,7 @@ export const linkKind: Kind<Link> = {
 }
 
 /** Of a device that is there. */
-export const offloads = (have: Link): boolean => have.checksumOffload ?? true
+const offloads = (have: Link): boolean => have.checksumOffload ?? true
 
 /** Whether one can become the other in place; the kernel refuses it for what is compared here. */
 export const isSameTunnel = (a: Link, b: Link): boolean =>
