@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { installDebianPackages, packagesIn } from './debian.ts'
+import { buildKubernetesPeers } from './kube-peers.ts'
 import { buildPeers } from './peers.ts'
 import { buildIfStale } from './stale.ts'
 
@@ -19,6 +20,7 @@ step('Debian packages the tests need', () =>
 // Only what lies in test/ meets peers.
 if (paths.length === 0 || paths.some((path) => path.startsWith('test')))
   step('peers built from source', buildPeers)
+if (paths.length === 0) step('Kubernetes built from source', buildKubernetesPeers)
 step('dist/heddle', () => buildIfStale(root))
 if (paths.length === 0) step('types, lint, format', () => run('scripts/check.ts'))
 runTests()

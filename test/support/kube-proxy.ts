@@ -1,0 +1,109 @@
+// A real kube-proxy in a host of a segment, in one of its modes: `await using proxy = await KubeProxy.start(…)`.
+import { mkdirSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { kubernetes } from '../../scripts/kube-peers.ts'
+import type { ControlPlane } from './control-plane.ts'
+import { eventually, Running } from './process.ts'
+import type { Host } from './segment.ts'
+
+/** iptables by either of its flavours. */
+export const PROXY_MODES = ['nftables', 'iptables-nft', 'iptables-legacy'] as const
+export type ProxyMode = (typeof PROXY_MODES)[number]
+
+const METRICS = '127.0.0.1:10249'
+
+/** What programs must have in their environment that are to use iptables in the mode's flavour, with a lock of the host's own. */
+export function iptablesEnvironment(host: Host, mode: ProxyMode): Readonly<Record<string, string>> {
+  const lock = { XTABLES_LOCKFILE: join(host.folder, 'xtables.lock') }
+  if (mode === 'nftables') return lock
+  const folder = join(host.folder, mode)
+  if (mkdirSync(folder, { recursive: true }) !== undefined)
+    for (const name of ['iptables', 'ip6tables'])
+      for (const tool of ['', '-save', '-restore'])
+        symlinkSync(
+          `/usr/sbin/${name}${mode.slice('iptables'.length)}${tool}`,
+          join(folder, `${name}${tool}`),
+        )
+  return { ...lock, PATH: `${folder}:${process.env['PATH'] ?? ''}` }
+}
+
+export class KubeProxy implements AsyncDisposable {
+  readonly #host: Host
+  readonly #mode: ProxyMode
+  readonly process: Running
+
+  private constructor(host: Host, mode: ProxyMode, process: Running) {
+    this.#host = host
+    this.#mode = mode
+    this.process = process
+  }
+
+  /** Returns once it has written its rules for the first time. */
+  static async start(
+    host: Host,
+    plane: ControlPlane,
+    mode: ProxyMode,
+    podNetworks: readonly string[],
+  ): Promise<KubeProxy> {
+    const words = [
+      'kube-proxy',
+      `--proxy-mode=${mode === 'nftables' ? mode : 'iptables'}`,
+      `--kubeconfig=${plane.kubeconfig}`,
+      `--hostname-override=${host.name}`,
+      `--cluster-cidr=${podNetworks.join(',')}`,
+      `--metrics-bind-address=${METRICS}`,
+      // Limits of connection tracking are the machine's, not the namespace's.
+      '--conntrack-max-per-core=0',
+      '--conntrack-tcp-timeout-established=0',
+      '--conntrack-tcp-timeout-close-wait=0',
+    ]
+    const proxy = new KubeProxy(
+      host,
+      mode,
+      Running.start(kubernetes, words, {
+        namespace: host.namespace,
+        env: iptablesEnvironment(host, mode),
+      }),
+    )
+    try {
+      await eventually(
+        'kube-proxy has written its rules',
+        async () => (await proxy.metric('kubeproxy_sync_proxy_rules_last_timestamp_seconds')) || undefined,
+        30,
+      )
+      return proxy
+    } catch (error) {
+      const said = proxy.process.tail()
+      await proxy[Symbol.asyncDispose]()
+      throw new Error(`kube-proxy isn't ready; its last lines:\n${said}`, { cause: error })
+    }
+  }
+
+  /** The sum over all labels of one of its metrics; 0 while it has none of that name. */
+  async metric(name: string): Promise<number> {
+    const text = await this.#host.sh(`curl -s --max-time 5 http://${METRICS}/metrics || true`)
+    const values = text
+      .split('\n')
+      .filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `))
+    return values.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0)
+  }
+
+  /** Its rules, and others' of the same kind, of both families, as text. */
+  rules(): Promise<string> {
+    const flavour = this.#mode.slice('iptables-'.length)
+    const saves = `iptables-${flavour}-save; ip6tables-${flavour}-save`
+    return this.#host.sh(this.#mode === 'nftables' ? 'nft list ruleset' : saves)
+  }
+
+  /** Waits for a text in its rules. */
+  async has(text: string): Promise<void> {
+    await eventually(
+      `kube-proxy of ${this.#host.name} has a rule with ${text}`,
+      async () => (await this.rules()).includes(text) || undefined,
+    )
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.process[Symbol.asyncDispose]()
+  }
+}
