@@ -8,7 +8,7 @@ import { isRefused, NetlinkError } from '../netlink/error.ts'
 import { routesOf } from '../netlink/filter.ts'
 import { getLink, parseLink, RTM_LINK } from '../netlink/link.ts'
 import { GROUP, Monitor } from '../netlink/monitor.ts'
-import { parseRoute, type RouteInfo } from '../netlink/route-info.ts'
+import { directLinkIndex, parseRoute } from '../netlink/route-info.ts'
 import { getRoute } from '../netlink/route.ts'
 import { NetlinkSocket } from '../netlink/socket.ts'
 import type { Namespace } from '../sys/namespace.ts'
@@ -50,8 +50,9 @@ export class UnderlayWatch implements Disposable {
 
   /** Listens to links and to routes of our families, our own left out. */
   #listen(): Monitor {
+    if (this.#monitor !== undefined) return this.#monitor
     const groups = this.#families.map((family) => (family === 'ipv4' ? GROUP.ipv4Route : GROUP.ipv6Route))
-    this.#monitor ??= Monitor.open([GROUP.link, ...groups], {
+    this.#monitor = Monitor.open([GROUP.link, ...groups], {
       ...(this.#namespace === undefined ? {} : { namespace: this.#namespace }),
       filter: [{ ...routesOf([ROUTE_PROTOCOL]), drops: true }],
     })
@@ -79,7 +80,7 @@ export class UnderlayWatch implements Disposable {
   #ask(ips: readonly Ip[]): void {
     const answers = this.#socket.ask(
       ips.map((ip) => getRoute(ip)),
-      ({ body }) => directLink(parseRoute(body)),
+      ({ body }) => directLinkIndex(body),
     )
     for (const [index, answer] of answers.entries()) {
       const ip = ips[index]
@@ -183,10 +184,6 @@ export class UnderlayWatch implements Disposable {
     this.#socket[Symbol.dispose]()
   }
 }
-
-/** The link by which a route leads without a gateway; 0 if it doesn't. */
-const directLink = (route: RouteInfo | undefined): number =>
-  route?.type === 'unicast' && route.via === undefined && !route.multipath ? (route.linkIndex ?? 0) : 0
 
 async function aborted(signal: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>()

@@ -94,6 +94,16 @@ export function parseRoute(body: Uint8Array): RouteInfo | undefined {
   }
 }
 
+/** As parseRoute, but of a unicast route without a gateway only its link's index; 0 for any other route. */
+export function directLinkIndex(body: Uint8Array): number {
+  const a = new Attributes(body, RTMSG_BYTES, 'a route')
+  let linkIndex = 0
+  while (a.next())
+    if (a.type === RTA.oif) linkIndex = a.u32()
+    else if (a.type === RTA.gateway || a.type === RTA.via || a.type === RTA.multipath) return 0
+  return body[7] === TYPES.unicast ? linkIndex : 0
+}
+
 type Metrics = Pick<RouteInfo, 'mtuBytes' | 'otherMetrics'>
 
 function parseMetrics(a: Attributes, family: Family): Metrics {
