@@ -8,7 +8,16 @@ import { neighbourKind } from '../../dataplane/kinds/neighbour.ts'
 import { nexthopKind } from '../../dataplane/kinds/nexthop.ts'
 import { nftTableKind } from '../../dataplane/kinds/nft-table.ts'
 import { routeKind } from '../../dataplane/kinds/route.ts'
-import { address, fdbEntry, link, neighbour, nexthop, route, sysctl, type KernelObject } from '../../model/kernel.ts'
+import {
+  address,
+  fdbEntry,
+  link,
+  neighbour,
+  nexthop,
+  route,
+  sysctl,
+  type KernelObject,
+} from '../../model/kernel.ts'
 import { firewallTables } from '../../firewall/rules.ts'
 import { differences, keyName, objectName, objectText } from './words.ts'
 
@@ -39,12 +48,14 @@ const threshold = sysctl({
 })
 
 test('a setting that is too low says what would be enough', () => {
-  expect(differences(threshold, { kind: 'sysctl', name: threshold.name, value: 1024, why: '', undo: 'none' })).toEqual([
-    { field: 'value', want: '>= 4096', have: '= 1024' },
-  ])
+  expect(
+    differences(threshold, { kind: 'sysctl', name: threshold.name, value: 1024, why: '', undo: 'none' }),
+  ).toEqual([{ field: 'value', want: '>= 4096', have: '= 1024' }])
   expect(keyName('sysctl', 'net/ipv4/ip_forward')).toBe('sysctl net.ipv4.ip_forward')
   // sysctl(8) takes a dot for a slash where the first separator is one.
-  expect(keyName('sysctl', 'net/ipv4/conf/flannel.1/rp_filter')).toBe('sysctl net/ipv4/conf/flannel.1/rp_filter')
+  expect(keyName('sysctl', 'net/ipv4/conf/flannel.1/rp_filter')).toBe(
+    'sysctl net/ipv4/conf/flannel.1/rp_filter',
+  )
 })
 
 describe('kernel objects in words', () => {
@@ -105,9 +116,17 @@ describe('differences', () => {
     expect(differences(tunnelled, { ...tunnelled, metric: 50 })).toEqual([
       { field: 'metric', want: 'the usual', have: '50' },
     ])
+    expect(differences({ ...tunnelled, mtuBytes: 1350 }, tunnelled)).toEqual([
+      { field: 'mtu', want: '1350', have: "the link's" },
+    ])
     expect(differences(device, { ...device, altered: 'master br0' })).toEqual([
       { field: 'more', want: 'none', have: 'master br0' },
     ])
+    expect(differences({ ...device, checksumOffload: false }, device)).toEqual([
+      { field: 'tx-checksumming', want: 'off', have: 'on' },
+    ])
+    expect(differences({ ...device, checksumOffload: true }, device)).toEqual([])
+    expect(differences(device, { ...device, checksumOffload: false })).toEqual([])
     expect(differences(tunnelled, tunnelled)).toEqual([])
   })
 

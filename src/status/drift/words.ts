@@ -99,7 +99,7 @@ const SPEAKING: ReadonlySet<string> = new Set(['state', 'learning', 'gbp'])
 
 type Field = readonly [field: string, value: string]
 
-const linkFields = ({ up, mac, mtuBytes, vxlan }: Link): Field[] => [
+const linkFields = ({ up, mac, mtuBytes, vxlan, checksumOffload }: Link): Field[] => [
   ['state', up ? 'up' : 'down'],
   ['mtu', `${mtuBytes}`],
   ['address', mac],
@@ -109,13 +109,15 @@ const linkFields = ({ up, mac, mtuBytes, vxlan }: Link): Field[] => [
   ['dstport', `${vxlan.port}`],
   ['learning', vxlan.learning ? 'learning' : 'nolearning'],
   ...(vxlan.gbp ? [['gbp', 'gbp'] as const] : []),
+  ...(checksumOffload === undefined ? [] : [['tx-checksumming', checksumOffload ? 'on' : 'off'] as const]),
 ]
 
-const routeFields = ({ via, link, onLink, through, protocol, metric }: Route): Field[] => [
+const routeFields = ({ via, link, onLink, through, mtuBytes, protocol, metric }: Route): Field[] => [
   ['via', via],
   ['dev', link],
   ['onlink', onLink ? 'onlink' : 'not onlink'],
   ['nhid', through === 'nexthop' ? 'a nexthop object' : 'none'],
+  ['mtu', mtuBytes === undefined ? "the link's" : `${mtuBytes}`],
   ['proto', `${protocol ?? ROUTE_PROTOCOL}`],
   ['metric', metric === undefined ? 'the usual' : `${metric}`],
 ]
@@ -155,7 +157,7 @@ const settingText = ({ value, fine }: Sysctl): string => `${fine === 'greater' ?
 
 /** What of two objects with the same key isn't alike. */
 export function differences(want: KernelObject, have: KernelObject): Difference[] {
-  const [wanted, there] = [new Map(fieldsOf(want)), new Map(fieldsOf(have))]
+  const [wanted, there] = [new Map(fieldsOf(want)), new Map(fieldsOf(likened(want, have)))]
   const fields = new Set([...wanted.keys(), ...there.keys()])
   const differing = [...fields].filter((field) => wanted.get(field) !== there.get(field))
   const more = [
@@ -171,6 +173,13 @@ export function differences(want: KernelObject, have: KernelObject): Difference[
     })),
     ...more.map((text) => ({ field: 'more', want: 'none', have: text })),
   ]
+}
+
+/** What the kernel has, without what a link may have either way, and with what is usual spelt out. */
+function likened(want: KernelObject, have: KernelObject): KernelObject {
+  if (want.kind !== 'link' || have.kind !== 'link') return have
+  const { checksumOffload, ...rest } = have
+  return want.checksumOffload === undefined ? rest : { ...rest, checksumOffload: checksumOffload ?? true }
 }
 
 /** The rules of a chain are too long to show: `nft list table` does. */
