@@ -1,6 +1,6 @@
 // The one door to C: the system calls heddle makes, with their types checked and their errors thrown as SysError.
 // Addresses passed in come from arena.ts. Nothing here blocks except where its comment says so.
-import { CString, dlopen, FFIType, read } from 'bun:ffi'
+import { CString, dlopen, FFIType, ptr, read } from 'bun:ffi'
 import { allocate } from './arena.ts'
 import { errnoOf, SysError } from './errno.ts'
 
@@ -236,6 +236,15 @@ export function getsockopt(
   scratch.view.setUint32(0, bytes, true)
   check(c.getsockopt(fd, level, option, address, scratch.address), 'getsockopt', `(${level}, ${option})`)
   return scratch.view.getUint32(0, true)
+}
+
+/**
+ * getsockopt of a structure into memory of ours that only this call uses: more than 64 bytes, which don't move meanwhile. The kernel reads
+ * the request that it answers from there, too.
+ */
+export function getsockoptInto(fd: number, level: number, option: number, bytes: Uint8Array): number {
+  if (bytes.length <= 64) throw new RangeError(`${bytes.length} bytes may move`)
+  return getsockopt(fd, level, option, ptr(bytes), bytes.length)
 }
 
 const bindIoctl = () =>

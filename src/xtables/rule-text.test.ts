@@ -1,6 +1,6 @@
 // Rule text is what the real iptables-save prints of it: both flavours, both families.
 import { describe, expect, test } from 'bun:test'
-import { kernel } from '../../test/support/kernel.ts'
+import { tablesHost } from '../../test/support/xtables.ts'
 import { prefix } from '../../test/support/values.ts'
 import type { NftRule } from '../model/kernel.ts'
 import { jumpText, quote, ruleText } from './rule-text.ts'
@@ -32,7 +32,7 @@ const rules = (cluster: string, subnet: string, multicast: string): NftRule[] =>
 describe('the text of a rule', () => {
   for (const tool of ['iptables-legacy', 'iptables-nft', 'ip6tables-legacy', 'ip6tables-nft'])
     test(`is what ${tool} prints`, async () => {
-      await using host = await kernel()
+      await using host = await tablesHost()
       const wanted = tool.startsWith('ip6')
         ? rules('fd00:10::/32', 'fd00:10:0:1::/64', 'ff00::/8')
         : rules('10.244.0.0/16', '10.244.7.0/24', '224.0.0.0/4')
