@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { FAMILIES, type Family } from '../../src/model/ip.ts'
 import { ControlPlane, TARGET_PORT } from '../support/control-plane.ts'
-import { passage } from '../support/conntrack.ts'
+import { passage, tunnelTranslations } from '../support/conntrack.ts'
 import { Conversation, type End } from '../support/conversation.ts'
 import type { TestHost } from '../support/kernel.ts'
 import { PROXY_MODES } from '../support/kube-proxy.ts'
@@ -180,6 +180,7 @@ describe.each(COMBINATIONS)('kube-proxy by $mode, flanneld by $applier.name', ({
             seen: answer.seen,
             reaches: { ip: addressesOf(site[by].answers)[family], port: TARGET_PORT },
           })
+          if (by === 'far') expect(await tunnelTranslations(site.near.host)).toEqual([''])
         }
     })
 

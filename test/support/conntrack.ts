@@ -3,8 +3,11 @@ import type { End } from './conversation.ts'
 import type { TestHost } from './kernel.ts'
 import { ip } from './values.ts'
 
+const VXLAN_PORT = 8472
+
 /** One entry of /proc/net/nf_conntrack: what comes, and what is expected in answer to what goes on. */
 interface Tracked {
+  readonly protocol: string
   readonly from: End
   readonly to: End
   readonly answerFrom: End
@@ -12,18 +15,19 @@ interface Tracked {
 }
 
 const ENTRY =
-  /^ipv[46] .* tcp .*?src=(\S+) dst=(\S+) sport=(\d+) dport=(\d+) .*?src=(\S+) dst=(\S+) sport=(\d+) dport=(\d+) /
+  /^ipv[46] +\d+ (tcp|udp) .*?src=(\S+) dst=(\S+) sport=(\d+) dport=(\d+) .*?src=(\S+) dst=(\S+) sport=(\d+) dport=(\d+) /
 
-/** The host's TCP connections. */
+/** The host's connections by TCP and UDP. */
 async function trackedOf(host: TestHost): Promise<Tracked[]> {
   const text = await host.sh('cat /proc/net/nf_conntrack')
   return text.split('\n').flatMap((line) => {
-    const [, from, to, fromPort, toPort, answerFrom, answerTo, answerFromPort, answerToPort] =
+    const [, protocol = '', from, to, fromPort, toPort, answerFrom, answerTo, answerFromPort, answerToPort] =
       ENTRY.exec(line) ?? []
     if (from === undefined) return []
     const end = (address = '', port = ''): End => ({ ip: ip(address), port: Number(port) })
     return [
       {
+        protocol,
         from: end(from, fromPort),
         to: end(to, toPort),
         answerFrom: end(answerFrom, answerFromPort),
@@ -41,29 +45,38 @@ interface Passage {
   readonly reaches: End
 }
 
-/** The way of a connection through those hosts in this order, as each of them tracks it; each must know it exactly once. */
+/** The way of a TCP connection through those hosts in this order, as each of them tracks it; each must know it exactly once. */
 export async function passage(hosts: readonly TestHost[], from: End, to: End): Promise<Passage> {
   const translated: string[] = []
   let [seen, reaches] = [from, to]
   for (const host of hosts) {
-    const all = await trackedOf(host)
+    const all = (await trackedOf(host)).filter(({ protocol }) => protocol === 'tcp')
     const entries = all.filter((each) => same(each.from, seen) && same(each.to, reaches))
     const [entry] = entries
     if (entry === undefined || entries.length > 1)
       throw new Error(
         `${entries.length} entries of ${shown(seen)} to ${shown(reaches)} among:\n${all.map((e) => JSON.stringify(e)).join('\n')}`,
       )
-    translated.push(
-      [
-        ...(same(entry.answerTo, entry.from) ? [] : ['source']),
-        ...(same(entry.answerFrom, entry.to) ? [] : ['destination']),
-      ].join(' '),
-    )
+    translated.push(translationOf(entry))
     seen = entry.answerTo
     reaches = entry.answerFrom
   }
   return { translated, seen, reaches }
 }
+
+/**
+ * How the VXLAN packets that a host sent or got were translated, each way once: not at all, they should not be. Those
+ * that still carry kube-proxy's mark would be.
+ */
+export async function tunnelTranslations(host: TestHost): Promise<string[]> {
+  const tunnels = (await trackedOf(host)).filter(
+    ({ protocol, to }) => protocol === 'udp' && to.port === VXLAN_PORT,
+  )
+  return [...new Set(tunnels.map(translationOf))]
+}
+
+const translationOf = ({ from, to, answerFrom, answerTo }: Tracked): string =>
+  [...(same(answerTo, from) ? [] : ['source']), ...(same(answerFrom, to) ? [] : ['destination'])].join(' ')
 
 const same = (a: End, b: End): boolean => a.ip === b.ip && a.port === b.port
 const shown = (end: End): string => `${end.ip} port ${end.port}`
