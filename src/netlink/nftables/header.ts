@@ -16,6 +16,8 @@ export const NFT_MSG = {
   newRule: type(6),
   getRule: type(7),
   delRule: type(8),
+  getSet: type(10),
+  getSetElements: type(13),
   newGeneration: type(15),
   getGeneration: type(16),
 } as const

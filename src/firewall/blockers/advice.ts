@@ -1,0 +1,85 @@
+// A blocker in a sentence: who drops what, how often so far, how to see it, and what to type to let pods through where
+// whose rule it is can be told. Pure.
+import type { Prefix } from '../../model/prefix.ts'
+import { textOfRule } from './rule-text.ts'
+import type { Blocker } from './walk.ts'
+
+/** The owners of rules that are known by the names of their tables and chains. */
+export type Owner = 'firewalld' | 'ufw' | 'docker' | 'kube-proxy' | 'iptables'
+
+export function ownerOf({ chain, base }: Blocker): Owner | undefined {
+  const { table, name } = chain
+  if (/^firewalld(_|$)/.test(table.name)) return 'firewalld'
+  if (/^ufw6?-/.test(name)) return 'ufw'
+  if (name === 'DOCKER' || name.startsWith('DOCKER-')) return 'docker'
+  if (name.startsWith('KUBE-') || table.name === 'kube-proxy') return 'kube-proxy'
+  const isIptables =
+    ['filter', 'mangle', 'raw', 'security'].includes(table.name) && /^[A-Z]+$/.test(base.name)
+  return isIptables ? 'iptables' : undefined
+}
+
+/** `rule 3 (handle 7) of chain FORWARD in table ip filter: …` */
+export function whereText({ chain, how, rule, hook }: Blocker): string {
+  const place = `chain ${chain.name} of table ${chain.table.family} ${chain.table.name}`
+  return rule === undefined || how === 'policy'
+    ? `the policy of ${place} (hook ${hook})`
+    : `rule ${rule.position + 1} (handle ${rule.handle}) of ${place}: ${textOfRule(rule)}`
+}
+
+export function countText({ counter }: Blocker): string {
+  if (counter === undefined) return 'not counted'
+  return `${counter.packets} ${counter.packets === 1n ? 'packet' : 'packets'} so far`
+}
+
+export const showCommand = ({ chain }: Blocker): string =>
+  `nft -a list chain ${chain.table.family} ${chain.table.name} ${chain.name}`
+
+export interface Passage {
+  readonly networks: readonly Prefix[]
+  /** UDP, between hosts. */
+  readonly tunnelPort?: number
+  /** The interface between hosts. */
+  readonly underlay: string
+}
+
+/** What to type; none where it isn't known whose rule it is. */
+export function remedies(blocker: Blocker, { networks, tunnelPort, underlay }: Passage): string[] {
+  const isTunnel = (blocker.hook === 'input' || blocker.hook === 'output') && tunnelPort !== undefined
+  const isV6 = blocker.chain.table.family === 'ip6'
+  const ours = networks.filter(
+    (network) => blocker.chain.table.family === 'inet' || network.includes(':') === isV6,
+  )
+  const tool = isV6 ? 'ip6tables' : 'iptables'
+  const both = (build: (network: Prefix, flag: '-s' | '-d') => string) =>
+    ours.flatMap((network) => [build(network, '-s'), build(network, '-d')])
+  switch (ownerOf(blocker)) {
+    case 'firewalld':
+      return isTunnel
+        ? twice(
+            `firewall-cmd --zone=$(firewall-cmd --get-zone-of-interface=${underlay} || firewall-cmd --get-default-zone) --add-port=${tunnelPort}/udp`,
+          )
+        : ours.flatMap((network) => twice(`firewall-cmd --zone=trusted --add-source=${network}`))
+    case 'ufw':
+      return isTunnel
+        ? [`ufw allow in on ${underlay} to any port ${tunnelPort} proto udp`]
+        : ours.flatMap((network) => [`ufw route allow from ${network}`, `ufw route allow to ${network}`])
+    case 'docker':
+      return both((network, flag) => `${tool} -I DOCKER-USER ${flag} ${network} -j ACCEPT`)
+    case 'iptables':
+      return isTunnel
+        ? [
+            blocker.hook === 'input'
+              ? `${tool} -I INPUT -i ${underlay} -p udp --dport ${tunnelPort} -j ACCEPT`
+              : `${tool} -I OUTPUT -o ${underlay} -p udp --dport ${tunnelPort} -j ACCEPT`,
+          ]
+        : both((network, flag) => `${tool} -I ${blocker.base.name} ${flag} ${network} -j ACCEPT`)
+    default:
+      return []
+  }
+}
+
+/** Now, and for ever. */
+const twice = (command: string): string[] => [
+  command,
+  command.replace('firewall-cmd --zone', 'firewall-cmd --permanent --zone'),
+]
