@@ -4,6 +4,7 @@ import type { Namespace } from '../sys/namespace.ts'
 import { AddressCarrier } from './carriers/address.ts'
 import { BlackholeCarrier } from './carriers/blackhole.ts'
 import { FdbCarrier } from './carriers/fdb.ts'
+import { IptablesChains } from './carriers/iptables-chains.ts'
 import { LinkCarrier } from './carriers/link.ts'
 import { NeighbourCarrier } from './carriers/neighbour.ts'
 import { NexthopCarrier } from './carriers/nexthop.ts'
@@ -17,6 +18,7 @@ import type { Ownership } from './kind.ts'
 import { addressKind } from './kinds/address.ts'
 import { blackholeKind } from './kinds/blackhole.ts'
 import { fdbKind } from './kinds/fdb.ts'
+import { iptablesChainKind } from './kinds/iptables-chain.ts'
 import { linkKind } from './kinds/link.ts'
 import { neighbourKind } from './kinds/neighbour.ts'
 import { nexthopKind } from './kinds/nexthop.ts'
@@ -83,7 +85,12 @@ export function openLedgers(
             scope,
           ),
         ]
-  return { ledgers: [...ledgers, ...tables], resources: resources.move() }
+  const { chains } = scope
+  const iptables =
+    chains === undefined || chains.size === 0
+      ? []
+      : [new Ledger(iptablesChainKind, resources.use(new IptablesChains(chains, namespace)), scope)]
+  return { ledgers: [...ledgers, ...tables, ...iptables], resources: resources.move() }
 }
 
 /** `ipv4 flannel-ipv4` as Ownership has it. */

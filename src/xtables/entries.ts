@@ -43,6 +43,25 @@ interface Span {
   readonly to: number
 }
 
+/** A rule as the kernel has it. */
+export interface LegacyRule {
+  /** struct ipt_ip or ip6t_ip6. */
+  readonly ip: Uint8Array
+  readonly matches: readonly LegacyPart[]
+  readonly target:
+    | LegacyPart
+    /** A verdict below 0: -1 drops, -2 accepts, -4 queues, -5 returns. */
+    | number
+    | { readonly chain: string; readonly isGoto: boolean }
+  readonly packets: bigint
+  readonly bytes: bigint
+}
+interface LegacyPart {
+  readonly name: string
+  readonly revision: number
+  readonly info: Uint8Array
+}
+
 /** A table with what leads from chain to chain. It looks into `bytes`, which the next reading overwrites. */
 export class Entries {
   readonly #bytes: Uint8Array
@@ -132,6 +151,42 @@ export class Entries {
     if (this.#view.getUint8(target + PART.name) !== 0) return undefined
     const verdict = this.#view.getInt32(target + PART.data, true)
     return verdict < 0 ? undefined : this.#byStart.get(verdict)
+  }
+
+  /** The rules of a chain, copied; the last one of a builtin chain is its policy, of any other its return. */
+  rules(name: string): LegacyRule[] {
+    return [...this.#entries(name)].map((at) => this.#ruleAt(at))
+  }
+
+  #ruleAt(at: number): LegacyRule {
+    const { ip, flags, counters, head } = this.#layout
+    const target = this.#target(at)
+    const matches: LegacyPart[] = []
+    for (let match = at + head; match < target; match += this.#matchBytes(match))
+      matches.push(this.#part(match))
+    const chain = this.#leadsTo(at)
+    const isGoto = ((this.#bytes[at + flags] ?? 0) & GOTO[this.#family]) !== 0
+    const isStandard = this.#bytes[target + PART.name] === 0
+    return {
+      ip: this.#bytes.slice(at, at + ip),
+      matches,
+      target:
+        chain !== undefined
+          ? { chain, isGoto }
+          : isStandard
+            ? this.#view.getInt32(target + PART.data, true)
+            : this.#part(target),
+      packets: this.#view.getBigUint64(at + counters, true),
+      bytes: this.#view.getBigUint64(at + counters + COUNTER_BYTES / 2, true),
+    }
+  }
+
+  #part(at: number): LegacyPart {
+    return {
+      name: this.#name(at),
+      revision: this.#bytes[at + PART.name + PART.nameBytes] ?? 0,
+      info: this.#bytes.slice(at + PART.data, at + this.#matchBytes(at)),
+    }
   }
 
   /** No address, interface or protocol, and no match but a comment. */

@@ -1,0 +1,283 @@
+// Chains of ours in iptables, of both flavours: looked at without a process, read by iptables-save only when they have
+// changed, written in one transaction. Whoever holds the xtables lock keeps nothing else waiting.
+import { setTimeout } from 'node:timers/promises'
+import type { IptablesChain } from '../../model/kernel.ts'
+import { Bell } from '../../sys/bell.ts'
+import { log } from '../../sys/log.ts'
+import type { Namespace } from '../../sys/namespace.ts'
+import { chainIn } from '../../xtables/chain-text.ts'
+import { XtablesError } from '../../xtables/error.ts'
+import { saveTables } from '../../xtables/iptables.ts'
+import { lockFilePath, lockHolder } from '../../xtables/lock-holder.ts'
+import { findTool } from '../../xtables/tools.ts'
+import { blocked, type Carrier, type Change, type Hint, type Result } from '../carrier.ts'
+import { iptablesChainKind } from '../kinds/iptables-chain.ts'
+import type { Witness } from '../witness.ts'
+import { IptablesSight, type Place, placeOf } from './iptables-sight.ts'
+import { carryOut, type Seen, toolName } from './iptables-work.ts'
+
+const logger = log.from('iptables-chains.ts')
+
+/** Legacy tables tell nobody of a change: looked at so often, as long as a chain of ours is in one. */
+const POLL_MS = 500
+/** As long must it be quiet before it is read what changed: others write several times in a row. */
+const QUIET_MS = 100
+/** For so many times, then it is read all the same. */
+const MOST_UNQUIET = 10
+/** As long are other kinds kept waiting for a transaction, which goes on without them. */
+const PATIENCE_MS = 1_000
+/** iptables-save waits for nobody: ten thousand rules take it less than a second. */
+const SAVE_MS = 30_000
+
+/** Changes of one flavour and family under way. */
+interface Job {
+  readonly changes: readonly Change<IptablesChain>[]
+  readonly stop: AbortController
+  readonly results: Promise<readonly Result[]>
+}
+
+export class IptablesChains implements Carrier<IptablesChain>, Disposable {
+  readonly #places: readonly Place[]
+  readonly #namespace: Namespace | undefined
+  readonly #sight: IptablesSight
+  /** What was read last, by place. */
+  readonly #seen = new Map<string, Seen>()
+  readonly #jobs = new Map<string, Job>()
+  /** Rung when there may be something else to poll, or to take. */
+  readonly #bell = new Bell()
+  /** Why everything must be looked at. */
+  #hint: string | undefined
+  #hasLooked = false
+  #isToolMissingTold = false
+
+  /** For chains of these names only (`legacy ipv4 nat FLANNEL-POSTRTG`), and what leads to them. */
+  constructor(keys: Iterable<string>, namespace?: Namespace) {
+    this.#places = [...keys].map(placeOf)
+    this.#namespace = namespace
+    this.#sight = new IptablesSight(namespace)
+  }
+
+  async dump(signal: AbortSignal, witness?: Witness): Promise<readonly IptablesChain[]> {
+    const imprints = this.#places.map((place) => ({ place, imprint: this.#sight.imprint(place) }))
+    const news = imprints.filter(({ place, imprint }) => this.#seen.get(place.key)?.imprint !== imprint)
+    for (const { place, imprint } of news) if (imprint === undefined) this.#learn(place, undefined)
+    const fresh = news.flatMap(({ place, imprint }) => (imprint === undefined ? [] : [{ place, imprint }]))
+    const groups = Map.groupBy(fresh, ({ place }) => toolName(place))
+    await Promise.all([...groups.values()].map((group) => this.#read(group, signal)))
+    // Whoever asked, those who wait for hints haven't been told.
+    if (news.length > 0) this.#tell('tables of iptables have changed')
+    witness?.add(() => imprints.every(({ place, imprint }) => this.#sight.imprint(place) === imprint))
+    return [...this.#seen.values()].map(({ chain }) => chain)
+  }
+
+  /** Of one flavour and family. What can't be read because its tool is missing is nothing to see. */
+  async #read(found: readonly { place: Place; imprint: bigint }[], signal: AbortSignal): Promise<void> {
+    const [first] = found
+    if (first === undefined) return
+    const within = AbortSignal.any([signal, AbortSignal.timeout(SAVE_MS)])
+    const tool = await findTool(first.place.flavour, first.place.family, within)
+    if (tool === undefined) {
+      for (const { place } of found) this.#learn(place, undefined)
+      this.#tellMissing(first.place)
+      return
+    }
+    for (const [table, chains] of Map.groupBy(found, ({ place }) => place.table)) {
+      try {
+        const saved = (await saveTables(tool, [table], within, this.#namespace)).get(table)
+        for (const { place, imprint } of chains) {
+          const chain = saved && chainIn(saved, place, place.from)
+          this.#learn(place, chain && { imprint, chain })
+        }
+      } catch (error) {
+        if (!(error instanceof XtablesError) || error.code !== 'incompatible') throw error
+        for (const { place, imprint } of chains)
+          this.#learn(place, { imprint, chain: unreadable(place, error) })
+      }
+    }
+  }
+
+  #tellMissing(place: Place): void {
+    if (this.#isToolMissingTold) return
+    this.#isToolMissingTold = true
+    logger.info(
+      `chain ${place.name} is in table ${place.table} of ${toolName(place)}, which is not installed here: left alone`,
+    )
+  }
+
+  #learn(place: Place, seen: Seen | undefined): void {
+    const had = this.#seen.has(place.key)
+    if (seen === undefined) this.#seen.delete(place.key)
+    else this.#seen.set(place.key, seen)
+    if (had !== (seen !== undefined)) this.#bell.ring()
+  }
+
+  #isNews(place: Place): boolean {
+    return this.#sight.imprint(place) !== this.#seen.get(place.key)?.imprint
+  }
+
+  async apply(changes: readonly Change<IptablesChain>[], signal: AbortSignal): Promise<readonly Result[]> {
+    const groups = Map.groupBy(changes, (change) => toolName(change.op === 'put' ? change.want : change.have))
+    const carried = await Promise.all(
+      [...groups].map(async ([tool, group]) => {
+        const results = await this.#carry(tool, group, signal)
+        return group.map((change, index) => [change, results[index]] as const)
+      }),
+    )
+    const results = new Map(carried.flat())
+    return changes.map((change) => results.get(change) ?? blocked('iptables', 'it was not come to'))
+  }
+
+  async #carry(
+    tool: string,
+    changes: readonly Change<IptablesChain>[],
+    signal: AbortSignal,
+  ): Promise<readonly Result[]> {
+    let job = this.#jobs.get(tool)
+    if (job !== undefined && !isSameWork(job.changes, changes)) {
+      job.stop.abort(new Error('something else is wanted'))
+      await job.results.catch(() => undefined)
+      job = undefined
+    }
+    job ??= this.#start(tool, changes, signal)
+    const results = await within(PATIENCE_MS, job.results, signal)
+    if (results !== undefined) return results
+    // Nobody takes its results any more: all is looked at when it ends.
+    const tell = () => this.#tell(`${tool} has ended`)
+    job.results.then(tell, tell)
+    const reason = tool.endsWith('-legacy') ? lockReason() : `${tool} takes long`
+    return changes.map(() => blocked(tool, reason))
+  }
+
+  #tell(hint: string): void {
+    this.#hint = hint
+    this.#bell.ring()
+  }
+
+  #start(tool: string, changes: readonly Change<IptablesChain>[], signal: AbortSignal): Job {
+    const stop = new AbortController()
+    const at = {
+      sight: this.#sight,
+      namespace: this.#namespace,
+      learn: (place: Place, seen: Seen | undefined) => this.#learn(place, seen),
+    }
+    const results = carryOut(changes, at, AbortSignal.any([signal, stop.signal])).finally(() => {
+      if (this.#jobs.get(tool)?.stop === stop) this.#jobs.delete(tool)
+    })
+    const job = { changes, stop, results }
+    this.#jobs.set(tool, job)
+    return job
+  }
+
+  attend(): void {
+    // Chains are on no link.
+  }
+
+  async ready(signal: AbortSignal): Promise<boolean> {
+    if (this.#hasLooked && !(await isOver(QUIET_MS, signal))) return false
+    this.#hasLooked = false
+    const enough = new AbortController()
+    const either = AbortSignal.any([signal, enough.signal])
+    const waits = [this.#sight.nftablesChanged(either), this.#legacyChanged(either)]
+    try {
+      await Promise.race(waits)
+    } finally {
+      enough.abort()
+      await Promise.allSettled(waits)
+    }
+    return !signal.aborted
+  }
+
+  /** Returns when a legacy table has changed and is quiet again, or when there is another hint; or when the signal aborts. */
+  async #legacyChanged(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted && this.#hint === undefined) {
+      const watched = this.#places.filter(({ flavour, key }) => flavour === 'legacy' && this.#seen.has(key))
+      // A transaction of ours looks at what it did by itself.
+      const isIdle = watched.length === 0 || this.#jobs.size > 0
+      if (!isIdle && watched.some((place) => this.#isNews(place))) {
+        await this.#quiet(watched, signal)
+        this.#hint = 'tables of iptables-legacy have changed'
+        return
+      }
+      await this.#bell.wait(watched.length === 0 ? Infinity : POLL_MS, signal)
+    }
+  }
+
+  async #quiet(places: readonly Place[], signal: AbortSignal): Promise<void> {
+    const look = () => places.map((place) => this.#sight.imprint(place))
+    let before = look()
+    for (let i = 0; i < MOST_UNQUIET && (await isOver(QUIET_MS, signal)); i++) {
+      const now = look()
+      if (now.every((imprint, index) => imprint === before[index])) return
+      before = now
+    }
+  }
+
+  heard(): readonly Hint<IptablesChain>[] {
+    const hint = this.#hint
+    this.#hint = undefined
+    if (this.#sight.takeNftablesChange()) {
+      this.#hasLooked = true
+      const isNews = this.#places.some((place) => place.flavour === 'nf_tables' && this.#isNews(place))
+      if (isNews) return [{ kind: 'everything', reason: 'tables of iptables-nft have changed' }]
+    }
+    return hint === undefined ? [] : [{ kind: 'everything', reason: hint }]
+  }
+
+  [Symbol.dispose](): void {
+    for (const { stop } of this.#jobs.values()) stop.abort(new Error('the data plane is closed'))
+    this.#sight[Symbol.dispose]()
+  }
+}
+
+function isSameWork(a: readonly Change<IptablesChain>[], b: readonly Change<IptablesChain>[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every((change, index) => {
+      const other = b[index]
+      if (change.op === 'remove') return other?.op === 'remove' && isSamePlace(change.have, other.have)
+      return (
+        other?.op === 'put' &&
+        isSamePlace(change.want, other.want) &&
+        iptablesChainKind.same(change.want, other.want)
+      )
+    })
+  )
+}
+const isSamePlace = (a: IptablesChain, b: IptablesChain): boolean =>
+  iptablesChainKind.key(a) === iptablesChainKind.key(b)
+
+const unreadable = ({ flavour, family, table, name, from }: Place, error: XtablesError): IptablesChain => ({
+  kind: 'iptables-chain',
+  flavour,
+  family,
+  table,
+  name,
+  rules: [],
+  jump: { from, rule: '' },
+  awry: error.message,
+})
+
+const lockReason = (): string =>
+  `it waits for the xtables lock ${lockFilePath()}, held by ${lockHolder() ?? 'a process that is not seen from here'}`
+
+/** Undefined after `ms`. Rejects when the signal aborts. */
+async function within<T>(ms: number, promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  const enough = new AbortController()
+  try {
+    const timer = setTimeout(ms, undefined, { signal: AbortSignal.any([signal, enough.signal]) })
+    return await Promise.race([promise, timer])
+  } finally {
+    enough.abort()
+  }
+}
+
+/** False once the signal has ended it. */
+async function isOver(ms: number, signal: AbortSignal): Promise<boolean> {
+  try {
+    await setTimeout(ms, undefined, { signal })
+    return true
+  } catch (error) {
+    if (signal.aborted) return false
+    throw error
+  }
+}

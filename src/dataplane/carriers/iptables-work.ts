@@ -1,0 +1,139 @@
+// Changes of chains of one iptables: read what is there, one iptables-restore for all of them, and a look at what became
+// of it. Others may write in between; then it is done again.
+import type { IptablesChain } from '../../model/kernel.ts'
+import type { Namespace } from '../../sys/namespace.ts'
+import { chainIn, putLines, removeLines } from '../../xtables/chain-text.ts'
+import { XtablesError } from '../../xtables/error.ts'
+import { restore, saveTables, type TableName } from '../../xtables/iptables.ts'
+import { findTool, type Tool } from '../../xtables/tools.ts'
+import { done, failed, type Change, type Result } from '../carrier.ts'
+import { iptablesChainKind } from '../kinds/iptables-chain.ts'
+import { type IptablesSight, type Place, placeOf } from './iptables-sight.ts'
+
+/** Tries before others who keep changing the same tables are told of. */
+const TRIES = 3
+
+export interface WorkPlace {
+  readonly sight: IptablesSight
+  readonly namespace: Namespace | undefined
+  /** Told what a place has from now on, as its imprint and in words; undefined where nothing is left. */
+  readonly learn: (place: Place, seen: Seen | undefined) => void
+}
+export interface Seen {
+  /** Taken before it was read: what changed meanwhile shows as another one. */
+  readonly imprint: bigint
+  readonly chain: IptablesChain
+}
+
+type ChainChange = Change<IptablesChain>
+
+const chainOf = (change: ChainChange): IptablesChain => (change.op === 'put' ? change.want : change.have)
+export const placeOfChain = (chain: IptablesChain): Place => placeOf(iptablesChainKind.key(chain))
+
+/** What people call the tool of a place. */
+export const toolName = ({ flavour, family }: Pick<Place, 'flavour' | 'family'>): string =>
+  `${family === 'ipv4' ? 'iptables' : 'ip6tables'}-${flavour === 'legacy' ? 'legacy' : 'nft'}`
+
+/** All of one flavour and family. One result for each, in order. Rejects where the signal ends it. */
+export async function carryOut(
+  changes: readonly ChainChange[],
+  at: WorkPlace,
+  signal: AbortSignal,
+): Promise<readonly Result[]> {
+  const [first] = changes
+  if (first === undefined) return []
+  const { flavour, family } = chainOf(first)
+  const tool = await findTool(flavour, family, signal)
+  if (tool === undefined)
+    return changes.map(() => failed(`${toolName({ flavour, family })} is not installed on this host`))
+  try {
+    return await persistently(changes, tool, at, signal)
+  } catch (error) {
+    signal.throwIfAborted()
+    if (!(error instanceof XtablesError)) throw error
+    if (changes.length === 1) return [failed(error.message)]
+    // One table's trouble is not another's.
+    const results: Result[] = []
+    for (const change of changes) results.push(...(await carryOut([change], at, signal)))
+    return results
+  }
+}
+
+async function persistently(
+  changes: readonly ChainChange[],
+  tool: Tool,
+  at: WorkPlace,
+  signal: AbortSignal,
+): Promise<readonly Result[]> {
+  for (let tries = 1; ; tries++)
+    try {
+      await transact(changes, tool, at, signal)
+      const results = await check(changes, tool, at, signal)
+      if (tries >= TRIES || results.every(({ kind }) => kind === 'done')) return results
+    } catch (error) {
+      signal.throwIfAborted()
+      const isRace = error instanceof XtablesError && error.code === 'refused'
+      if (!isRace || tries >= TRIES) throw error
+    }
+}
+
+const tablesOf = (changes: readonly ChainChange[]): TableName[] => [
+  ...new Set(changes.map((change) => chainOf(change).table)),
+]
+
+async function transact(
+  changes: readonly ChainChange[],
+  tool: Tool,
+  { sight, namespace }: WorkPlace,
+  signal: AbortSignal,
+): Promise<void> {
+  const there = tablesOf(changes).filter((table) => sight.hasTable({ ...tool, table }))
+  const saved = await saveTables(tool, there, signal, namespace)
+  const payload = new Map<TableName, string[]>()
+  for (const change of changes) {
+    const { table, name } = chainOf(change)
+    const before = saved.get(table)
+    const lines =
+      change.op === 'put'
+        ? putLines(before, change.want)
+        : before === undefined
+          ? []
+          : removeLines(before, name)
+    if (lines.length > 0) payload.set(table, [...(payload.get(table) ?? []), ...lines])
+  }
+  if (payload.size > 0) await restore(tool, payload, signal, namespace)
+}
+
+/** What is there now; learnt, so that nobody need read it again. */
+async function check(
+  changes: readonly ChainChange[],
+  tool: Tool,
+  { sight, namespace, learn }: WorkPlace,
+  signal: AbortSignal,
+): Promise<readonly Result[]> {
+  const imprints = changes.map((change) => sight.imprint(placeOfChain(chainOf(change))))
+  const present = changes.filter((_, index) => imprints[index] !== undefined)
+  const saved = await saveTables(tool, tablesOf(present), signal, namespace)
+  return changes.map((change, index) => {
+    const place = placeOfChain(chainOf(change))
+    const imprint = imprints[index]
+    const table = saved.get(place.table)
+    const chain = table && imprint !== undefined ? chainIn(table, place, place.from) : undefined
+    learn(place, chain === undefined || imprint === undefined ? undefined : { imprint, chain })
+    if (change.op === 'remove')
+      return chain === undefined ? done : failed('it is there again: somebody puts it back')
+    if (chain === undefined) return failed('it is gone again: somebody removes it')
+    return iptablesChainKind.same(change.want, chain)
+      ? done
+      : failed(`${tool.save} shows it otherwise than it was written: ${differing(change.want, chain)}`)
+  })
+}
+
+function differing(want: IptablesChain, have: IptablesChain): string {
+  if (have.awry !== undefined) return have.awry
+  if (want.jump.rule !== have.jump.rule) return `${JSON.stringify(have.jump.rule)} in ${have.jump.from}`
+  const index = want.rules.findIndex((rule, i) => rule !== have.rules[i])
+  return index < 0
+    ? `${have.rules.length} rules, not ${want.rules.length}`
+    : `rule ${index + 1} is ${JSON.stringify(have.rules[index] ?? '')}, not ${JSON.stringify(want.rules[index])}`
+}
