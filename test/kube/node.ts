@@ -4,12 +4,18 @@ import type { Family } from '../../src/model/ip.ts'
 import { TARGET_PORT, type ControlPlane } from '../support/control-plane.ts'
 import { WhoAsks } from '../support/conversation.ts'
 import { Flanneld } from '../support/flanneld.ts'
+import { mapPort } from '../support/host-ports.ts'
 import { KubeProxy, type ProxyMode } from '../support/kube-proxy.ts'
 import type { Host, Pod, Segment } from '../support/segment.ts'
 import type { TestStore } from '../support/stores.ts'
 import { prefix } from '../support/values.ts'
 
 export const POD_NETWORKS = ['10.244.0.0/16', 'fd00:244::/48'] as const
+
+/** Of kube-proxy: what comes from there comes from pods. */
+export const KNOWS_PODS = [`--cluster-cidr=${POD_NETWORKS.join(',')}`]
+/** Of each node, for the pod that answers. */
+export const HOST_PORT = 8088
 
 export interface World {
   readonly segment: Segment
@@ -34,7 +40,7 @@ export async function startNode(
   const host = await segment.addHost(number)
   plane.addNode(host.name, [host.ip, host.ipv6])
   const newFlanneld = async () => starting.use(await Flanneld.start(host, store, { args: flags }))
-  const newProxy = async () => starting.use(await KubeProxy.start(host, plane, mode, POD_NETWORKS))
+  const newProxy = async () => starting.use(await KubeProxy.start(host, plane, { mode, flags: KNOWS_PODS }))
   const early = first === 'kube-proxy' ? await newProxy() : undefined
   let flanneld = await newFlanneld()
   let proxy = early ?? (await newProxy())
@@ -42,6 +48,7 @@ export async function startNode(
   // As the CNI plugin does with `hairpinMode`.
   await host.sh('bridge link set dev pod0 hairpin on; bridge link set dev pod1 hairpin on')
   starting.use(await WhoAsks.listen(answers.namespace, TARGET_PORT, host.name))
+  await mapPort(host, answers, mode, { hostPort: HOST_PORT, containerPort: TARGET_PORT })
   const service = putService(plane, number, answers, host.name)
   const vteps = [host.subnet, host.subnetValue('FLANNEL_IPV6_SUBNET').replace(/::1\//, '::/')]
   const whole = starting.move()
@@ -62,9 +69,9 @@ export async function startNode(
       await flanneld.end(signal)
       flanneld = whole.use(await Flanneld.start(host, store, { args: flags }))
     },
-    async restartProxy(): Promise<void> {
+    async restartProxy(flags: readonly string[] = KNOWS_PODS): Promise<void> {
       await proxy.process.end('SIGKILL')
-      proxy = whole.use(await KubeProxy.start(host, plane, mode, POD_NETWORKS))
+      proxy = whole.use(await KubeProxy.start(host, plane, { mode, flags }))
     },
     [Symbol.asyncDispose]: () => whole.disposeAsync(),
   }

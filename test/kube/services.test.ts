@@ -6,11 +6,21 @@ import { ControlPlane, TARGET_PORT } from '../support/control-plane.ts'
 import { passage, tunnelTranslations } from '../support/conntrack.ts'
 import { Conversation, type End } from '../support/conversation.ts'
 import type { TestHost } from '../support/kernel.ts'
-import { PROXY_MODES } from '../support/kube-proxy.ts'
+import { PROXY_MODES, type ProxyMode } from '../support/kube-proxy.ts'
 import { needsKubernetes } from '../support/kubernetes.ts'
+import { eventually } from '../support/process.ts'
 import { ipv6Of, Segment, STORE_IP } from '../support/segment.ts'
 import { networkConfig, TestStore } from '../support/stores.ts'
-import { addressesOf, POD_NETWORKS, startNode, type Addresses, type Node, type World } from './node.ts'
+import {
+  addressesOf,
+  HOST_PORT,
+  KNOWS_PODS,
+  POD_NETWORKS,
+  startNode,
+  type Addresses,
+  type Node,
+  type World,
+} from './node.ts'
 
 const SETUP_MS = 60_000
 const APPLIERS = [{ name: 'nf_tables', flags: [] }]
@@ -43,6 +53,8 @@ interface Case {
   readonly by: 'near' | 'far'
   /** Whom the pod sees. */
   readonly seen: (site: Site) => Addresses
+  /** Where not in all of them. */
+  readonly modes?: readonly ProxyMode[]
   /** What each host that it passes does to the connection, in this order. */
   readonly translated: Partial<Record<'near' | 'far', string>>
 }
@@ -55,9 +67,29 @@ const nodePort =
     ip: site[at].ip[family],
     port: site[node].service[policy].nodePort,
   })
+const hostPort =
+  (node: 'near' | 'far') =>
+  (site: Site, family: Family): End => ({ ip: site[node].ip[family], port: HOST_PORT })
 const outside = () => world.segment.switch
 const OUTSIDE = { ipv4: STORE_IP, ipv6: ipv6Of(254) }
 
+const MASQUERADED = { near: 'source destination', far: '' }
+const POD_ASKS_FAR: Case = {
+  name: 'a pod asks a service of another host',
+  from: ({ near }) => near.asks,
+  to: clusterIp('far'),
+  by: 'far',
+  seen: ({ near }) => addressesOf(near.asks),
+  translated: { near: 'destination', far: '' },
+}
+const HOST_ASKS_FAR: Case = {
+  name: 'a host asks a service of another',
+  from: ({ near }) => near.host,
+  to: clusterIp('far'),
+  by: 'far',
+  seen: ({ near }) => near.vtep,
+  translated: MASQUERADED,
+}
 const CASES: readonly Case[] = [
   {
     name: 'a pod asks a service of its own host',
@@ -67,14 +99,7 @@ const CASES: readonly Case[] = [
     seen: ({ near }) => addressesOf(near.asks),
     translated: { near: 'destination' },
   },
-  {
-    name: 'a pod asks a service of another host',
-    from: ({ near }) => near.asks,
-    to: clusterIp('far'),
-    by: 'far',
-    seen: ({ near }) => addressesOf(near.asks),
-    translated: { near: 'destination', far: '' },
-  },
+  POD_ASKS_FAR,
   {
     name: 'a pod asks a service that is itself',
     from: ({ near }) => near.answers,
@@ -91,14 +116,7 @@ const CASES: readonly Case[] = [
     seen: ({ near }) => near.gateway,
     translated: { near: 'source destination' },
   },
-  {
-    name: 'a host asks a service of another',
-    from: ({ near }) => near.host,
-    to: clusterIp('far'),
-    by: 'far',
-    seen: ({ near }) => near.vtep,
-    translated: { near: 'source destination', far: '' },
-  },
+  HOST_ASKS_FAR,
   {
     name: 'a stranger asks a port of the node where the pod is',
     from: outside,
@@ -139,7 +157,90 @@ const CASES: readonly Case[] = [
     seen: ({ far }) => far.ip,
     translated: { far: 'source', near: 'destination' },
   },
+  {
+    name: "a stranger asks a host's port that leads to a pod",
+    from: outside,
+    to: hostPort('near'),
+    by: 'near',
+    seen: () => OUTSIDE,
+    translated: { near: 'destination' },
+  },
+  {
+    name: 'a host asks its own port that leads to a pod',
+    from: ({ near }) => near.host,
+    to: hostPort('near'),
+    by: 'near',
+    seen: ({ near }) => near.ip,
+    translated: { near: 'destination' },
+  },
+  {
+    name: "a pod asks its own host's port that leads to another pod: portmap by iptables marks it",
+    modes: ['iptables-nft', 'iptables-legacy'],
+    from: ({ near }) => near.asks,
+    to: hostPort('near'),
+    by: 'near',
+    seen: ({ near }) => near.gateway,
+    translated: { near: 'source destination' },
+  },
+  {
+    name: "a pod asks its own host's port that leads to another pod: portmap by nf_tables doesn't",
+    modes: ['nftables'],
+    from: ({ near }) => near.asks,
+    to: hostPort('near'),
+    by: 'near',
+    seen: ({ near }) => addressesOf(near.asks),
+    translated: { near: 'destination' },
+  },
+  {
+    name: "a pod asks its own host's port that leads to itself",
+    from: ({ near }) => near.answers,
+    to: hostPort('near'),
+    by: 'near',
+    seen: ({ near }) => near.gateway,
+    translated: { near: 'source destination' },
+  },
+  {
+    name: "a pod asks another host's port that leads to a pod",
+    from: ({ near }) => near.asks,
+    to: hostPort('far'),
+    by: 'far',
+    seen: ({ near }) => near.ip,
+    translated: { near: 'source', far: 'destination' },
+  },
 ]
+
+/** Whom it sees, who it is, and what each host on the way did, by both families. */
+async function holds({ from, to, by, seen, translated }: Case, site: Site): Promise<void> {
+  for (const family of FAMILIES) {
+    const target = to(site, family)
+    using conversation = Conversation.open(from(site).namespace, target)
+    const answer = await conversation.ask()
+    expect(answer.by).toBe(site[by].name)
+    expect(answer.seen.ip).toBe(seen(site)[family])
+    const passed = Object.keys(translated) as ('near' | 'far')[]
+    const way = await passage(
+      passed.map((node) => site[node].host),
+      conversation.own,
+      target,
+    )
+    expect(way).toEqual({
+      translated: passed.map((node) => translated[node] ?? ''),
+      seen: answer.seen,
+      reaches: { ip: addressesOf(site[by].answers)[family], port: TARGET_PORT },
+    })
+    if (by === 'far') expect(await tunnelTranslations(site.near.host)).toEqual([''])
+  }
+}
+
+/** kube-proxy writes all rules of a service and a family at once, some time after it heard of it. */
+async function answered({ host, name }: Node, services: Node['service']): Promise<void> {
+  for (const { clusterIp, name: service } of Object.values(services))
+    for (const family of FAMILIES)
+      await eventually(`service ${service} answers ${name} at ${clusterIp[family]}`, async () => {
+        using conversation = Conversation.open(host.namespace, { ip: clusterIp[family], port: 80 })
+        return await conversation.ask(0.3).catch(() => undefined)
+      })
+}
 
 describe.each(COMBINATIONS)('kube-proxy by $mode, flanneld by $applier.name', ({ mode, applier }) => {
   const nodes = new AsyncDisposableStack()
@@ -148,11 +249,10 @@ describe.each(COMBINATIONS)('kube-proxy by $mode, flanneld by $applier.name', ({
     const how = { mode, flags: ['--ip-masq', ...applier.flags] }
     one = nodes.use(await startNode(++hosts, world, { ...how, first: 'flanneld' }))
     two = nodes.use(await startNode(++hosts, world, { ...how, first: 'kube-proxy' }))
-    for (const { proxy } of [one, two])
-      for (const { answers } of [one, two]) for (const ip of answers.ips) await proxy().has(ip)
+    for (const node of [one, two]) for (const { service } of [one, two]) await answered(node, service)
   }, SETUP_MS)
   afterAll(() => nodes.disposeAsync())
-  const ways = (): readonly Site[] => {
+  const ways = (): readonly [Site, Site] => {
     if (one === undefined || two === undefined) throw new Error('the nodes did not start')
     return [
       { near: one, far: two },
@@ -160,38 +260,19 @@ describe.each(COMBINATIONS)('kube-proxy by $mode, flanneld by $applier.name', ({
     ]
   }
 
-  for (const { name, from, to, by, seen, translated } of CASES)
-    test(name, async () => {
-      for (const site of ways())
-        for (const family of FAMILIES) {
-          const target = to(site, family)
-          using conversation = Conversation.open(from(site).namespace, target)
-          const answer = await conversation.ask()
-          expect(answer.by).toBe(site[by].name)
-          expect(answer.seen.ip).toBe(seen(site)[family])
-          const passed = Object.keys(translated) as ('near' | 'far')[]
-          const way = await passage(
-            passed.map((node) => site[node].host),
-            conversation.own,
-            target,
-          )
-          expect(way).toEqual({
-            translated: passed.map((node) => translated[node] ?? ''),
-            seen: answer.seen,
-            reaches: { ip: addressesOf(site[by].answers)[family], port: TARGET_PORT },
-          })
-          if (by === 'far') expect(await tunnelTranslations(site.near.host)).toEqual([''])
-        }
+  for (const each of CASES.filter(({ modes = PROXY_MODES }) => modes.includes(mode)))
+    test(each.name, async () => {
+      for (const site of ways()) await holds(each, site)
     })
 
   test('connections are kept through restarts of both, and through changes of services', async () => {
     const [site] = ways()
-    if (site === undefined) throw new Error('no site')
     const { near, far } = site
     using conversations = new DisposableStack()
     const kept = FAMILIES.flatMap((family) => [
       conversations.use(Conversation.open(near.asks.namespace, clusterIp('far')(site, family))),
       conversations.use(Conversation.open(outside().namespace, nodePort('near', 'far')(site, family))),
+      conversations.use(Conversation.open(outside().namespace, hostPort('near')(site, family))),
     ])
     const answers = () => Promise.all(kept.map((each) => each.ask()))
     const before = await answers()
@@ -206,5 +287,19 @@ describe.each(COMBINATIONS)('kube-proxy by $mode, flanneld by $applier.name', ({
     for (const ip of near.asks.ips) await near.proxy().has(ip)
     expect(await answers()).toEqual(before)
     expect(await near.flanneld().repairs()).toBe(0)
+  })
+
+  // From here on the near node, where flanneld's rules are first, has another kube-proxy.
+  test('a kube-proxy that masquerades all that asks a service: pods are seen as their host', async () => {
+    const [site] = ways()
+    await site.near.restartProxy([...KNOWS_PODS, '--masquerade-all'])
+    await holds({ ...POD_ASKS_FAR, seen: ({ near }) => near.vtep, translated: MASQUERADED }, site)
+  })
+
+  test("a kube-proxy that doesn't know pods by their addresses: flanneld masquerades their host", async () => {
+    const [site] = ways()
+    await site.near.restartProxy([])
+    await holds(HOST_ASKS_FAR, site)
+    await holds(POD_ASKS_FAR, site)
   })
 })

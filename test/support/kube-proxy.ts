@@ -2,6 +2,7 @@
 import { mkdirSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { kubernetes } from '../../scripts/kube-peers.ts'
+import { FAMILIES } from '../../src/model/ip.ts'
 import type { ControlPlane } from './control-plane.ts'
 import { eventually, Running } from './process.ts'
 import type { Host } from './segment.ts'
@@ -38,37 +39,36 @@ export class KubeProxy implements AsyncDisposable {
     this.process = process
   }
 
-  /** Returns once it has written its rules for the first time. */
+  /** Returns once it has written the rules of both families for the first time. */
   static async start(
     host: Host,
     plane: ControlPlane,
-    mode: ProxyMode,
-    podNetworks: readonly string[],
+    { mode, flags }: { readonly mode: ProxyMode; readonly flags: readonly string[] },
   ): Promise<KubeProxy> {
     const words = [
       'kube-proxy',
       `--proxy-mode=${mode === 'nftables' ? mode : 'iptables'}`,
       `--kubeconfig=${plane.kubeconfig}`,
       `--hostname-override=${host.name}`,
-      `--cluster-cidr=${podNetworks.join(',')}`,
       `--metrics-bind-address=${METRICS}`,
       // Limits of connection tracking are the machine's, not the namespace's.
       '--conntrack-max-per-core=0',
       '--conntrack-tcp-timeout-established=0',
       '--conntrack-tcp-timeout-close-wait=0',
+      ...flags,
     ]
+    const env = iptablesEnvironment(host, mode)
     const proxy = new KubeProxy(
       host,
       mode,
-      Running.start(kubernetes, words, {
-        namespace: host.namespace,
-        env: iptablesEnvironment(host, mode),
-      }),
+      Running.start(kubernetes, words, { namespace: host.namespace, env }),
     )
     try {
       await eventually(
         'kube-proxy has written its rules',
-        async () => (await proxy.metric('kubeproxy_sync_proxy_rules_last_timestamp_seconds')) || undefined,
+        async () =>
+          (await proxy.metric('kubeproxy_sync_proxy_rules_last_timestamp_seconds')).length ===
+            FAMILIES.length || undefined,
         30,
       )
       return proxy
@@ -79,13 +79,13 @@ export class KubeProxy implements AsyncDisposable {
     }
   }
 
-  /** The sum over all labels of one of its metrics; 0 while it has none of that name. */
-  async metric(name: string): Promise<number> {
+  /** The values of one of its metrics, one for each set of labels that it has: none as long as there was nothing to tell. */
+  async metric(name: string): Promise<number[]> {
     const text = await this.#host.sh(`curl -s --max-time 5 http://${METRICS}/metrics || true`)
-    const values = text
+    const lines = text
       .split('\n')
       .filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `))
-    return values.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0)
+    return lines.map((line) => Number(line.split(' ').at(-1)))
   }
 
   /** Its rules, and others' of the same kind, of both families, as text. */
