@@ -2,7 +2,7 @@
 // whose rule it is can be told. Pure.
 import type { Prefix } from '../../model/prefix.ts'
 import { textOfRule } from './rule-text.ts'
-import type { Blocker } from './walk.ts'
+import type { Blocker, Chain } from './walk.ts'
 
 /** The owners of rules that are known by the names of their tables and chains. */
 export type Owner = 'firewalld' | 'ufw' | 'docker' | 'kube-proxy' | 'iptables'
@@ -20,10 +20,11 @@ export function ownerOf({ chain, base }: Blocker): Owner | undefined {
 
 /** `rule 3 (handle 7) of chain FORWARD in table ip filter: …` */
 export function whereText({ chain, how, rule, hook }: Blocker): string {
-  const place = `chain ${chain.name} of table ${chain.table.family} ${chain.table.name}`
+  const { family, name, isLegacy } = chain.table
+  const place = `chain ${chain.name} of table ${isLegacy ? `${name} of ${toolOf(chain)}` : `${family} ${name}`}`
   return rule === undefined || how === 'policy'
     ? `the policy of ${place} (hook ${hook})`
-    : `rule ${rule.position + 1} (handle ${rule.handle}) of ${place}: ${textOfRule(rule)}`
+    : `rule ${rule.position + 1}${isLegacy ? '' : ` (handle ${rule.handle})`} of ${place}: ${textOfRule(rule)}`
 }
 
 export function countText({ counter }: Blocker): string {
@@ -31,8 +32,13 @@ export function countText({ counter }: Blocker): string {
   return `${counter.packets} ${counter.packets === 1n ? 'packet' : 'packets'} so far`
 }
 
+const toolOf = ({ table: { family, isLegacy } }: Chain): string =>
+  `${family === 'ip6' ? 'ip6tables' : 'iptables'}${isLegacy ? '-legacy' : ''}`
+
 export const showCommand = ({ chain }: Blocker): string =>
-  `nft -a list chain ${chain.table.family} ${chain.table.name} ${chain.name}`
+  chain.table.isLegacy
+    ? `${toolOf(chain)} -t ${chain.table.name} -nvL ${chain.name} --line-numbers`
+    : `nft -a list chain ${chain.table.family} ${chain.table.name} ${chain.name}`
 
 export interface Passage {
   readonly networks: readonly Prefix[]
@@ -49,7 +55,7 @@ export function remedies(blocker: Blocker, { networks, tunnelPort, underlay }: P
   const ours = networks.filter(
     (network) => blocker.chain.table.family === 'inet' || network.includes(':') === isV6,
   )
-  const tool = isV6 ? 'ip6tables' : 'iptables'
+  const tool = toolOf(blocker.chain)
   const both = (build: (network: Prefix, flag: '-s' | '-d') => string) =>
     ours.flatMap((network) => [build(network, '-s'), build(network, '-d')])
   switch (ownerOf(blocker)) {

@@ -3,7 +3,8 @@
 import { describe, expect, test } from 'bun:test'
 import { kernel, type TestHost } from '../../../test/support/kernel.ts'
 import { prefix } from '../../../test/support/values.ts'
-import { countText, ownerOf, remedies, whereText } from './advice.ts'
+import { LegacyTables } from '../../xtables/legacy.ts'
+import { countText, ownerOf, remedies, showCommand, whereText } from './advice.ts'
 import { packetsOf, type Packet, type Site } from './packet.ts'
 import { readRuleset } from './reader.ts'
 import { follow, type Blocker, type Verdict } from './walk.ts'
@@ -31,8 +32,10 @@ const [toPeers, fromPeers, tunnelIn, tunnelOut, toOutside] = packetsOf('ipv4', S
 ]
 const [toPeers6] = packetsOf('ipv6', SITE6) as [Packet]
 
-const judge = (host: TestHost, packet: Packet): Verdict =>
-  follow(packet, readRuleset(host.netlink('netfilter')))
+function judge(host: TestHost, packet: Packet): Verdict {
+  using legacy = new LegacyTables(host.namespace)
+  return follow(packet, readRuleset(host.netlink('netfilter'), legacy))
+}
 
 /** The one that drops for certain, in words. */
 function dropper(host: TestHost, packet: Packet): string | undefined {
@@ -224,5 +227,55 @@ END`)
       'iptables-nft -I INPUT -p udp -m udp --dport 8472 -m conntrack ! --ctstate ESTABLISHED -j DROP; iptables-nft -I INPUT -p udp -m udp --dport 9999 -j DROP',
     )
     expect(dropper(host, tunnelIn)).toMatch(/^rule 2 .* of chain INPUT/)
+  })
+})
+
+describe('rules of iptables-legacy', () => {
+  test('a policy of FORWARD by both families, and rules of all tables', async () => {
+    await using host = await kernel()
+    await host.sh('iptables-legacy -P FORWARD DROP; ip6tables-legacy -P FORWARD DROP')
+    expect(dropper(host, toPeers)).toBe(
+      'the policy of chain FORWARD of table filter of iptables-legacy (hook forward)',
+    )
+    expect(dropper(host, toPeers6)).toBe(
+      'the policy of chain FORWARD of table filter of ip6tables-legacy (hook forward)',
+    )
+    await host.sh(`iptables-legacy-restore --counters <<'END'
+*filter
+:INPUT ACCEPT [0:0]
+:FORWARD DROP [5:300]
+:OUTPUT ACCEPT [0:0]
+:pods - [0:0]
+:ufw-before-forward - [0:0]
+-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A FORWARD -i docker+ -j DROP
+-A FORWARD ! -s 10.0.0.0/8 -j DROP
+-A FORWARD -p tcp -m tcp --dport 1:1024 -j DROP
+-A FORWARD -p udp -j DROP
+-A FORWARD -i cni0 ! -o eth0 -g pods
+-A FORWARD -j ufw-before-forward
+-A pods -s 10.244.1.0/24 -d 10.244.0.0/255.255.0.0 -j RETURN
+[9:900] -A ufw-before-forward -j REJECT
+COMMIT
+*raw
+:PREROUTING ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+-A PREROUTING -i eth0 -p udp -m udp --dport 8472 -m comment --comment "no tunnel" -j DROP
+COMMIT
+END`)
+    expect(judge(host, toPeers).blockers).toMatchObject([{ how: 'policy', counter: { packets: 5n } }])
+    const [rejected] = judge(host, toOutside).blockers as [Blocker]
+    expect(whereText(rejected)).toMatch(
+      /^rule 1 of chain ufw-before-forward of table filter of iptables-legacy: /,
+    )
+    expect([ownerOf(rejected), countText(rejected)]).toEqual(['ufw', '9 packets so far'])
+    expect(showCommand(rejected)).toBe('iptables-legacy -t filter -nvL ufw-before-forward --line-numbers')
+    const [dropped] = judge(host, tunnelIn).blockers as [Blocker]
+    expect(whereText(dropped)).toMatch(
+      /^rule 1 of chain PREROUTING of table raw of iptables-legacy: iifname "eth0" meta l4proto udp .*comment "no tunnel"$/,
+    )
+    expect(dropper(host, tunnelOut)).toBeUndefined()
+    await host.sh('iptables-legacy -I FORWARD -s 10.244.0.0/16 -j ACCEPT')
+    expect(judge(host, toPeers)).toEqual({ blockers: [] })
   })
 })

@@ -1,4 +1,5 @@
-// The ruleset of nf_tables as the walk of a packet asks for it: each chain and set read when it is come to, and once.
+// The rules of this host as the walk of a packet asks for them: nf_tables' and iptables-legacy's, each chain and set read
+// when it is come to, and once.
 import type { NetlinkSocket } from '../../netlink/socket.ts'
 import {
   readBaseChains,
@@ -7,16 +8,21 @@ import {
   type ForeignRule,
   type ForeignSet,
 } from '../../netlink/nftables/foreign/ruleset.ts'
+import type { LegacyTables } from '../../xtables/legacy.ts'
+import { readLegacy } from './legacy.ts'
 import type { Ruleset } from './walk.ts'
 
-/** Throws NetlinkError, when it is asked too. */
-export function readRuleset(socket: NetlinkSocket): Ruleset {
+/** Throws NetlinkError, SysError and XtablesError, and so does what is returned. `legacy` is read at once. */
+export function readRuleset(socket: NetlinkSocket, legacy: LegacyTables): Ruleset {
   const rules = new Map<string, readonly ForeignRule[]>()
   const sets = new Map<string, ForeignSet | undefined>()
+  const old = readLegacy(legacy)
   return {
-    baseChains: readBaseChains(socket),
+    baseChains: [...readBaseChains(socket), ...old.baseChains],
     rules: ({ table, name }) =>
-      once(rules, `${table.family} ${table.name} ${name}`, () => readRules(socket, table, name)),
+      table.isLegacy
+        ? old.rules(table, name)
+        : once(rules, `${table.family} ${table.name} ${name}`, () => readRules(socket, table, name)),
     set: (table, name) =>
       once(sets, `${table.family} ${table.name} ${name}`, () => readSet(socket, table, name)),
   }

@@ -12,16 +12,21 @@ import type {
 import { SOME_PORT, type Packet, type Port } from './packet.ts'
 import { isOn, outcomesOf, unmarked, type Outcome, type Traveller } from './rule-effect.ts'
 
+/** A table of nf_tables, or one of iptables-legacy's, whose hooks are asked among nf_tables' by priority. */
+export interface Table extends TableOfAny {
+  readonly isLegacy?: true
+}
 export interface Chain {
-  readonly table: TableOfAny
+  readonly table: Table
   readonly name: string
 }
+export type Base = Omit<BaseChain, 'table'> & Chain
 
 /** What the kernel has, read as it is asked for. */
 export interface Ruleset {
-  readonly baseChains: readonly BaseChain[]
+  readonly baseChains: readonly Base[]
   rules(chain: Chain): readonly ForeignRule[]
-  set(table: TableOfAny, name: string): ForeignSet | undefined
+  set(table: Table, name: string): ForeignSet | undefined
 }
 
 export interface Blocker {
@@ -31,7 +36,7 @@ export interface Blocker {
   readonly hook: Hook
   readonly chain: Chain
   /** The chain that the kernel asks, from which it was come to. */
-  readonly base: BaseChain
+  readonly base: Base
   /** Undefined of a policy. */
   readonly rule?: ForeignRule & { readonly position: number }
   /** How often it did so, to whatever packets; undefined where nobody counts. */
@@ -81,7 +86,7 @@ function stagesOf({ hooks, in: from, out: to, podLink }: Packet): Stage[] {
 }
 
 /** In the order in which the kernel asks them. */
-function chainsAt({ layer, hook, in: from, out: to }: Stage, packet: Packet, ruleset: Ruleset): BaseChain[] {
+function chainsAt({ layer, hook, in: from, out: to }: Stage, packet: Packet, ruleset: Ruleset): Base[] {
   const own = packet.family === 'ipv4' ? 'ip' : 'ip6'
   return ruleset.baseChains
     .filter((chain) => chain.hook === hook && !isNatOfIptables(chain))
@@ -96,7 +101,7 @@ function chainsAt({ layer, hook, in: from, out: to }: Stage, packet: Packet, rul
 }
 
 /** iptables takes no DROP there, and kube-proxy's are long. */
-const isNatOfIptables = ({ table, type, name }: BaseChain): boolean =>
+const isNatOfIptables = ({ table, type, name }: Base): boolean =>
   type === 'nat' && table.name === 'nat' && name === name.toUpperCase()
 
 /** Chains called from one another; the kernel takes 16 (NFT_JUMP_STACK_SIZE). */
@@ -117,7 +122,7 @@ class Walk {
   readonly #traveller: Traveller
   readonly #blockers: Blocker[] = []
   readonly #seen = new Set<string>()
-  #base: BaseChain | undefined
+  #base: Base | undefined
   #rules = 0
   /** Whether the packet may have left this base chain's rules already. */
   #mayBeOut = false
@@ -135,7 +140,7 @@ class Walk {
   }
 
   /** `never`: it ends here for certain. */
-  passes(base: BaseChain, { in: from, out: to }: Stage): 'never' | 'perhaps' {
+  passes(base: Base, { in: from, out: to }: Stage): 'never' | 'perhaps' {
     Object.assign(this.#traveller, { in: from, out: to })
     this.#base = base
     this.#mayBeOut = false
@@ -218,7 +223,14 @@ class Walk {
     const base = this.#base
     if (base === undefined) return
     const { chain, rule, position = 0, how, isSure, counter } = found
-    const id = [chain.table.family, chain.table.name, chain.name, rule?.handle ?? 'policy', isSure].join(' ')
+    const id = [
+      chain.table.isLegacy,
+      chain.table.family,
+      chain.table.name,
+      chain.name,
+      rule?.handle ?? 'policy',
+      isSure,
+    ].join(' ')
     if (this.#seen.has(id)) return
     this.#seen.add(id)
     if (!isSure && this.#blockers.length >= MOST_DOUBTFUL) return
