@@ -77,7 +77,8 @@ export const exceptOwn = (types: readonly number[], port: number): FilterRule =>
   drops: true,
 })
 
-interface Instruction {
+/** struct sock_filter. */
+export interface Instruction {
   readonly code: number
   readonly yes: number
   readonly no: number
@@ -165,7 +166,11 @@ const attributeChecks = ({ orAttribute }: FilterRule): Instruction[] =>
 
 /** Replaces the socket's filter in one step. */
 export function attachFilter(fd: number, rules: readonly FilterRule[]): void {
-  const program = compile(rules)
+  attachProgram(fd, compile(rules))
+}
+
+/** As `attachFilter`, for any socket. */
+export function attachProgram(fd: number, program: readonly Instruction[]): void {
   using block = allocate(16 + program.length * 8)
   // struct sock_fprog: the count, and the address of the instructions.
   block.view.setUint16(0, program.length, true)
