@@ -22,8 +22,11 @@ export interface World {
   readonly store: TestStore
   readonly plane: ControlPlane
 }
+export type BackendType = 'vxlan' | 'host-gw'
 interface How {
   readonly mode: ProxyMode
+  /** The world has a network of it, under its name. */
+  readonly backend: BackendType
   /** Of flanneld. */
   readonly flags: readonly string[]
   readonly first: 'flanneld' | 'kube-proxy'
@@ -34,12 +37,13 @@ export type Node = Awaited<ReturnType<typeof startNode>>
 export async function startNode(
   number: number,
   { segment, store, plane }: World,
-  { mode, flags, first }: How,
+  { mode, backend, flags, first }: How,
 ) {
   await using starting = new AsyncDisposableStack()
   const host = await segment.addHost(number)
   plane.addNode(host.name, [host.ip, host.ipv6])
-  const newFlanneld = async () => starting.use(await Flanneld.start(host, store, { args: flags }))
+  const args = [`--etcd-prefix=/${backend}`, ...flags]
+  const newFlanneld = async () => starting.use(await Flanneld.start(host, store, { args }))
   const newProxy = async () => starting.use(await KubeProxy.start(host, plane, { mode, flags: KNOWS_PODS }))
   const early = first === 'kube-proxy' ? await newProxy() : undefined
   let flanneld = await newFlanneld()
@@ -49,25 +53,28 @@ export async function startNode(
   await host.sh('bridge link set dev pod0 hairpin on; bridge link set dev pod1 hairpin on')
   starting.use(await WhoAsks.listen(answers.namespace, TARGET_PORT, host.name))
   await mapPort(host, answers, mode, { hostPort: HOST_PORT, containerPort: TARGET_PORT })
+  const own: Addresses = { ipv4: host.ip, ipv6: host.ipv6 }
   const service = putService(plane, number, answers, host.name)
   const vteps = [host.subnet, host.subnetValue('FLANNEL_IPV6_SUBNET').replace(/::1\//, '::/')]
   const whole = starting.move()
   return {
     name: host.name,
     host,
-    ip: { ipv4: host.ip, ipv6: host.ipv6 } satisfies Addresses,
+    backend,
+    ip: own,
     asks,
     answers,
     service,
     /** Whom its pods see where the host itself asks, or asks for another: its address on cni0. */
     gateway: { ipv4: host.podGateway, ipv6: first6(host) } satisfies Addresses,
-    /** Whom pods of other hosts see then: its address on flannel.1. */
-    vtep: byFamily(vteps.map((subnet) => prefix(subnet).replace(/\/\d+$/, ''))),
+    /** Whom pods of other hosts see then: its address on flannel.1, or its own where there is none. */
+    beyond:
+      backend === 'host-gw' ? own : byFamily(vteps.map((subnet) => prefix(subnet).replace(/\/\d+$/, ''))),
     flanneld: () => flanneld,
     proxy: () => proxy,
     async restartFlanneld(signal: NodeJS.Signals): Promise<void> {
       await flanneld.end(signal)
-      flanneld = whole.use(await Flanneld.start(host, store, { args: flags }))
+      flanneld = whole.use(await Flanneld.start(host, store, { args }))
     },
     async restartProxy(flags: readonly string[] = KNOWS_PODS): Promise<void> {
       await proxy.process.end('SIGKILL')

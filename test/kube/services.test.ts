@@ -18,17 +18,25 @@ import {
   POD_NETWORKS,
   startNode,
   type Addresses,
+  type BackendType,
   type Node,
   type World,
 } from './node.ts'
 
 const SETUP_MS = 60_000
 const APPLIERS = [{ name: 'nf_tables', flags: [] }]
-const COMBINATIONS = PROXY_MODES.flatMap((mode) => APPLIERS.map((applier) => ({ mode, applier })))
-const CONFIG = networkConfig(
-  { Type: 'vxlan' },
-  { EnableIPv6: true, IPv6Network: POD_NETWORKS[1], IPv6SubnetMin: 'fd00:244:0:100::' },
-)
+const COMBINATIONS: readonly { mode: ProxyMode; applier: (typeof APPLIERS)[number]; backend: BackendType }[] =
+  [
+    ...PROXY_MODES.flatMap((mode) =>
+      APPLIERS.map((applier) => ({ mode, applier, backend: 'vxlan' as const })),
+    ),
+    ...APPLIERS.map((applier) => ({ mode: 'nftables' as const, applier, backend: 'host-gw' as const })),
+  ]
+const networkOf = (backend: BackendType): string =>
+  networkConfig(
+    { Type: backend },
+    { EnableIPv6: true, IPv6Network: POD_NETWORKS[1], IPv6SubnetMin: 'fd00:244:0:100::' },
+  )
 
 needsKubernetes()
 const stack = new AsyncDisposableStack()
@@ -36,7 +44,8 @@ let world: World
 let hosts = 0
 beforeAll(async () => {
   const segment = stack.use(await Segment.create(0, 'dual'))
-  const store = stack.use(await TestStore.start('etcd', segment, CONFIG))
+  const store = stack.use(await TestStore.start('etcd', segment))
+  for (const backend of ['vxlan', 'host-gw'] as const) store.put(`/${backend}/config`, networkOf(backend))
   world = { segment, store, plane: stack.use(await ControlPlane.start(segment, store)) }
 }, SETUP_MS)
 afterAll(() => stack.disposeAsync())
@@ -87,7 +96,7 @@ const HOST_ASKS_FAR: Case = {
   from: ({ near }) => near.host,
   to: clusterIp('far'),
   by: 'far',
-  seen: ({ near }) => near.vtep,
+  seen: ({ near }) => near.beyond,
   translated: MASQUERADED,
 }
 const CASES: readonly Case[] = [
@@ -130,7 +139,7 @@ const CASES: readonly Case[] = [
     from: outside,
     to: nodePort('near', 'far'),
     by: 'far',
-    seen: ({ near }) => near.vtep,
+    seen: ({ near }) => near.beyond,
     translated: { near: 'source destination', far: '' },
   },
   {
@@ -146,7 +155,7 @@ const CASES: readonly Case[] = [
     from: ({ near }) => near.asks,
     to: nodePort('near', 'far'),
     by: 'far',
-    seen: ({ near }) => near.vtep,
+    seen: ({ near }) => near.beyond,
     translated: { near: 'source destination', far: '' },
   },
   {
@@ -228,7 +237,8 @@ async function holds({ from, to, by, seen, translated }: Case, site: Site): Prom
       seen: answer.seen,
       reaches: { ip: addressesOf(site[by].answers)[family], port: TARGET_PORT },
     })
-    if (by === 'far') expect(await tunnelTranslations(site.near.host)).toEqual([''])
+    if (by === 'far')
+      expect(await tunnelTranslations(site.near.host)).toEqual(site.near.backend === 'vxlan' ? [''] : [])
   }
 }
 
@@ -242,13 +252,14 @@ async function answered({ host, name }: Node, services: Node['service']): Promis
       })
 }
 
-describe.each(COMBINATIONS)('kube-proxy by $mode, flanneld by $applier.name', ({ mode, applier }) => {
+describe.each(COMBINATIONS)('kube-proxy by $mode, flanneld by $applier.name and $backend', (how) => {
+  const { mode, applier, backend } = how
   const nodes = new AsyncDisposableStack()
   let [one, two]: Node[] = []
   beforeAll(async () => {
-    const how = { mode, flags: ['--ip-masq', ...applier.flags] }
-    one = nodes.use(await startNode(++hosts, world, { ...how, first: 'flanneld' }))
-    two = nodes.use(await startNode(++hosts, world, { ...how, first: 'kube-proxy' }))
+    const alike = { mode, backend, flags: ['--ip-masq', ...applier.flags] }
+    one = nodes.use(await startNode(++hosts, world, { ...alike, first: 'flanneld' }))
+    two = nodes.use(await startNode(++hosts, world, { ...alike, first: 'kube-proxy' }))
     for (const node of [one, two]) for (const { service } of [one, two]) await answered(node, service)
   }, SETUP_MS)
   afterAll(() => nodes.disposeAsync())
@@ -289,11 +300,26 @@ describe.each(COMBINATIONS)('kube-proxy by $mode, flanneld by $applier.name', ({
     expect(await near.flanneld().repairs()).toBe(0)
   })
 
+  test('kube-proxy writes its rules without fail, and flanneld finds nothing to put right', async () => {
+    const [{ near }] = ways()
+    for (const number of [201, 202, 203]) {
+      const [ipv4 = '', ipv6 = ''] = near.asks.ips.map((ip) => ip.replace(/\d+$/, `${number}`))
+      await near.restartFlanneld('SIGKILL')
+      world.plane.putEndpoints(near.service.local.name, [{ ip: { ipv4, ipv6 }, node: near.name }])
+      await near.proxy().has(ipv4)
+      await near.proxy().has(ipv6)
+    }
+    for (const failed of ['iptables_restore', 'nftables_sync'])
+      for (const count of await near.proxy().metric(`kubeproxy_sync_proxy_rules_${failed}_failures_total`))
+        expect(count).toBe(0)
+    expect(await near.flanneld().repairs()).toBe(0)
+  })
+
   // From here on the near node, where flanneld's rules are first, has another kube-proxy.
   test('a kube-proxy that masquerades all that asks a service: pods are seen as their host', async () => {
     const [site] = ways()
     await site.near.restartProxy([...KNOWS_PODS, '--masquerade-all'])
-    await holds({ ...POD_ASKS_FAR, seen: ({ near }) => near.vtep, translated: MASQUERADED }, site)
+    await holds({ ...POD_ASKS_FAR, seen: ({ near }) => near.beyond, translated: MASQUERADED }, site)
   })
 
   test("a kube-proxy that doesn't know pods by their addresses: flanneld masquerades their host", async () => {
