@@ -1,5 +1,15 @@
 // For tests that run iptables: hosts whose legacy iptables take a lock of their own.
+import { execFileSync } from 'node:child_process'
+import type { Ownership } from '../../src/dataplane/kind.ts'
+import { iptablesChainKind } from '../../src/dataplane/kinds/iptables-chain.ts'
+import { type DataplaneOptions, openDataplane } from '../../src/dataplane/open.ts'
+import type { Reconciler } from '../../src/dataplane/reconciler.ts'
+import type { Family } from '../../src/model/ip.ts'
+import type { IptablesChain, IptablesFlavour, NftRule } from '../../src/model/kernel.ts'
+import { jumpText, ruleText } from '../../src/xtables/rule-text.ts'
+import { soon } from './dataplane.ts'
 import { kernel, type TestHost } from './kernel.ts'
+import { prefix } from './values.ts'
 
 /** Instead of the host's lock, which is one file for all network namespaces; and no file that would be left behind. */
 const NO_FILE = '/dev/null'
@@ -8,4 +18,87 @@ const NO_FILE = '/dev/null'
 export async function tablesHost(): Promise<TestHost> {
   process.env['XTABLES_LOCKFILE'] ??= NO_FILE
   return kernel()
+}
+
+export const TOOLS = (['legacy', 'nf_tables'] as const).flatMap((flavour) =>
+  (['ipv4', 'ipv6'] as const).map((family) => ({
+    flavour,
+    family,
+    tool: `${family === 'ipv4' ? 'iptables' : 'ip6tables'}-${flavour === 'legacy' ? 'legacy' : 'nft'}`,
+  })),
+)
+
+/** A cluster's, as short as they can be. */
+const CLUSTER = { ipv4: prefix('10.244.0.0/16'), ipv6: prefix('fd00:10::/32') } as const
+
+export function chains(
+  flavour: IptablesFlavour,
+  family: Family,
+): readonly [nat: IptablesChain, filter: IptablesChain] {
+  const at = (match: 'saddr' | 'daddr') => ({ match, not: false, prefix: CLUSTER[family] }) as const
+  const masq: NftRule[] = [
+    { matches: [{ match: 'mark', value: 0x4000, mask: 0x4000 }], verdict: { verdict: 'return' } },
+    { matches: [at('saddr'), at('daddr')], verdict: { verdict: 'return' } },
+    { matches: [at('saddr')], verdict: { verdict: 'masquerade', fullyRandom: true } },
+  ]
+  const forward: NftRule[] = [
+    { matches: [at('saddr')], verdict: { verdict: 'accept' } },
+    { matches: [at('daddr')], verdict: { verdict: 'accept' } },
+  ]
+  const shared = { kind: 'iptables-chain', flavour, family } as const
+  return [
+    {
+      ...shared,
+      table: 'nat',
+      name: 'FLANNEL-POSTRTG',
+      rules: masq.map((rule) => ruleText(rule, 'flanneld masq')),
+      jump: { from: 'POSTROUTING', rule: jumpText('FLANNEL-POSTRTG', 'flanneld masq') },
+    },
+    {
+      ...shared,
+      table: 'filter',
+      name: 'FLANNEL-FWD',
+      rules: forward.map((rule) => ruleText(rule, 'flanneld forward')),
+      jump: { from: 'FORWARD', rule: jumpText('FLANNEL-FWD', 'flanneld forward') },
+    },
+  ]
+}
+
+export const chainScope = (...some: readonly IptablesChain[]): Ownership => ({
+  links: new Set(),
+  networks: [prefix('10.0.0.0/8')],
+  tables: new Set(),
+  chains: new Set(some.map((chain) => iptablesChainKind.key(chain))),
+})
+
+/** Settled, with these chains. */
+export async function reconciled(
+  host: TestHost,
+  want: readonly IptablesChain[],
+  options: DataplaneOptions = {},
+): Promise<Reconciler> {
+  const reconciler = openDataplane(chainScope(...want), { namespace: host.namespace, ...options })
+  reconciler.want('firewall', want)
+  reconciler.complete()
+  await reconciler.settled(soon())
+  return reconciler
+}
+
+/** Without counters and the time it was made. */
+export const saved = async (host: TestHost, tool: string): Promise<string> =>
+  (await host.sh(`${tool}-save`)).replaceAll(/^#.*\n/gm, '').replaceAll(/ \[\d+:\d+\]$/gm, '')
+
+/** Runs a shell command while this process stands still: no reconciler of ours gets in between. */
+export function shAtOnce(host: TestHost, command: string): void {
+  execFileSync('nsenter', [`--net=${host.namespace.path}`, 'sh', '-ec', command], { stdio: 'pipe' })
+}
+
+/** Once so many repairs have been made. */
+export async function healed(reconciler: Reconciler, repairs: number): Promise<void> {
+  const deadline = AbortSignal.timeout(20_000)
+  while (reconciler.report().repairs < repairs) {
+    deadline.throwIfAborted()
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+  await reconciler.settled(deadline)
 }

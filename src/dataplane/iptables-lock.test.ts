@@ -1,0 +1,101 @@
+// The xtables lock in other hands: rules come when it is free again, all else goes on meanwhile, and who ends doesn't wait.
+import { expect, test } from 'bun:test'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { soon } from '../../test/support/dataplane.ts'
+import { chains, reconciled, tablesHost } from '../../test/support/xtables.ts'
+import { prefix } from '../../test/support/values.ts'
+import { blackhole } from '../model/kernel.ts'
+import { lockFile } from '../sys/lock.ts'
+
+/** Longer by hand: twenty seconds end as well as two do. */
+const HELD_MS = 1000 * Number(process.env['HEDDLE_LOCK_SECONDS'] ?? 2)
+
+/** A lock file of this test's own, held. */
+class Held implements Disposable {
+  readonly #folder = mkdtempSync(join(tmpdir(), 'heddle-lock-'))
+  readonly #path = join(this.#folder, 'lock')
+  readonly #before = process.env['XTABLES_LOCKFILE']
+  readonly #lock = lockFile(this.#path)
+
+  constructor() {
+    process.env['XTABLES_LOCKFILE'] = this.#path
+  }
+  /** Processes that were started to use it. */
+  users(): string[] {
+    return readdirSync('/proc').filter((pid) => {
+      if (!/^\d+$/.test(pid) || Number(pid) === process.pid) return false
+      try {
+        return readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`XTABLES_LOCKFILE=${this.#path}\0`)
+      } catch {
+        return false
+      }
+    })
+  }
+  release(): void {
+    this.#lock[Symbol.dispose]()
+  }
+  [Symbol.dispose](): void {
+    this.release()
+    process.env['XTABLES_LOCKFILE'] = this.#before
+    rmSync(this.#folder, { recursive: true })
+  }
+}
+
+test('legacy rules wait for the lock, and nothing else does', async () => {
+  await using host = await tablesHost()
+  using held = new Held()
+  const want = chains('legacy', 'ipv4')
+  await using reconciler = await reconciled(host, want)
+  expect(reconciler.report().kinds['iptables-chain']).toMatchObject({ blocked: 2, programmed: 0 })
+  expect([...reconciler.lacking().values()]).toEqual([
+    expect.stringMatching(/waits for the xtables lock .*, held by process \d+/),
+  ])
+  const started = performance.now()
+  const route = blackhole(prefix('10.9.9.0/24'))
+  reconciler.want('own', [route])
+  await reconciler.settled(soon())
+  expect(await host.sh('ip route show type blackhole')).toContain('10.9.9.0/24')
+  await new Promise((resolve) => setTimeout(resolve, HELD_MS))
+  expect(reconciler.report().kinds['iptables-chain']).toMatchObject({ blocked: 2, programmed: 0 })
+  held.release()
+  while (reconciler.report().kinds['iptables-chain']?.programmed !== 2) {
+    expect(performance.now() - started).toBeLessThan(HELD_MS + 20_000)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+  expect(reconciler.failures).toEqual(new Map())
+  expect(await reconciler.drift()).toEqual([])
+})
+
+test('another wish takes the place of one that waits', async () => {
+  await using host = await tablesHost()
+  using held = new Held()
+  const [nat, filter] = chains('legacy', 'ipv4')
+  await using reconciler = await reconciled(host, [nat, filter])
+  const other = { ...nat, rules: nat.rules.slice(0, 1) }
+  reconciler.want('firewall', [other])
+  await reconciler.settled(soon())
+  held.release()
+  while (reconciler.report().kinds['iptables-chain']?.programmed !== 1)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  expect(await host.sh('iptables-legacy -t nat -S FLANNEL-POSTRTG')).toBe(
+    `-N FLANNEL-POSTRTG\n-A FLANNEL-POSTRTG ${nat.rules[0]}\n`,
+  )
+  expect(await host.sh('iptables-legacy -S FORWARD')).toBe('-P FORWARD ACCEPT\n')
+})
+
+test('who ends waits for no lock, and leaves no process behind', async () => {
+  await using host = await tablesHost()
+  using held = new Held()
+  const reconciler = await reconciled(host, chains('legacy', 'ipv4'))
+  expect(held.users()).not.toEqual([])
+  await reconciler[Symbol.asyncDispose]()
+  const deadline = soon()
+  while (held.users().length > 0) {
+    deadline.throwIfAborted()
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+  held.release()
+  expect(await host.sh('iptables-legacy -t nat -S')).not.toContain('FLANNEL')
+})
