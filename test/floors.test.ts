@@ -8,7 +8,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['model'],
   ['sys'],
   ['netlink', 'xtables'],
-  ['store', 'backend', 'policy', 'dataplane', 'path-mtu', 'offload', 'firewall', 'bgp', 'cloud'],
+  ['store', 'backend', 'policy', 'dataplane', 'host', 'path-mtu', 'offload', 'firewall', 'bgp', 'cloud'],
   ['status', 'doctor', 'cni'],
   ['daemon', 'cli', 'lab', 'main.ts'],
 ]

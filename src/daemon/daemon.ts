@@ -17,6 +17,7 @@ import { Certificates } from './certificates.ts'
 import { etcdOptions } from './etcd-access.ts'
 import { identify, type Identity } from './identity.ts'
 import { devicesOf } from './former-devices.ts'
+import { SettingsRecord } from './host/settings-record.ts'
 import { claimInstance } from './instance-lock.ts'
 import { ExternalInterface, FAMILIES } from './interface/external-interface.ts'
 import { firstInterface, InterfaceFollower, stackOf, wishOf } from './interface/follow.ts'
@@ -83,9 +84,13 @@ export async function runDaemon(
       thrift.worked()
       if (logger.isVerbose(2)) logger.debug(2, `a round of programming took ${tookMs.toFixed(1)} ms`)
     }
-    const reconciler = parts.use(openDataplane(scope, { onRound }))
+    const formerSettings = new SettingsRecord(stateDir)
+    const reconciler = parts.use(openDataplane(scope, { onRound, formerSettings }))
     await Promise.race([
-      serve({ ...landlord, configs, tenancy, reconciler, underlay, follower, links: scope.links }, signal),
+      serve(
+        { ...landlord, configs, tenancy, reconciler, underlay, follower, links: scope.links, formerSettings },
+        signal,
+      ),
       followed,
     ])
   } catch (error) {

@@ -1,6 +1,7 @@
 // All that flanneld tells Prometheus, read from the report when it is scraped; loaded by the first scrape.
 // docs/metrics.md is made from it (scripts/gen-metrics.ts).
 import type { KindReport } from '../dataplane/report.ts'
+import type { ConntrackReading } from '../host/conntrack-watch.ts'
 import { VERSION } from '../model/version.ts'
 import { prometheusText } from '../status/prometheus.ts'
 import type { Counters, Metric, Sample } from '../sys/counters.ts'
@@ -26,6 +27,7 @@ export function allMetrics(report: Report, health: Readiness): readonly Metric[]
     registerDaemon(report, health)
     registerPeers(report)
     registerKernel(report)
+    registerConntrack(report)
     registerStore(report)
     registerProcess(counters)
   }
@@ -146,6 +148,35 @@ function registerKernel(report: Report): void {
     'heddle_reconcile_last_timestamp_seconds',
     'When the last round ended that ran through, in seconds since 1970.',
     () => secondsOf(report.reconciler?.report().lastRoundAt),
+  )
+}
+
+function registerConntrack(report: Report): void {
+  const { counters } = report
+  const read = (pick: (reading: ConntrackReading) => number | undefined) => (): number | undefined => {
+    const reading = report.conntrack?.read()
+    return reading && pick(reading)
+  }
+  const gauge = (name: string, help: string, pick: (reading: ConntrackReading) => number | undefined) =>
+    counters.reading('gauge', name, help, read(pick))
+  const count = (name: string, help: string, pick: (reading: ConntrackReading) => number | undefined) =>
+    counters.reading('counter', name, help, read(pick))
+  gauge('heddle_conntrack_entries', 'Connections that the kernel tracks.', ({ entries }) => entries)
+  gauge('heddle_conntrack_max', 'How many it may track: beyond, new ones are dropped.', ({ max }) => max)
+  count(
+    'heddle_conntrack_insert_failed_total',
+    'Packets lost as two connections wanted the same place in connection tracking at once.',
+    ({ insertFailed }) => insertFailed,
+  )
+  count(
+    'heddle_conntrack_drop_total',
+    'Packets of new connections dropped as connection tracking was full.',
+    ({ drop }) => drop,
+  )
+  count(
+    'heddle_conntrack_early_drop_total',
+    'Tracked connections thrown out to make room for new ones.',
+    ({ earlyDrop }) => earlyDrop,
   )
 }
 

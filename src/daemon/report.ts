@@ -6,6 +6,7 @@ import { VERSION } from '../model/version.ts'
 import type { EtcdStore } from '../store/etcd/store.ts'
 import type { OwnLease, StoreError } from '../store/store.ts'
 import { Counters } from '../sys/counters.ts'
+import type { ConntrackReading } from '../host/conntrack-watch.ts'
 import type { Fabric } from './fabric.ts'
 import type { Chosen } from './interface/choose.ts'
 import type { StoreWatch } from './store-watch.ts'
@@ -42,6 +43,13 @@ export class Report {
   }
   fabric: Fabric | undefined
   reconciler: Reconciler | undefined
+  /** Connection tracking: as it is now, undefined where there is none; and what it has lost lately, in sentences. */
+  conntrack:
+    | {
+        readonly read: () => ConntrackReading | undefined
+        readonly troubles: () => readonly string[]
+      }
+    | undefined
   /** What subnet.env tells pods. */
   podMtuBytes: number | undefined
   /** Set once all that was known at the start has been programmed. */
@@ -159,6 +167,7 @@ export class Report {
       peersProgrammed: this.peersProgrammed(),
       refused: fabric && Object.fromEntries(fabric.refused()),
       doubtful: fabric && Object.fromEntries(fabric.doubtful()),
+      conntrack: this.conntrack && { ...this.conntrack.read(), troubles: this.conntrack.troubles() },
       objects: reconciler?.report(),
       failures: reconciler && Object.fromEntries(reconciler.failures),
       fights: reconciler?.fights,

@@ -1,5 +1,6 @@
 // A daemon at work: turns what the store and the underlay tell into wishes, until the signal. Ready after the first
 // full programming and not before.
+import type { FormerSettings } from '../dataplane/former-settings.ts'
 import type { Reconciler } from '../dataplane/reconciler.ts'
 import type { UnderlayWatch } from '../dataplane/underlay.ts'
 import { subnetsOf, type Lease } from '../model/lease.ts'
@@ -9,6 +10,7 @@ import { endStart } from '../sys/start.ts'
 import type { ConfigFollower } from './config.ts'
 import { Fabric, firewallOf } from './fabric.ts'
 import { missingOfOwn } from './health.ts'
+import { HostKeeper } from './host/keeper.ts'
 import type { InterfaceFollower } from './interface/follow.ts'
 import { NetworkChange } from './network-change.ts'
 import { followSurroundings, lookAround, openSurroundings, peerTable } from './peer-table.ts'
@@ -24,6 +26,7 @@ export interface Work extends Landlord {
   readonly reconciler: Reconciler
   readonly underlay: UnderlayWatch
   readonly follower: InterfaceFollower
+  readonly formerSettings: FormerSettings
   /** Names of this host's links: the reconciler's scope, which grows with a new VNI. */
   readonly links: Set<string>
 }
@@ -40,8 +43,18 @@ export async function serve(work: Work, signal: AbortSignal): Promise<never> {
     { reconciler, network, underlay, table, firewall, blackhole },
     selfWith(tenancy.lease),
   )
+  const host = new HostKeeper({
+    options,
+    network,
+    reconciler,
+    report,
+    former: work.formerSettings,
+    self: () => selfWith(tenancy.lease),
+    peers: () => table.peers.size,
+  })
   follower.moved = () => {
     fabric.become(selfWith(tenancy.lease), tenancy.lease)
+    host.look()
     tenancy.relocated()
   }
   const changes = new NetworkChange({ ...work, fabric })
@@ -52,7 +65,11 @@ export async function serve(work: Work, signal: AbortSignal): Promise<never> {
     peers.follow(store, signal),
     configs.follow(network, {
       present: (is) => peers.configIs(is),
-      change: (next) => changes.take(next),
+      change(next) {
+        const judgement = changes.take(next)
+        host.look()
+        return judgement
+      },
       refused: (reason) => (report.configRefusal = reason),
     }),
     followUnderlay(underlay, fabric, signal),
@@ -62,10 +79,12 @@ export async function serve(work: Work, signal: AbortSignal): Promise<never> {
       lookAround(surroundings, fabric)
       fabric.become(selfWith(lease), lease)
     }, signal),
+    host.follow(signal),
     tenancy.publishing(signal),
     tenancy.retelling(signal),
   ])
   await Promise.race([peers.known, failed])
+  host.look()
   reconciler.complete()
   await Promise.race([programmed(work, failed, signal), failed])
   report.programmed = true

@@ -166,15 +166,6 @@ describe('weak point 12: of a device that is there', () => {
     })
 })
 
-test('a device takes no router advertisements from the overlay', async () => {
-  await using host = await dataplaneHost()
-  await host.sh('sysctl -qw net.ipv6.conf.default.accept_ra=1')
-  await using reconciler = host.reconciler()
-  reconciler.want('device', [device()])
-  await reconciler.settled(soon())
-  expect(await host.sh('cat /proc/sys/net/ipv6/conf/flannel.1/accept_ra')).toBe('0\n')
-})
-
 test('an MTU that the underlay can’t carry is told, not clipped in silence', async () => {
   await using host = await dataplaneHost()
   await using reconciler = host.reconciler()

@@ -38,7 +38,9 @@ export interface StatusReport {
     readonly complete: boolean
     readonly rounds: number
     readonly repairs: number
-    readonly kinds: Readonly<Record<string, { readonly wanted: number; readonly repairs: number }>>
+    readonly kinds: Readonly<
+      Record<string, { readonly wanted: number; readonly programmed: number; readonly repairs: number }>
+    >
   }
   readonly failures?: Readonly<Record<string, unknown>>
 }

@@ -16,6 +16,8 @@ import { usable } from '../config.ts'
 import { nexthopsAs, scopeOf } from '../daemon.ts'
 import { etcdOptions } from '../etcd-access.ts'
 import { Fabric, firewallOf } from '../fabric.ts'
+import { conntrackOf, HOST_SOURCE, hostWishes } from '../host/keeper.ts'
+import { SettingsRecord } from '../host/settings-record.ts'
 import { identify, vtepMacIn, type Identity } from '../identity.ts'
 import { ExternalInterface, FAMILIES } from '../interface/external-interface.ts'
 import { stackOf, wishOf } from '../interface/follow.ts'
@@ -124,6 +126,14 @@ function wanted(
     identity.self(subnetsOf(own)),
   )
   fabric.apply(table.apply(leases, performance.now()))
+  const host = {
+    network,
+    self: identity.self(subnetsOf(own)),
+    peers: table.peers.size,
+    conntrack: conntrackOf(options),
+    former: new SettingsRecord(options['state-dir']).all(),
+  }
+  reconciler.want(HOST_SOURCE, hostWishes(host))
   return {
     scope,
     wishes: [...wishes.values()],

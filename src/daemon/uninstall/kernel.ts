@@ -3,6 +3,7 @@
 import { openDataplane } from '../../dataplane/open.ts'
 import type { Reconciler } from '../../dataplane/reconciler.ts'
 import type { Drift } from '../../dataplane/report.ts'
+import type { FormerSettings } from '../../dataplane/former-settings.ts'
 import { tableName } from '../../firewall/rules.ts'
 import { FAMILIES } from '../../model/ip.ts'
 import { ROUTE_PROTOCOL, type KindName } from '../../model/kernel.ts'
@@ -16,6 +17,7 @@ import { TABLE } from '../../netlink/route.ts'
 import { NetlinkSocket } from '../../netlink/socket.ts'
 import { item, type Part } from './item.ts'
 import { isOurNexthop, ourDevices } from './proof.ts'
+import { settingsIn } from './settings.ts'
 
 export interface LinksAndNexthops {
   readonly links: readonly LinkInfo[]
@@ -32,6 +34,7 @@ export async function kernelPart(
   netlink: NetlinkSocket,
   { links, nexthops }: LinksAndNexthops,
   networks: readonly Prefix[],
+  formerSettings: FormerSettings,
   withinMs: number,
   parts: AsyncDisposableStack,
 ): Promise<Part> {
@@ -40,11 +43,14 @@ export async function kernelPart(
     dumpRoutes(netlink, { family, table: TABLE.main, protocol: ROUTE_PROTOCOL }),
   )
   const reconciler = parts.use(
-    openDataplane({
-      links: new Set(devices.map(({ name }) => name)),
-      networks: [...new Set([...networks, ...routes.map(({ to }) => to)])],
-      tables: new Set(ourTables()),
-    }),
+    openDataplane(
+      {
+        links: new Set(devices.map(({ name }) => name)),
+        networks: [...new Set([...networks, ...routes.map(({ to }) => to)])],
+        tables: new Set(ourTables()),
+      },
+      { formerSettings },
+    ),
   )
   const drift = await reconciler.drift()
   let removal: Promise<ReadonlyMap<string, string>> | undefined
@@ -53,7 +59,9 @@ export async function kernelPart(
   const stray = nexthops.filter((n) => isOurNexthop(n) && !devices.some((d) => d.index === n.linkIndex))
   return {
     items: [
-      ...describe(drift).map(({ what, key }) => item(what, async () => (await removeAll()).get(key))),
+      ...[...describe(drift), ...settingsIn(drift)].map(({ what, key }) =>
+        item(what, async () => (await removeAll()).get(key)),
+      ),
       ...stray.map(({ id }) =>
         item(`next hop ${id}`, () => ignoreMissing(() => netlink.request(removeNexthop(id)))),
       ),

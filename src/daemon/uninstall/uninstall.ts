@@ -7,6 +7,7 @@ import { isV4Prefix, type Prefix } from '../../model/prefix.ts'
 import { listAddresses, parseAddress } from '../../netlink/address.ts'
 import { removeLink } from '../../netlink/link.ts'
 import { NetlinkSocket } from '../../netlink/socket.ts'
+import { SettingsRecord } from '../host/settings-record.ts'
 import { claimInstance, HeldByAnother, lockPath } from '../instance-lock.ts'
 import { LeaseRecords, readRecord, recordFiles, type LeaseRecord } from '../lease-record.ts'
 import { requireNetAdmin } from '../net-admin.ts'
@@ -20,6 +21,7 @@ import { ignoreMissing, kernelPart, readLinks } from './kernel.ts'
 import { leasePart } from './lease.ts'
 import { ourDevices, upstreamDevices } from './proof.ts'
 import { runningDaemons } from './running.ts'
+import { settingsPart } from './settings.ts'
 
 /** Thousands of objects take their time; where a flanneld puts them back there is none to wait for. */
 const KERNEL_MS = { alone: 60_000, contested: 2_000 } as const
@@ -88,6 +90,7 @@ async function look(options: Options, withinMs: number, parts: AsyncDisposableSt
   const seen = readLinks(netlink)
   const addresses = netlink.dump(listAddresses(), (reply) => parseAddress(reply.body))
   const told = readSubnetFile(subnetFile)
+  const formerSettings = new SettingsRecord(stateDir)
   const records = recordsOf(stateDir, subnetFile)
   const subnets = [...told.subnets, ...records.flatMap(subnetsIn)]
   const devices = ourDevices(seen.links, seen.nexthops)
@@ -101,13 +104,14 @@ async function look(options: Options, withinMs: number, parts: AsyncDisposableSt
   // Where nothing shows that this host ever had a lease, the store isn't asked.
   const hadLease = devices.length + subnets.length > 0
   const all = [
-    await kernelPart(netlink, seen, told.networks, withinMs, parts),
+    await kernelPart(netlink, seen, told.networks, formerSettings, withinMs, parts),
     cniPart({ links: seen.links, addresses, subnets }, (name) =>
       ignoreMissing(() => void netlink.request(removeLink(name))),
     ),
     ...(hadLease
       ? [await leasePart(options, new LeaseRecords({ stateDir, prefix, subnetFile }), proof, parts)]
       : []),
+    settingsPart(formerSettings, stateDir),
     filesPart(options),
     {
       items: [],

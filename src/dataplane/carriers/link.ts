@@ -14,7 +14,6 @@ import {
 } from '../../netlink/link.ts'
 import { isSysError } from '../../sys/libc.ts'
 import { log } from '../../sys/log.ts'
-import { writeSysctl } from '../../sys/sysctl.ts'
 import { type Change, done, failed, type Result } from '../carrier.ts'
 import { isSameTunnel, linkKind } from '../kinds/link.ts'
 import { noLink, RtnetlinkCarrier } from './rtnetlink-carrier.ts'
@@ -182,17 +181,6 @@ export class LinkCarrier extends RtnetlinkCarrier<Link> {
         kind: { type: 'vxlan', vni, port, local, learning, gbp, link: underlay },
       }),
     )
-    this.#refuseAdvertisements(want.name)
-  }
-
-  /** Nobody on the overlay may hand out default routes. As upstream does, as far as /proc/sys can be written. */
-  #refuseAdvertisements(name: string): void {
-    try {
-      writeSysctl(`net/ipv6/conf/${name}/accept_ra`, 0, this.session.namespace)
-    } catch (error) {
-      const code = error instanceof Error && 'code' in error ? error.code : undefined
-      if (code !== 'ENOENT' && code !== 'EROFS' && code !== 'EACCES' && code !== 'EPERM') throw error
-    }
   }
 
   #setOffload(want: Link): void {
