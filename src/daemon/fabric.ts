@@ -5,7 +5,7 @@ import { familiesOf, NAME } from '../backend/peer.ts'
 import type { Reconciler } from '../dataplane/reconciler.ts'
 import type { UnderlayWatch } from '../dataplane/underlay.ts'
 import { firewallTables, type FirewallOptions } from '../firewall/rules.ts'
-import { blackhole } from '../model/kernel.ts'
+import { blackhole, type KernelObject } from '../model/kernel.ts'
 import type { Lease, SubnetKey } from '../model/lease.ts'
 import type { Surroundings } from '../model/surroundings.ts'
 import type { LeaseChange, LeaseTable } from '../store/lease-table.ts'
@@ -23,6 +23,8 @@ export interface FabricParts {
   readonly table: LeaseTable
   readonly network: Network
   readonly firewall: FirewallOptions
+  /** Of each device by name: whether its checksum offload is to be on; undefined: as it is. */
+  readonly offload: { wishFor(device: string): boolean | undefined }
   /** Whether packets to addresses of our own subnets that no pod has end here (`--ip-blackhole-route`). */
   readonly blackhole: boolean
 }
@@ -93,6 +95,11 @@ export class Fabric {
     this.replan()
   }
 
+  /** Something else is wished of this host's own devices. */
+  equip(): void {
+    this.#wantOwn()
+  }
+
   /** What this host's links are connected to is another: peers whose subnets lie there are refused. */
   surround(surroundings: Surroundings): void {
     this.apply(this.#parts.table.surround(surroundings))
@@ -114,7 +121,10 @@ export class Fabric {
   #wantOwn(): void {
     const { reconciler, network, firewall, blackhole: hasBlackhole } = this.#parts
     const { backend, config } = network
-    reconciler.want('devices', backend.devices(this.#self))
+    reconciler.want(
+      'devices',
+      backend.devices(this.#self).map((object) => this.#equipped(object)),
+    )
     reconciler.want('blackhole', hasBlackhole ? this.#self.subnets.map((subnet) => blackhole(subnet)) : [])
     const networks = [config.ipv4, config.ipv6].flatMap((range) =>
       range === undefined
@@ -124,6 +134,12 @@ export class Fabric {
             .map((subnet) => ({ network: range.network, subnet })),
     )
     reconciler.want('firewall', firewallTables(firewall, networks))
+  }
+
+  #equipped(object: KernelObject): KernelObject {
+    if (object.kind !== 'link') return object
+    const checksumOffload = this.#parts.offload.wishFor(object.name)
+    return checksumOffload === undefined ? object : { ...object, checksumOffload }
   }
 
   #want(lease: Lease): void {

@@ -137,6 +137,17 @@ function registerKernel(report: Report): void {
     'Kernel objects that something else keeps changing, though they are put right each time; /status names them.',
     () => report.reconciler?.fights.length,
   )
+  counters.readings(
+    'gauge',
+    'heddle_checksum_offload_off',
+    '1 where flanneld keeps checksum offload of the device switched off, 0 where it does not; /status tells why.',
+    ['device'],
+    () =>
+      Object.entries(report.offload?.tell() ?? {}).map(([device, { txChecksumming }]) => ({
+        labels: { device },
+        value: txChecksumming === 'off' ? 1 : 0,
+      })),
+  )
   byKind(
     'counter',
     'heddle_kernel_dumps_total',

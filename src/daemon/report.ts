@@ -7,6 +7,7 @@ import type { EtcdStore } from '../store/etcd/store.ts'
 import type { OwnLease, StoreError } from '../store/store.ts'
 import { Counters } from '../sys/counters.ts'
 import type { ConntrackReading } from '../host/conntrack-watch.ts'
+import type { OffloadState } from './checksum-offload/state.ts'
 import type { Fabric } from './fabric.ts'
 import type { Chosen } from './interface/choose.ts'
 import type { StoreWatch } from './store-watch.ts'
@@ -42,6 +43,7 @@ export class Report {
     this.stirred()
   }
   fabric: Fabric | undefined
+  offload: OffloadState | undefined
   reconciler: Reconciler | undefined
   /** Connection tracking: as it is now, undefined where there is none; and what it has lost lately, in sentences. */
   conntrack:
@@ -168,6 +170,7 @@ export class Report {
       refused: fabric && Object.fromEntries(fabric.refused()),
       doubtful: fabric && Object.fromEntries(fabric.doubtful()),
       conntrack: this.conntrack && { ...this.conntrack.read(), troubles: this.conntrack.troubles() },
+      checksumOffload: this.offload?.tell(),
       objects: reconciler?.report(),
       failures: reconciler && Object.fromEntries(reconciler.failures),
       fights: reconciler?.fights,

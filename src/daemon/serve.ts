@@ -8,6 +8,8 @@ import { gracesOf } from '../store/graces.ts'
 import { log } from '../sys/log.ts'
 import { endStart } from '../sys/start.ts'
 import type { ConfigFollower } from './config.ts'
+import { OffloadFollower } from './checksum-offload/follow.ts'
+import { OffloadState } from './checksum-offload/state.ts'
 import { Fabric, firewallOf } from './fabric.ts'
 import { missingOfOwn } from './health.ts'
 import { HostKeeper } from './host/keeper.ts'
@@ -39,8 +41,10 @@ export async function serve(work: Work, signal: AbortSignal): Promise<never> {
   const firewall = firewallOf(options)
   const selfWith = (own: Lease) => identity.self(subnetsOf(own))
   const blackhole = options['ip-blackhole-route']
+  const offload = new OffloadState(options['checksum-offload'])
+  report.offload = offload
   const fabric = new Fabric(
-    { reconciler, network, underlay, table, firewall, blackhole },
+    { reconciler, network, underlay, table, firewall, blackhole, offload },
     selfWith(tenancy.lease),
   )
   const host = new HostKeeper({
@@ -92,8 +96,9 @@ export async function serve(work: Work, signal: AbortSignal): Promise<never> {
   logger.info('flannel is ready')
   logger.info('Running backend.')
   endStart()
+  using offloads = new OffloadFollower({ ...work, offload, fabric })
   // Awaited, for what is disposed here serves until then.
-  return await failed
+  return await Promise.race(offload.isOpen ? [failed, offloads.follow(signal)] : [failed])
 }
 
 /** Once all is in the kernel that can be, and this host's own devices and rules are: without them no pod reaches any. */

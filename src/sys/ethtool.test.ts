@@ -20,6 +20,8 @@ test('of no device there is none', async () => {
   await using host = await kernel()
   using ethtool = new Ethtool(host.namespace)
   expect(ethtool.txChecksum('nothing')).toBeUndefined()
+  expect(ethtool.index('nothing')).toBeUndefined()
+  expect(ethtool.index('lo')).toBe(host.index('lo'))
   expect(thrown(() => ethtool.setTxChecksum('nothing', false))).toMatchObject({ errnoName: 'ENODEV' })
   expect(() => ethtool.txChecksum('a-name-that-is-too-long')).toThrow('no device')
 })

@@ -6,6 +6,7 @@ import type { Namespace } from './namespace.ts'
 
 const AF_INET = 2
 const SOCK_DGRAM = 2
+const SIOCGIFINDEX = 0x8933
 const SIOCETHTOOL = 0x8946
 /** struct ifreq of net/if.h: the name, then a pointer to struct ethtool_value: command and value, 32 bits each. */
 const NAME_BYTES = 16
@@ -33,22 +34,38 @@ export class Ethtool implements Disposable {
     }
   }
 
+  /** Another one once a device has been made anew; undefined where there is none. */
+  index(device: string): number | undefined {
+    try {
+      this.#name(device)
+      ioctl(this.#fd, SIOCGIFINDEX, this.#block.address)
+      return this.#block.view.getInt32(NAME_BYTES, true)
+    } catch (error) {
+      if (isSysError(error, 'ENODEV')) return undefined
+      throw error
+    }
+  }
+
   /** Throws SysError: ENODEV for an unknown device, EOPNOTSUPP where it can't be changed, EPERM without CAP_NET_ADMIN. */
   setTxChecksum(device: string, on: boolean): void {
     this.#call(device, ETHTOOL.setTxChecksum, on ? 1 : 0)
   }
 
   #call(device: string, command: number, value: number): number {
-    const name = Buffer.from(device)
-    if (name.length >= NAME_BYTES) throw new RangeError(`${JSON.stringify(device)} is no device's name`)
-    const { bytes, view, address } = this.#block
-    bytes.fill(0)
-    bytes.set(name)
+    this.#name(device)
+    const { view, address } = this.#block
     view.setBigUint64(NAME_BYTES, BigInt(address + IFREQ_BYTES), true)
     view.setUint32(IFREQ_BYTES, command, true)
     view.setUint32(IFREQ_BYTES + 4, value, true)
     ioctl(this.#fd, SIOCETHTOOL, address)
     return view.getUint32(IFREQ_BYTES + 4, true)
+  }
+
+  #name(device: string): void {
+    const name = Buffer.from(device)
+    if (name.length >= NAME_BYTES) throw new RangeError(`${JSON.stringify(device)} is no device's name`)
+    this.#block.bytes.fill(0)
+    this.#block.bytes.set(name)
   }
 
   [Symbol.dispose](): void {

@@ -43,6 +43,15 @@ export interface StatusReport {
     >
   }
   readonly failures?: Readonly<Record<string, unknown>>
+  readonly pathMtu?: {
+    readonly asked: boolean
+    readonly deviceLimitBytes?: number
+    readonly small: readonly { readonly subnet: string; readonly remote: string; readonly mtuBytes: number }[]
+  }
+  /** By tunnel device. */
+  readonly checksumOffload?: Readonly<
+    Record<string, { readonly txChecksumming?: 'on' | 'off'; readonly why: string }>
+  >
 }
 
 export class Flanneld implements AsyncDisposable {

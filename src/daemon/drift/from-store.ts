@@ -15,6 +15,7 @@ import type { ConfigEvent, LeaseEvent, StoreError } from '../../store/store.ts'
 import { usable } from '../config.ts'
 import { nexthopsAs, scopeOf } from '../daemon.ts'
 import { etcdOptions } from '../etcd-access.ts'
+import { OffloadState } from '../checksum-offload/state.ts'
 import { Fabric, firewallOf } from '../fabric.ts'
 import { conntrackOf, HOST_SOURCE, hostWishes } from '../host/keeper.ts'
 import { SettingsRecord } from '../host/settings-record.ts'
@@ -121,8 +122,9 @@ function wanted(
   const underlay = parts.use(UnderlayWatch.open(FAMILIES[stackOf(network.config)]))
   const firewall = firewallOf(options)
   const blackhole = options['ip-blackhole-route']
+  const offload = new OffloadState(options['checksum-offload'])
   const fabric = new Fabric(
-    { reconciler, network, underlay, table, firewall, blackhole },
+    { reconciler, network, underlay, table, firewall, blackhole, offload },
     identity.self(subnetsOf(own)),
   )
   fabric.apply(table.apply(leases, performance.now()))

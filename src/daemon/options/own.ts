@@ -107,6 +107,15 @@ export const OWN = [
     check: between(0, 2 ** 31 - 1),
   },
   {
+    name: 'checksum-offload',
+    type: 'string',
+    default: 'auto',
+    section: 'host',
+    help: "checksum offload of tunnel devices: auto switches it off where peers show that such packets don't arrive; on; off",
+    own: true,
+    form: { pattern: /^(?:auto|on|off)$/, want: 'auto, on or off' },
+  },
+  {
     name: 'store-lost-grace',
     type: 'duration',
     default: 120,
