@@ -4,6 +4,7 @@ import { openDataplane } from '../../dataplane/open.ts'
 import type { Reconciler } from '../../dataplane/reconciler.ts'
 import type { Drift } from '../../dataplane/report.ts'
 import type { FormerSettings } from '../../dataplane/former-settings.ts'
+import { ownChains } from '../../firewall/chain-names.ts'
 import { tableName } from '../../firewall/rules.ts'
 import { FAMILIES } from '../../model/ip.ts'
 import { ROUTE_PROTOCOL, type KindName } from '../../model/kernel.ts'
@@ -15,6 +16,7 @@ import { findTable } from '../../netlink/nftables/read.ts'
 import { dumpRoutes } from '../../netlink/route-info.ts'
 import { TABLE } from '../../netlink/route.ts'
 import { NetlinkSocket } from '../../netlink/socket.ts'
+import { keyName } from '../../status/drift/words.ts'
 import { item, type Part } from './item.ts'
 import { isOurNexthop, ourDevices } from './proof.ts'
 import { settingsIn } from './settings.ts'
@@ -48,6 +50,7 @@ export async function kernelPart(
         links: new Set(devices.map(({ name }) => name)),
         networks: [...new Set([...networks, ...routes.map(({ to }) => to)])],
         tables: new Set(ourTables()),
+        chains: ownChains(),
       },
       { formerSettings },
     ),
@@ -150,6 +153,10 @@ function describe(drift: readonly Drift[]): { what: string; key: string }[] {
     ...unwanted('nft-table').map((key) => ({
       what: `nf_tables table ${key.replace(/^ipv4 /, 'ip ').replace(/^ipv6 /, 'ip6 ')}`,
       key: `nft-table ${key}`,
+    })),
+    ...unwanted('iptables-chain').map((key) => ({
+      what: keyName('iptables-chain', key),
+      key: `iptables-chain ${key}`,
     })),
   ]
 }

@@ -15,7 +15,7 @@ import type { Options } from '../options.ts'
 import { readSubnetFile } from '../subnet-file.ts'
 import { cniPart } from './cni.ts'
 import { filesPart, removeFile } from './files.ts'
-import { upstreamChains } from './foreign-rules.ts'
+import { chainsWithoutTool } from './foreign-rules.ts'
 import type { Part } from './item.ts'
 import { ignoreMissing, kernelPart, readLinks } from './kernel.ts'
 import { leasePart } from './lease.ts'
@@ -117,7 +117,7 @@ async function look(options: Options, withinMs: number, parts: AsyncDisposableSt
       items: [],
       left: [
         ...upstreamDevices(seen.links).map(({ name }) => `device ${name}, upstream's (ip link del ${name})`),
-        ...upstreamChains(),
+        ...(await chainsWithoutTool(AbortSignal.timeout(withinMs))),
       ],
     },
   ]

@@ -13,8 +13,9 @@ import { findTool } from '../../xtables/tools.ts'
 import { blocked, type Carrier, type Change, type Hint, type Result } from '../carrier.ts'
 import { iptablesChainKind } from '../kinds/iptables-chain.ts'
 import type { Witness } from '../witness.ts'
-import { IptablesSight, type Place, placeOf } from './iptables-sight.ts'
-import { carryOut, type Seen, toolName } from './iptables-work.ts'
+import { type Place, placeOf, toolName } from './iptables-place.ts'
+import { IptablesSight } from './iptables-sight.ts'
+import { carryOut, type Seen } from './iptables-work.ts'
 
 const logger = log.from('iptables-chains.ts')
 

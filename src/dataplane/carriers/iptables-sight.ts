@@ -1,7 +1,5 @@
 // Looks at chains of ours in iptables' tables without a process: by netlink where they are in nf_tables, by getsockopt
 // where they are legacy ones. What changed is for iptables-save to tell; this tells that something has.
-import type { Family } from '../../model/ip.ts'
-import type { IptablesChain, IptablesFlavour } from '../../model/kernel.ts'
 import { ignoreMissing, isRefused } from '../../netlink/error.ts'
 import type { Monitor } from '../../netlink/monitor.ts'
 import { chainImprint } from '../../netlink/nftables/chain-imprint.ts'
@@ -11,33 +9,7 @@ import { NetlinkSocket } from '../../netlink/socket.ts'
 import { isSysError } from '../../sys/libc.ts'
 import type { Namespace } from '../../sys/namespace.ts'
 import { legacyImprint, LegacyTables } from '../../xtables/legacy.ts'
-
-/** Where a chain of ours is, or may be. */
-export interface Place {
-  /** As the reconciler names the chain. */
-  readonly key: string
-  readonly flavour: IptablesFlavour
-  readonly family: Family
-  readonly table: IptablesChain['table']
-  readonly name: string
-  /** The builtin chain that leads to it. */
-  readonly from: IptablesChain['jump']['from']
-}
-
-const FROM = { nat: 'POSTROUTING', filter: 'FORWARD' } as const
-
-/** Of `legacy ipv4 nat FLANNEL-POSTRTG`, as Ownership has it. */
-export function placeOf(key: string): Place {
-  const [flavour, family, table, name] = key.split(' ')
-  if (
-    (flavour !== 'legacy' && flavour !== 'nf_tables') ||
-    (family !== 'ipv4' && family !== 'ipv6') ||
-    (table !== 'nat' && table !== 'filter') ||
-    name === undefined
-  )
-    throw new RangeError(`${key} names no chain of iptables`)
-  return { key, flavour, family, table, name, from: FROM[table] }
-}
+import type { Place } from './iptables-place.ts'
 
 interface Netfilter {
   readonly socket: NetlinkSocket

@@ -8,7 +8,8 @@ import { restore, saveTables, type TableName } from '../../xtables/iptables.ts'
 import { findTool, type Tool } from '../../xtables/tools.ts'
 import { done, failed, type Change, type Result } from '../carrier.ts'
 import { iptablesChainKind } from '../kinds/iptables-chain.ts'
-import { type IptablesSight, type Place, placeOf } from './iptables-sight.ts'
+import { type Place, placeOfChain, toolName } from './iptables-place.ts'
+import type { IptablesSight } from './iptables-sight.ts'
 
 /** Tries before others who keep changing the same tables are told of. */
 const TRIES = 3
@@ -28,12 +29,6 @@ export interface Seen {
 type ChainChange = Change<IptablesChain>
 
 const chainOf = (change: ChainChange): IptablesChain => (change.op === 'put' ? change.want : change.have)
-export const placeOfChain = (chain: IptablesChain): Place => placeOf(iptablesChainKind.key(chain))
-
-/** What people call the tool of a place. */
-export const toolName = ({ flavour, family }: Pick<Place, 'flavour' | 'family'>): string =>
-  `${family === 'ipv4' ? 'iptables' : 'ip6tables'}-${flavour === 'legacy' ? 'legacy' : 'nft'}`
-
 /** All of one flavour and family. One result for each, in order. Rejects where the signal ends it. */
 export async function carryOut(
   changes: readonly ChainChange[],

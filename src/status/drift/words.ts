@@ -1,4 +1,5 @@
 // Kernel objects in the words of ip(8), bridge(8) and nft(8), and what of one is not as it should be. Pure.
+import { placeOf, toolName } from '../../dataplane/carriers/iptables-place.ts'
 import type { IptablesChain, KernelObject, Link, NftTable, Route } from '../../model/kernel.ts'
 import { ROUTE_PROTOCOL, type Sysctl } from '../../model/kernel.ts'
 import { settingName } from '../../sys/sysctl.ts'
@@ -30,7 +31,7 @@ export function objectText(object: KernelObject): string {
     case 'nft-table':
       return `table ${object.family === 'ipv4' ? 'ip' : 'ip6'} ${object.name}`
     case 'iptables-chain':
-      return `chain ${object.name} of ${toolName(object)} -t ${object.table}`
+      return chainName(object)
     case 'sysctl':
       return `sysctl ${settingName(object.name)} ${settingText(object)}`
     default:
@@ -38,9 +39,8 @@ export function objectText(object: KernelObject): string {
   }
 }
 
-/** The iptables that shows a chain: each has tables of its own. */
-const toolName = ({ flavour, family }: Pick<IptablesChain, 'flavour' | 'family'>): string =>
-  `${family === 'ipv4' ? 'iptables' : 'ip6tables'}-${flavour === 'legacy' ? 'legacy' : 'nft'}`
+const chainName = (place: Parameters<typeof toolName>[0] & Pick<IptablesChain, 'table' | 'name'>): string =>
+  `chain ${place.name} of ${toolName(place)} -t ${place.table}`
 
 /** What a person would call it. */
 export function objectName(object: KernelObject): string {
@@ -76,22 +76,12 @@ export function keyName(kind: string, key: string): string {
     case 'nft-table':
       return `table ${key.replace(/^ipv4 /, 'ip ').replace(/^ipv6 /, 'ip6 ')}`
     case 'iptables-chain':
-      return chainName(key)
+      return chainName(placeOf(key))
     case 'sysctl':
       return `sysctl ${settingName(key)}`
     default:
       return `${kind} ${key}`
   }
-}
-
-/** Of `legacy ipv4 nat FLANNEL-POSTRTG`. */
-function chainName(key: string): string {
-  const [flavour, family, table = '', name = ''] = key.split(' ')
-  const tool = toolName({
-    flavour: flavour === 'legacy' ? 'legacy' : 'nf_tables',
-    family: family === 'ipv4' ? 'ipv4' : 'ipv6',
-  })
-  return `chain ${name} of ${tool} -t ${table}`
 }
 
 /** Whose values say by themselves what they are. */
