@@ -7,6 +7,7 @@ import {
   chains,
   chainScope,
   healed,
+  inAgreement,
   reconciled,
   saved,
   shAtOnce,
@@ -70,7 +71,7 @@ for (const { flavour, family, tool } of TOOLS) {
       await healed(reconciler, 2)
       expect(await others(host, tool)).toBe(before)
       reconciler.forget('firewall')
-      await reconciler.settled(soon())
+      await inAgreement(reconciler)
       expect(await others(host, tool)).toBe(before)
       expect(await saved(host, tool)).not.toMatch(/flanneld|:FLANNEL/)
     })
@@ -98,16 +99,17 @@ for (const { flavour, family, tool } of TOOLS) {
       expect(await jumps()).toEqual(['FLANNEL-FWD', 'OWN', 'ACCEPT', 'REJECT'])
     })
 
-    test(`is at home among ${2 * MANY} of their rules`, async () => {
-      await using host = await tablesHost()
-      const numbers = Array.from({ length: MANY }, (_, i) => i)
-      const services = numbers.map(
-        (i) => `-A KUBE-SERVICES -p tcp -m tcp --dport ${i + 1} -m mark --mark 0x${i} -j ACCEPT`,
-      )
-      const firewall = numbers.map((i) => `-A KUBE-FIREWALL -p udp -m udp --dport ${i + 1} -j DROP`)
-      await load(
-        host,
-        `*nat
+    if (family === 'ipv4')
+      test(`is at home among ${2 * MANY} of their rules`, async () => {
+        await using host = await tablesHost()
+        const numbers = Array.from({ length: MANY }, (_, i) => i)
+        const services = numbers.map(
+          (i) => `-A KUBE-SERVICES -p tcp -m tcp --dport ${i + 1} -m mark --mark 0x${i} -j ACCEPT`,
+        )
+        const firewall = numbers.map((i) => `-A KUBE-FIREWALL -p udp -m udp --dport ${i + 1} -j DROP`)
+        await load(
+          host,
+          `*nat
 :KUBE-SERVICES - [0:0]
 -A PREROUTING -j KUBE-SERVICES
 ${services.join('\n')}
@@ -118,14 +120,14 @@ COMMIT
 ${firewall.join('\n')}
 COMMIT
 `,
-      )
-      const before = await others(host, tool)
-      await using reconciler = await reconciled(host, [nat, filter])
-      await host.sh(`${tool} -t nat -F FLANNEL-POSTRTG`)
-      await healed(reconciler, 1)
-      expect(await reconciler.drift()).toEqual([])
-      expect(await others(host, tool)).toBe(before)
-    })
+        )
+        const before = await others(host, tool)
+        await using reconciler = await reconciled(host, [nat, filter])
+        await host.sh(`${tool} -t nat -F FLANNEL-POSTRTG`)
+        await healed(reconciler, 1)
+        expect(await reconciler.drift()).toEqual([])
+        expect(await others(host, tool)).toBe(before)
+      }, 30_000)
 
     test('takes away what upstream left, whatever leads to it', async () => {
       await using host = await tablesHost()
@@ -153,7 +155,7 @@ COMMIT
       await reconciler.settled(soon())
       expect(await saved(host, tool)).toContain(':FLANNEL-FWD')
       reconciler.complete()
-      await reconciler.settled(soon())
+      await inAgreement(reconciler)
       expect(reconciler.failures).toEqual(new Map())
       const left = await saved(host, tool)
       expect(left).not.toContain('FLANNEL')

@@ -1,7 +1,15 @@
-// Chains of ours in real iptables of both flavours: put, healed, removed, in tables that others fill as well.
+// Chains of ours in real iptables of both flavours: put, healed, inAgreement, removed, in tables that others fill as well.
 import { describe, expect, test } from 'bun:test'
-import { soon } from '../../test/support/dataplane.ts'
-import { chains, healed, reconciled, saved, shAtOnce, tablesHost, TOOLS } from '../../test/support/xtables.ts'
+import {
+  chains,
+  healed,
+  inAgreement,
+  reconciled,
+  saved,
+  shAtOnce,
+  tablesHost,
+  TOOLS,
+} from '../../test/support/xtables.ts'
 
 for (const { flavour, family, tool } of TOOLS) {
   const [nat, filter] = chains(flavour, family)
@@ -23,7 +31,7 @@ for (const { flavour, family, tool } of TOOLS) {
         )
         expect(await host.sh(`${tool} -S FORWARD`)).toContain(`-A FORWARD ${filter.jump.rule}`)
         reconciler.forget('firewall')
-        await reconciler.settled(soon())
+        await inAgreement(reconciler)
         expect(reconciler.failures).toEqual(new Map())
       }
       expect(await saved(host, tool)).not.toContain('FLANNEL')

@@ -7,7 +7,6 @@ import type { Reconciler } from '../../src/dataplane/reconciler.ts'
 import type { Family } from '../../src/model/ip.ts'
 import type { IptablesChain, IptablesFlavour, NftRule } from '../../src/model/kernel.ts'
 import { jumpText, ruleText } from '../../src/xtables/rule-text.ts'
-import { soon } from './dataplane.ts'
 import { kernel, type TestHost } from './kernel.ts'
 import { prefix } from './values.ts'
 
@@ -71,17 +70,34 @@ export const chainScope = (...some: readonly IptablesChain[]): Ownership => ({
   chains: new Set(some.map((chain) => iptablesChainKind.key(chain))),
 })
 
-/** Settled, with these chains. */
-export async function reconciled(
+/** With these chains, of which it may have put none yet. */
+export function reconciler(
   host: TestHost,
   want: readonly IptablesChain[],
   options: DataplaneOptions = {},
-): Promise<Reconciler> {
-  const reconciler = openDataplane(chainScope(...want), { namespace: host.namespace, ...options })
-  reconciler.want('firewall', want)
-  reconciler.complete()
-  await reconciler.settled(soon())
-  return reconciler
+): Reconciler {
+  const opened = openDataplane(chainScope(...want), { namespace: host.namespace, ...options })
+  opened.want('firewall', want)
+  opened.complete()
+  return opened
+}
+
+/** Once all chains are as wanted: on a slow host a transaction outlasts the round that began it. */
+export async function inAgreement(reconciler: Reconciler): Promise<void> {
+  const deadline = AbortSignal.timeout(30_000)
+  for (;;) {
+    await reconciler.settled(deadline)
+    const { wanted = 0, actual, programmed } = reconciler.report().kinds['iptables-chain'] ?? {}
+    if (actual === wanted && programmed === wanted) return
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
+
+/** As `reconciler`, with all chains put. */
+export async function reconciled(...given: Parameters<typeof reconciler>): Promise<Reconciler> {
+  const opened = reconciler(...given)
+  await inAgreement(opened)
+  return opened
 }
 
 /** Without counters and the time it was made. */
@@ -100,5 +116,5 @@ export async function healed(reconciler: Reconciler, repairs: number): Promise<v
     deadline.throwIfAborted()
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
-  await reconciler.settled(deadline)
+  await inAgreement(reconciler)
 }

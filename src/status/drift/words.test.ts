@@ -3,6 +3,7 @@ import { describe, expect, test } from 'bun:test'
 import { ip, mac, prefix } from '../../../test/support/values.ts'
 import { addressKind } from '../../dataplane/kinds/address.ts'
 import { fdbKind } from '../../dataplane/kinds/fdb.ts'
+import { iptablesChainKind } from '../../dataplane/kinds/iptables-chain.ts'
 import { linkKind } from '../../dataplane/kinds/link.ts'
 import { neighbourKind } from '../../dataplane/kinds/neighbour.ts'
 import { nexthopKind } from '../../dataplane/kinds/nexthop.ts'
@@ -16,6 +17,7 @@ import {
   nexthop,
   route,
   sysctl,
+  type IptablesChain,
   type KernelObject,
 } from '../../model/kernel.ts'
 import { firewallTables } from '../../firewall/rules.ts'
@@ -34,6 +36,15 @@ const tunnelled = route({
   onLink: true,
   through: 'nexthop',
 })
+const chain: IptablesChain = {
+  kind: 'iptables-chain',
+  flavour: 'legacy',
+  family: 'ipv6',
+  table: 'filter',
+  name: 'FLANNEL-FWD',
+  rules: ['-s fd00:10::/32 -j ACCEPT'],
+  jump: { from: 'FORWARD', rule: '-j FLANNEL-FWD' },
+}
 const tables = (masquerade: boolean) =>
   firewallTables({ masquerade, forward: true, fullyRandom: true }, [
     { network: prefix('10.5.0.0/16'), subnet: prefix('10.5.1.0/24') },
@@ -79,6 +90,7 @@ describe('kernel objects in words', () => {
       'nexthop via 10.5.3.0 dev flannel.1 onlink',
     ],
     ...tables(true).map((table): [KernelObject, string] => [table, 'table ip flannel-ipv4']),
+    [chain, 'chain FLANNEL-FWD of ip6tables-legacy -t filter'],
     [threshold, 'sysctl net.ipv4.neigh.default.gc_thresh3 >= 4096'],
   ])('%#', (object, text) => expect(objectText(object)).toBe(text))
 })
@@ -98,6 +110,7 @@ test('what is known by its key alone has the same name', () => {
   named(entry, fdbKind.key(entry))
   named(hop, nexthopKind.key(hop))
   for (const table of tables(true)) named(table, nftTableKind.key(table))
+  named(chain, iptablesChainKind.key(chain))
 })
 
 describe('differences', () => {
@@ -140,5 +153,15 @@ describe('differences', () => {
       { field: 'chain postrtg', want: 'its rules', have: 'other rules' },
       { field: 'chain forward', want: 'its rules', have: 'other rules' },
     ])
+  })
+
+  test('name the rules and the jump of a chain of iptables, and what is wrong with it', () => {
+    const other = { ...chain, rules: [], jump: { ...chain.jump, rule: '-i a -j FLANNEL-FWD' }, awry: 'two' }
+    expect(differences(chain, other)).toEqual([
+      { field: 'chain FLANNEL-FWD', want: 'its rules', have: 'other rules' },
+      { field: 'jump in FORWARD', want: '-j FLANNEL-FWD', have: '-i a -j FLANNEL-FWD' },
+      { field: 'more', want: 'none', have: 'two' },
+    ])
+    expect(differences(chain, chain)).toEqual([])
   })
 })
