@@ -80,6 +80,8 @@ export interface Backend<Options> {
   refuses(self: Self, options: Options): string | undefined
   /** MTU that pods may use. They have one for all families: the least over those in use, headers of tunnels taken off. */
   podMtuBytes(self: Self, options: Options): number
+  /** Whether it is to be found out what paths carry: those of tunnels whose MTU nobody has set. */
+  asksPaths(options: Options): boolean
   /**
    * Devices of this host, of each family in use, and once `self.subnets` is known their addresses. The devices don't
    * depend on the subnets.

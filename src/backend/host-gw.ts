@@ -16,6 +16,8 @@ export const hostGw: Backend<undefined> = {
       : `the public address ${ipv4.publicIp} differs from ${ipv4.address} of ${link}, so this host seems to be behind NAT, which host-gw can't cross; leave --public-ip out, or use vxlan`,
 
   podMtuBytes: (self) => self.mtuBytes,
+  // On one segment the links tell, and pods' own packets are what routers see.
+  asksPaths: () => false,
   devices: () => [],
   publish: () => ({ ipv4: undefined, ipv6: undefined }),
   unique: () => undefined,

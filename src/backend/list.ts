@@ -10,6 +10,7 @@ export interface ConfiguredBackend {
   readonly type: string
   refuses(self: Self): string | undefined
   podMtuBytes(self: Self): number
+  asksPaths(): boolean
   devices(self: Self): readonly KernelObject[]
   publish(self: Self): BackendData
   unique(data: Json | undefined): string | undefined
@@ -32,6 +33,7 @@ const entry = <Options>(backend: Backend<Options>): BackendEntry => ({
       type: backend.type,
       refuses: (self) => backend.refuses(self, options),
       podMtuBytes: (self) => backend.podMtuBytes(self, options),
+      asksPaths: () => backend.asksPaths(options),
       devices: (self) => backend.devices(self, options),
       publish: (self) => backend.publish(self, options),
       unique: (data) => backend.unique(data, options),

@@ -84,6 +84,9 @@ export const vxlan: Backend<VxlanSettings> = {
   podMtuBytes: (self, settings) =>
     Math.min(...familiesOf(self).map((family) => innerMtuBytes(self, settings, family))),
 
+  // A configured MTU is what its host's owner knows better.
+  asksPaths: ({ mtuBytes }) => mtuBytes === 0,
+
   /** Both have the same VNI and port: the kernel tells them apart by the family of `local`. */
   devices: (self, settings) =>
     FAMILIES.flatMap((family) => {

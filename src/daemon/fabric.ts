@@ -1,6 +1,6 @@
 // From leases to wishes: every peer's lease becomes the kernel objects that reach it, our own the devices, their
 // addresses and the firewall. The reconciler does the rest.
-import type { Refusal, Self } from '../backend/backend.ts'
+import type { Refusal, Self, Underlay } from '../backend/backend.ts'
 import { familiesOf, NAME } from '../backend/peer.ts'
 import type { Reconciler } from '../dataplane/reconciler.ts'
 import type { UnderlayWatch } from '../dataplane/underlay.ts'
@@ -12,6 +12,7 @@ import type { LeaseChange, LeaseTable } from '../store/lease-table.ts'
 import { log } from '../sys/log.ts'
 import type { Network } from './network.ts'
 import type { Options } from './options.ts'
+import type { Paths } from './paths/paths.ts'
 
 const logger = log.from('fabric.ts')
 /** Refusals that are named one by one. */
@@ -25,6 +26,7 @@ export interface FabricParts {
   readonly firewall: FirewallOptions
   /** Of each device by name: whether its checksum offload is to be on; undefined: as it is. */
   readonly offload: { wishFor(device: string): boolean | undefined }
+  readonly paths: Paths
   /** Whether packets to addresses of our own subnets that no pod has end here (`--ip-blackhole-route`). */
   readonly blackhole: boolean
 }
@@ -37,6 +39,7 @@ export const firewallOf = (options: Options): FirewallOptions => ({
 
 export class Fabric {
   readonly #parts: FabricParts
+  readonly #ways: Underlay
   #self: Self
   /** Peers that this host's back end can't reach, by one family at least, and why. */
   readonly #unreachable = new Map<SubnetKey, readonly Refusal[]>()
@@ -45,6 +48,10 @@ export class Fabric {
 
   constructor(parts: FabricParts, self: Self) {
     this.#parts = parts
+    this.#ways = {
+      isOnLink: (ip, link) => parts.underlay.isOnLink(ip, link),
+      tunnelMtuBytes: (subnet) => parts.paths.tunnelMtuBytes(subnet),
+    }
     this.#self = self
     this.#wantOwn()
   }
@@ -95,6 +102,14 @@ export class Fabric {
     this.replan()
   }
 
+  /** Paths to these peers carry something else than before. */
+  reroute(keys: readonly SubnetKey[]): void {
+    for (const key of keys) {
+      const lease = this.#parts.table.peers.get(key)
+      if (lease !== undefined) this.#want(lease)
+    }
+  }
+
   /** Something else is wished of this host's own devices. */
   equip(): void {
     this.#wantOwn()
@@ -119,12 +134,11 @@ export class Fabric {
   }
 
   #wantOwn(): void {
-    const { reconciler, network, firewall, blackhole: hasBlackhole } = this.#parts
+    const { reconciler, network, firewall, paths, blackhole: hasBlackhole } = this.#parts
     const { backend, config } = network
-    reconciler.want(
-      'devices',
-      backend.devices(this.#self).map((object) => this.#equipped(object)),
-    )
+    const devices = backend.devices(this.#self).map((object) => this.#equipped(object))
+    reconciler.want('devices', devices)
+    paths.own(devices)
     reconciler.want('blackhole', hasBlackhole ? this.#self.subnets.map((subnet) => blackhole(subnet)) : [])
     const networks = [config.ipv4, config.ipv6].flatMap((range) =>
       range === undefined
@@ -143,8 +157,9 @@ export class Fabric {
   }
 
   #want(lease: Lease): void {
-    const { reconciler, network, underlay } = this.#parts
-    const { objects, refusals } = network.backend.reach(lease, this.#self, underlay)
+    const { reconciler, network, paths } = this.#parts
+    const { objects, refusals } = network.backend.reach(lease, this.#self, this.#ways)
+    paths.peer(lease.key, objects)
     if (refusals.length > 0) this.#unreachable.set(lease.key, refusals)
     else this.#unreachable.delete(lease.key)
     if (objects.length > 0) reconciler.want(sourceOf(lease.key), objects, lease.createRevision)
@@ -178,6 +193,7 @@ export class Fabric {
 
   #drop(key: SubnetKey): void {
     this.#unreachable.delete(key)
+    this.#parts.paths.peer(key, [])
     this.#parts.reconciler.forget(sourceOf(key))
   }
 }

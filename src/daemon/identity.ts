@@ -25,6 +25,8 @@ export interface Identity {
   selfAt(place: Chosen, subnets: readonly Prefix[]): Self
   /** The interface is another, or has another address; the MACs that peers know stay. */
   move(place: Chosen): void
+  /** Outer packets get no more than this for the sake of other hosts' paths; undefined: what the interface has. */
+  limit(bytes: number | undefined): void
   /** Whether a lease tells the MAC of a device that exists here: it is ours, though our address was another. */
   owns(lease: Lease): boolean
   /** What to publish; the MAC of the lease that is ours already is kept from then on. */
@@ -39,6 +41,7 @@ export function identify(chosen: Chosen, devices: ReadonlyMap<string, Mac>, use:
   const own = new Set([...devices].filter(([name]) => DEVICE.test(name)).map(([, mac]) => mac))
   let leased: Lease | undefined
   let place = chosen
+  let limitBytes = Infinity
   const choose = (device: string): Mac => {
     const [, v6, vni] = DEVICE.exec(device) ?? []
     const family: Family = v6 === undefined ? 'ipv4' : 'ipv6'
@@ -54,7 +57,7 @@ export function identify(chosen: Chosen, devices: ReadonlyMap<string, Mac>, use:
   const macOf = (device: string): Mac => fixed.get(device) ?? choose(device)
   const selfAt = (where: Chosen, subnets: readonly Prefix[]): Self => ({
     link: where.link,
-    mtuBytes: where.mtuBytes,
+    mtuBytes: Math.min(where.mtuBytes, limitBytes),
     ipv4: halfOf(where.ipv4, where.publicIp),
     ipv6: halfOf(where.ipv6, where.publicIpv6),
     macOf,
@@ -79,6 +82,9 @@ export function identify(chosen: Chosen, devices: ReadonlyMap<string, Mac>, use:
     selfAt,
     move(now) {
       place = now
+    },
+    limit(bytes) {
+      limitBytes = bytes ?? Infinity
     },
     owns(lease) {
       return [lease.ipv4, lease.ipv6].some((half) => {

@@ -10,6 +10,7 @@ import type { ConntrackReading } from '../host/conntrack-watch.ts'
 import type { OffloadState } from './checksum-offload/state.ts'
 import type { Fabric } from './fabric.ts'
 import type { Chosen } from './interface/choose.ts'
+import type { PathKeeper } from './paths/keeper.ts'
 import type { StoreWatch } from './store-watch.ts'
 
 /** Seconds: from a round over nothing to the programming of ten thousand peers. */
@@ -45,6 +46,8 @@ export class Report {
   fabric: Fabric | undefined
   offload: OffloadState | undefined
   reconciler: Reconciler | undefined
+  /** Where paths are asked about. */
+  paths: PathKeeper | undefined
   /** Connection tracking: as it is now, undefined where there is none; and what it has lost lately, in sentences. */
   conntrack:
     | {
@@ -122,6 +125,7 @@ export class Report {
   roundEnded(tookMs: number): void {
     this.roundSeconds.observe(tookMs / 1000)
     this.onRound()
+    this.paths?.roundEnded()
     this.stirred()
   }
 
@@ -171,6 +175,7 @@ export class Report {
       doubtful: fabric && Object.fromEntries(fabric.doubtful()),
       conntrack: this.conntrack && { ...this.conntrack.read(), troubles: this.conntrack.troubles() },
       checksumOffload: this.offload?.tell(),
+      pathMtu: this.paths?.tell(),
       objects: reconciler?.report(),
       failures: reconciler && Object.fromEntries(reconciler.failures),
       fights: reconciler?.fights,

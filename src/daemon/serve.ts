@@ -16,6 +16,8 @@ import { HostKeeper } from './host/keeper.ts'
 import type { InterfaceFollower } from './interface/follow.ts'
 import { NetworkChange } from './network-change.ts'
 import { followSurroundings, lookAround, openSurroundings, peerTable } from './peer-table.ts'
+import { followPaths, openPaths } from './paths/open.ts'
+import { NO_PATHS } from './paths/paths.ts'
 import { Peers } from './peers.ts'
 import type { Landlord } from './acquire.ts'
 import type { Tenancy } from './tenancy.ts'
@@ -43,8 +45,12 @@ export async function serve(work: Work, signal: AbortSignal): Promise<never> {
   const blackhole = options['ip-blackhole-route']
   const offload = new OffloadState(options['checksum-offload'])
   report.offload = offload
+  using keeper = openPaths(options, network, identity)
+  report.paths = keeper
+  identity.limit(keeper?.limitBytes)
+  const paths = keeper ?? NO_PATHS
   const fabric = new Fabric(
-    { reconciler, network, underlay, table, firewall, blackhole, offload },
+    { reconciler, network, underlay, table, firewall, blackhole, offload, paths },
     selfWith(tenancy.lease),
   )
   const host = new HostKeeper({
@@ -61,6 +67,7 @@ export async function serve(work: Work, signal: AbortSignal): Promise<never> {
     host.look()
     tenancy.relocated()
   }
+  followPaths(keeper, identity, fabric, tenancy)
   const changes = new NetworkChange({ ...work, fabric })
   report.fabric = fabric
   report.reconciler = reconciler

@@ -5,6 +5,7 @@ import { getLink, parseLink } from '../netlink/link.ts'
 import { NetlinkSocket } from '../netlink/socket.ts'
 import { isSysError } from '../sys/libc.ts'
 import type { Namespace } from '../sys/namespace.ts'
+import { PathMtuError } from './error.ts'
 import type { Answer } from './packets.ts'
 import { MOST_EXCEPTED, type Heed } from './tap-program.ts'
 import { Tap } from './tap.ts'
@@ -95,6 +96,12 @@ export class Ears implements Disposable {
       )
     } catch (error) {
       if (isMissing(error) || isSysError(error, 'ENODEV', 'ENETDOWN', 'ENXIO')) return undefined
+      if (isSysError(error, 'EPERM', 'EACCES', 'EAFNOSUPPORT'))
+        throw new PathMtuError(
+          'forbidden',
+          `paths can't be asked about (${error.message}): give flanneld CAP_NET_RAW, or --mtu-probe=off`,
+          { cause: error },
+        )
       throw error
     }
   }

@@ -1,36 +1,16 @@
 // Paths through a router of another MTU, asked over tunnels of the real kernel whose other end is just that: a kernel.
 import { afterAll, beforeAll, beforeEach, expect, setDefaultTimeout, test } from 'bun:test'
-import { Narrows } from '../../test/support/narrows.ts'
+import { DEVICE, macOf, Narrows, subnetOf, underlayOf, vtepOf } from '../../test/support/narrows.ts'
 import { eventually } from '../../test/support/process.ts'
 import type { Host } from '../../test/support/segment.ts'
-import { ip, mac, prefix } from '../../test/support/values.ts'
+import { ip, mac } from '../../test/support/values.ts'
 import type { Family } from '../model/ip.ts'
+import { VXLAN_OVERHEAD_BYTES } from '../model/vxlan.ts'
 import { PACE } from './agenda.ts'
 import { PathMtu, type PathChange } from './path-mtu.ts'
 import type { Target, Tunnel } from './target.ts'
 
 setDefaultTimeout(40_000)
-
-const OVERHEAD = { ipv4: 50, ipv6: 70 } as const
-const DEVICE = { ipv4: 'flannel.1', ipv6: 'flannel-v6.1' } as const
-const macOf = (n: number, family: Family) => `02:00:00:00:${family === 'ipv4' ? '04' : '06'}:0${n}`
-const vtepOf = (n: number, family: Family) => (family === 'ipv4' ? `10.244.${n}.0` : `fd44:0:0:${n}::`)
-const subnetOf = (n: number, family: Family) => prefix(`${vtepOf(n, family)}/${family === 'ipv4' ? 24 : 64}`)
-const underlayOf = (host: Host, family: Family) => (family === 'ipv4' ? host.ip : host.ipv6)
-
-/** Host `n`'s tunnel to the other one, as `ip` makes it: upstream's is the same. */
-async function makeTunnel(narrows: Narrows, n: 1 | 2, family: Family): Promise<void> {
-  const [host, other, far] = [narrows.segment.host(n), narrows.segment.host(n === 1 ? 2 : 1), n === 1 ? 2 : 1]
-  const [device, six] = [DEVICE[family], family === 'ipv4' ? '' : '-6']
-  await host.sh(`
-    ip link add ${device} address ${macOf(n, family)} mtu ${1500 - OVERHEAD[family]} type vxlan id 1 local ${underlayOf(host, family)} dev eth0 dstport 8472 nolearning
-    ip ${six} addr add ${vtepOf(n, family)}/${family === 'ipv4' ? '32' : '128'} dev ${device} ${family === 'ipv4' ? '' : 'nodad'}
-    ip link set ${device} up
-    ip ${six} neigh add ${vtepOf(far, family)} lladdr ${macOf(far, family)} dev ${device} nud permanent
-    bridge fdb append ${macOf(far, family)} dev ${device} dst ${underlayOf(other, family)}
-    ip ${six} route add ${subnetOf(far, family)} via ${vtepOf(far, family)} dev ${device} onlink
-  `)
-}
 
 const tunnelOf = (host: Host, n: number, family: Family): Tunnel => ({
   device: DEVICE[family],
@@ -40,7 +20,7 @@ const tunnelOf = (host: Host, n: number, family: Family): Tunnel => ({
   mac: mac(macOf(n, family)),
   local: ip(underlayOf(host, family)),
   vtep: ip(vtepOf(n, family)),
-  overheadBytes: OVERHEAD[family],
+  overheadBytes: VXLAN_OVERHEAD_BYTES[family],
 })
 const targetOf = (host: Host, n: number, family: Family): Target => ({
   device: DEVICE[family],
@@ -92,20 +72,8 @@ let narrows: Narrows
 beforeAll(async () => {
   narrows = await Narrows.create()
   for (const family of ['ipv4', 'ipv6'] as const)
-    for (const n of [1, 2] as const) await makeTunnel(narrows, n, family)
-  // Neighbours of the underlay are found out before anything is measured.
-  await eventually(
-    'the tunnels carry',
-    async () => {
-      try {
-        await narrows.first.sh(`ping -c1 -W1 ${vtepOf(2, 'ipv4')} && ping -c1 -W1 ${vtepOf(2, 'ipv6')}`)
-        return true
-      } catch {
-        return undefined
-      }
-    },
-    20,
-  )
+    for (const n of [1, 2] as const) await narrows.tunnel(n, family)
+  await narrows.carried()
 })
 afterAll(async () => {
   await narrows[Symbol.asyncDispose]()
@@ -114,7 +82,7 @@ beforeEach(async () => {
   await narrows.mtu(1500)
 })
 
-const inner = (family: Family, outer: number) => outer - OVERHEAD[family]
+const inner = (family: Family, outer: number) => outer - VXLAN_OVERHEAD_BYTES[family]
 
 for (const icmp of ['with ICMP', 'without ICMP'])
   test(`a router’s MTU is found by both families as it falls and rises again, ${icmp}`, async () => {
@@ -180,7 +148,7 @@ test('a device that is made anew is heard again', async () => {
   await asker.finds(1350)
   await narrows.first.sh('ip link del flannel.1')
   await narrows.mtu(1330)
-  await makeTunnel(narrows, 1, 'ipv4')
+  await narrows.tunnel(1, 'ipv4')
   asker.paths.stirred()
   await asker.finds(1280)
 })

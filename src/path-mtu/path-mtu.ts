@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { ipToBytes } from '../model/ip.ts'
 import type { Mac } from '../model/mac.ts'
-import type { Prefix } from '../model/prefix.ts'
+import { familyOfPrefix, type Prefix } from '../model/prefix.ts'
 import type { Namespace } from '../sys/namespace.ts'
 import { Agenda, PACE, type Pace } from './agenda.ts'
 import { Ears } from './ears.ts'
@@ -69,6 +69,7 @@ export class PathMtu implements Disposable {
   readonly #ears: Ears
   readonly #agenda: Agenda<PeerPath>
   #tunnels = new Map<string, Tunnel>()
+  readonly #known: Map<Prefix, number>
   #interfaceBytes = 0
   readonly #bySource = new Map<string, readonly PeerPath[]>()
   readonly #bySubnet = new Map<Prefix, PeerPath>()
@@ -82,7 +83,8 @@ export class PathMtu implements Disposable {
 
   constructor(options: PathMtuOptions) {
     this.#options = options
-    const { namespace, pace } = options
+    const { namespace, pace, known } = options
+    this.#known = new Map(known)
     this.#agenda = new Agenda(pace ?? PACE, performance.now())
     this.#sender = new ProbeSender(namespace)
     const listener = {
@@ -92,10 +94,14 @@ export class PathMtu implements Disposable {
     this.#ears = new Ears(this.id, listener, namespace)
   }
 
-  /** This host's tunnels, and what its interface carries. Where that is another than before, all paths are new. */
+  /**
+   * This host's tunnels, and what its interface carries. Where that is another than before all paths are new; those of
+   * other tunnels are forgotten. Throws PathMtuError.
+   */
   begin(tunnels: readonly Tunnel[], interfaceBytes: number): void {
     const isOther = interfaceBytes !== this.#interfaceBytes
     this.#tunnels = new Map(tunnels.map((tunnel) => [tunnel.device, tunnel]))
+    for (const path of this.#bySubnet.values()) if (!this.#tunnels.has(path.target.device)) this.#drop(path)
     this.#ears.on(tunnels)
     if (isOther) {
       const before = this.#interfaceBytes
@@ -127,7 +133,8 @@ export class PathMtu implements Disposable {
     if (there?.source === source && isSamePath(there.target, target)) return there
     const path = new PeerPath(source, target, tunnel.family, tunnel.overheadBytes)
     // A peer that was here before has moved; what another run knew of it is to be confirmed.
-    const known = there === undefined ? this.#options.known?.get(target.subnet) : undefined
+    const known = there === undefined ? this.#known.get(target.subnet) : undefined
+    this.#known.delete(target.subnet)
     if (known !== undefined) path.bytes = known + tunnel.overheadBytes
     if (there !== undefined) this.#drop(there)
     this.#bySubnet.set(target.subnet, path)
@@ -143,14 +150,25 @@ export class PathMtu implements Disposable {
     if (this.#byMac.get(keyOf(path.target)) === path) this.#byMac.delete(keyOf(path.target))
   }
 
-  /** Devices may have come up that weren't there. */
+  /** Devices may have come up that weren't there. Throws PathMtuError. */
   stirred(): void {
     if (this.#ears.open()) this.#pump()
   }
 
   /** What packets to a subnet may have within the tunnel, where that is less than what the interface leaves. */
   mtuBytes(subnet: Prefix): number | undefined {
-    return this.#bySubnet.get(subnet)?.mtuBytes(this.#interfaceBytes)
+    const path = this.#bySubnet.get(subnet)
+    if (path !== undefined) return path.mtuBytes(this.#interfaceBytes)
+    const known = this.#known.get(subnet)
+    if (known === undefined) return undefined
+    const family = familyOfPrefix(subnet)
+    const tunnel = this.#tunnels.values().find((each) => each.family === family)
+    return tunnel !== undefined && known + tunnel.overheadBytes < this.#interfaceBytes ? known : undefined
+  }
+
+  /** Whether this host has tunnels whose paths are asked about. */
+  get isAsking(): boolean {
+    return this.#tunnels.size > 0
   }
 
   /** All paths that are known to be smaller than the interface. */

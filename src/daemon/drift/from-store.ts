@@ -25,6 +25,8 @@ import { stackOf, wishOf } from '../interface/follow.ts'
 import { vxlanMacs } from '../interface/read-host.ts'
 import { LeaseRecords } from '../lease-record.ts'
 import { Network } from '../network.ts'
+import { findings } from '../paths/open.ts'
+import { pathsAsKnown } from '../paths/paths.ts'
 import { openSurroundings, peerTable } from '../peer-table.ts'
 import type { Options } from '../options.ts'
 import { readSubnetFile } from '../subnet-file.ts'
@@ -123,8 +125,11 @@ function wanted(
   const firewall = firewallOf(options)
   const blackhole = options['ip-blackhole-route']
   const offload = new OffloadState(options['checksum-offload'])
+  const { known, limitBytes } = findings(options, network, identity, netlink)
+  identity.limit(limitBytes)
+  const paths = pathsAsKnown(known)
   const fabric = new Fabric(
-    { reconciler, network, underlay, table, firewall, blackhole, offload },
+    { reconciler, network, underlay, table, firewall, blackhole, offload, paths },
     identity.self(subnetsOf(own)),
   )
   fabric.apply(table.apply(leases, performance.now()))

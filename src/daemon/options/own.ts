@@ -116,6 +116,15 @@ export const OWN = [
     form: { pattern: /^(?:auto|on|off)$/, want: 'auto, on or off' },
   },
   {
+    name: 'mtu-probe',
+    type: 'string',
+    default: 'auto',
+    section: 'host',
+    help: 'what the path to each peer carries: auto asks through VXLAN tunnels, unless the network config sets Backend.MTU, and gives routes to smaller paths their MTU; off',
+    own: true,
+    form: { pattern: /^(?:auto|off)$/, want: 'auto or off' },
+  },
+  {
     name: 'store-lost-grace',
     type: 'duration',
     default: 120,
