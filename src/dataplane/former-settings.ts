@@ -4,7 +4,7 @@ export interface FormerSetting {
   /** As a Sysctl's. */
   readonly name: string
   readonly former: number
-  /** What heddle has set: only where it is still that is it put back. */
+  /** What it was once heddle had set it, as the kernel may round: only where it is still that is it put back. */
   readonly set: number
   /** Left as it is in the end, for others may rely on it by then; only told. */
   readonly isLeft: boolean

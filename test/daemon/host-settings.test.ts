@@ -118,7 +118,9 @@ test('what pods need is set, the host keeps hearing its routers, and an uninstal
   }
   expect(await read(host, 'net/ipv6/conf/uplink/accept_ra')).toBe(2)
   const dry = run(host, store, FLANNELD, '--cleanup', '--dry-run')
-  expect(dry.stdout).toContain('would remove sysctl net.netfilter.nf_conntrack_tcp_timeout_established\n')
+  expect(dry.stdout).toContain(
+    `would remove flanneld's value of sysctl net.netfilter.nf_conntrack_tcp_timeout_established, 25200: it is ${established} again\n`,
+  )
   expect(await read(host, ESTABLISHED)).toBe(7 * 3600)
   const real = run(host, store, FLANNELD, '--cleanup')
   expect(real).toMatchObject({ status: 0, stderr: '' })

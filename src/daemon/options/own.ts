@@ -58,7 +58,7 @@ export const OWN = [
     type: 'string',
     default: '/var/lib/heddle',
     section: 'host',
-    help: "directory that keeps which lease is this host's, so that it has its subnet again at another address",
+    help: "directory that keeps which lease is this host's, so that it has its subnet again at another address, and what sysctls were before",
     own: true,
   },
   {

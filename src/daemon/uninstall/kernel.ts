@@ -62,7 +62,7 @@ export async function kernelPart(
   const stray = nexthops.filter((n) => isOurNexthop(n) && !devices.some((d) => d.index === n.linkIndex))
   return {
     items: [
-      ...[...describe(drift), ...settingsIn(drift)].map(({ what, key }) =>
+      ...[...describe(drift), ...settingsIn(drift, formerSettings)].map(({ what, key }) =>
         item(what, async () => (await removeAll()).get(key)),
       ),
       ...stray.map(({ id }) =>

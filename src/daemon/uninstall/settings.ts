@@ -9,10 +9,19 @@ import { removeFile } from './files.ts'
 import { item, type Part } from './item.ts'
 
 /** What is put back. `key` as in Reconciler.failures. */
-export const settingsIn = (drift: readonly Drift[]): { what: string; key: string }[] =>
+export const settingsIn = (
+  drift: readonly Drift[],
+  former: FormerSettings,
+): { what: string; key: string }[] =>
   drift
     .filter(({ kind, what }) => kind === 'sysctl' && what === 'unwanted')
-    .map(({ key }) => ({ what: `sysctl ${settingName(key)}`, key: `sysctl ${key}` }))
+    .map(({ key }) => {
+      const setting = former.find(key)
+      return {
+        what: `flanneld's value of sysctl ${settingName(key)}, ${setting?.set}: it is ${setting?.former} again`,
+        key: `sysctl ${key}`,
+      }
+    })
 
 /** What is said of the others; and the record itself, once it has served. */
 export function settingsPart(former: SettingsRecord, stateDir: string): Part {

@@ -5,7 +5,7 @@ import { log } from '../../sys/log.ts'
 import { loadModule } from '../../sys/modules.ts'
 import { type ReadNumber, readNumber, settingName, writeSysctl } from '../../sys/sysctl.ts'
 import { blocked, type Carrier, type Change, done, failed, type Hint, type Result } from '../carrier.ts'
-import type { FormerSettings } from '../former-settings.ts'
+import type { FormerSetting, FormerSettings } from '../former-settings.ts'
 import { isFine } from '../kinds/sysctl.ts'
 import type { Rtnetlink } from './rtnetlink.ts'
 
@@ -29,12 +29,19 @@ export class SysctlCarrier implements Carrier<Sysctl> {
   }
 
   async dump(): Promise<readonly Sysctl[]> {
-    const toPutBack = this.#former.all().filter(({ isLeft }) => !isLeft)
-    const names = new Set([...this.#names, ...toPutBack.map(({ name }) => name)])
+    const names = new Set([
+      ...this.#names,
+      ...this.#former.all().flatMap((former) => this.#toPutBack(former)),
+    ])
     return [...names].flatMap((name): Sysctl[] => {
       const value = this.#read(name)
       return typeof value === 'number' ? [{ kind: 'sysctl', name, value, why: '', undo: 'none' }] : []
     })
+  }
+
+  /** Not what somebody else has set since. */
+  #toPutBack({ name, set, former, isLeft }: FormerSetting): string[] {
+    return !isLeft && former !== set && this.#read(name) === set ? [name] : []
   }
 
   /** Those that need others come last. */
@@ -53,28 +60,25 @@ export class SysctlCarrier implements Carrier<Sysctl> {
     if (isFine(want, have)) return done
     const lack = want.needs?.map((need) => this.#lack(need)).find((reason) => reason !== undefined)
     if (lack !== undefined) return failed(`${settingName(want.name)} stays ${have}: ${lack}`)
-    const before = this.#former.find(want.name)
-    if (want.undo !== 'none')
-      this.#former.note({
-        name: want.name,
-        former: before?.former ?? have,
-        set: want.value,
-        isLeft: want.undo === 'leave',
-      })
     const refusal = this.#write(want.name, want.value)
-    if (refusal !== undefined) {
-      if (want.undo !== 'none' && before === undefined) this.#former.forget(want.name)
-      return failed(adviceFor(want, have, refusal))
-    }
+    if (refusal !== undefined) return failed(adviceFor(want, have, refusal))
     const now = this.#read(want.name)
     if (typeof now !== 'number' || !isFine(want, now))
       return failed(
         `${settingName(want.name)} was set to ${want.value}, and is ${typeof now === 'number' ? now : 'gone'}`,
       )
+    this.#remember(want, have, now)
     const text = `${settingName(want.name)} is ${now} now, and was ${have}: ${want.why}`
     if (want.undo === 'none') logger.debug(1, text)
     else logger.info(text, { key: want.name })
     return done
+  }
+
+  /** What it was first, and what the kernel made of our value. */
+  #remember({ name, undo }: Sysctl, have: number, now: number): void {
+    if (undo === 'none') return
+    const former = this.#former.find(name)?.former ?? have
+    this.#former.note({ name, former, set: now, isLeft: undo === 'leave' })
   }
 
   /** Undefined where there is still no such setting. */
@@ -103,9 +107,9 @@ export class SysctlCarrier implements Carrier<Sysctl> {
   }
 
   /** Its former value again, where it is still as we have set it. */
-  #remove({ name, value }: Sysctl): Result {
+  #remove({ name }: Sysctl): Result {
     const former = this.#former.find(name)
-    if (former !== undefined && !former.isLeft && former.set === value && former.former !== value) {
+    if (former !== undefined && this.#toPutBack(former).length > 0) {
       const refusal = this.#write(name, former.former)
       if (refusal !== undefined)
         return failed(
@@ -113,7 +117,7 @@ export class SysctlCarrier implements Carrier<Sysctl> {
         )
       logger.info(`${settingName(name)} is ${former.former} again`, { key: name })
     }
-    this.#former.forget(name)
+    if (former?.isLeft !== true) this.#former.forget(name)
     this.#names.delete(name)
     return done
   }
