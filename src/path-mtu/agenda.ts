@@ -2,7 +2,7 @@
 // grown; the others seldom, for what hangs is noticed by its own packets. However many there are, the pace stays. Pure.
 
 export interface Pace {
-  /** New paths at once, and then a second. */
+  /** New paths at once, and then a second: where there are thousands, traffic tells which of them matter. */
   readonly freshBurst: number
   readonly freshPerSecond: number
   /** From one look at a path that is smaller than the interface to the next. */
@@ -15,10 +15,10 @@ export interface Pace {
 
 export const PACE: Pace = {
   freshBurst: 32,
-  freshPerSecond: 4,
+  freshPerSecond: 0.2,
   smallMs: 30_000,
   usualMs: 15 * 60_000,
-  leastMs: 1_000,
+  leastMs: 5_000,
 }
 
 export class Agenda<P> {

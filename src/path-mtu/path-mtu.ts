@@ -75,6 +75,8 @@ export class PathMtu implements Disposable {
   readonly #bySubnet = new Map<Prefix, PeerPath>()
   /** By device and MAC. */
   readonly #byMac = new Map<string, PeerPath>()
+  /** Those that are known to carry less than the interface. */
+  readonly #small = new Set<PeerPath>()
   readonly #sessions = new Map<PeerPath, Session>()
   /** Probes without an answer, by their sequence number. */
   readonly #sent = new Map<number, Sent>()
@@ -110,6 +112,7 @@ export class PathMtu implements Disposable {
         this.#stop(path)
         // What passed whole says nothing of larger packets.
         if (!path.isSmall(Math.min(before, interfaceBytes))) path.bytes = undefined
+        this.#sort(path)
         this.#agenda.fresh(path)
       }
     }
@@ -138,6 +141,7 @@ export class PathMtu implements Disposable {
     if (known !== undefined) path.bytes = known + tunnel.overheadBytes
     if (there !== undefined) this.#drop(there)
     this.#bySubnet.set(target.subnet, path)
+    this.#sort(path)
     this.#byMac.set(keyOf(target), path)
     this.#agenda.fresh(path)
     return path
@@ -146,6 +150,7 @@ export class PathMtu implements Disposable {
   #drop(path: PeerPath): void {
     this.#stop(path)
     this.#agenda.remove(path)
+    this.#small.delete(path)
     if (this.#bySubnet.get(path.target.subnet) === path) this.#bySubnet.delete(path.target.subnet)
     if (this.#byMac.get(keyOf(path.target)) === path) this.#byMac.delete(keyOf(path.target))
   }
@@ -173,21 +178,30 @@ export class PathMtu implements Disposable {
 
   /** All paths that are known to be smaller than the interface. */
   small(): readonly PathChange[] {
-    return [...this.#bySubnet.values()]
-      .filter((path) => path.isSmall(this.#interfaceBytes))
-      .map((path) => this.#tell(path))
+    return [...this.#small].map((path) => this.#tell(path))
   }
 
   /** The least that any path carries, where that is less than the interface, of the outer packet. */
   leastBytes(): number | undefined {
-    let least = this.#interfaceBytes
-    for (const { bytes } of this.#bySubnet.values()) if (bytes !== undefined && bytes < least) least = bytes
-    return least < this.#interfaceBytes ? least : undefined
+    let least: number | undefined
+    for (const { bytes } of this.#small) if (bytes !== undefined && bytes < (least ?? Infinity)) least = bytes
+    return least
   }
 
   /** Whether no path is being looked at, and none waits to be for the first time. */
   get isIdle(): boolean {
     return this.#sessions.size === 0 && !this.#agenda.hasFresh
+  }
+
+  /** The tunnels that have such paths. */
+  smallTunnels(): readonly Tunnel[] {
+    const devices = new Set([...this.#small].map(({ target }) => target.device))
+    return [...this.#tunnels.values()].filter(({ device }) => devices.has(device))
+  }
+
+  #sort(path: PeerPath): void {
+    if (path.isSmall(this.#interfaceBytes)) this.#small.add(path)
+    else this.#small.delete(path)
   }
 
   #tell(path: PeerPath): PathChange {
@@ -274,6 +288,7 @@ export class PathMtu implements Disposable {
   #become(path: PeerPath, bytes: number | undefined): void {
     const before = path.mtuBytes(this.#interfaceBytes)
     path.bytes = bytes
+    this.#sort(path)
     if (path.mtuBytes(this.#interfaceBytes) !== before) this.#options.onChange([this.#tell(path)])
   }
 
