@@ -88,6 +88,7 @@ export class Fabric {
       if (change.kind === 'put') this.#want(change.lease)
       else this.#drop(change.key)
     this.#complain(changes.map((change) => (change.kind === 'put' ? change.lease.key : change.key)))
+    if (changes.some(({ kind }) => kind === 'gone')) this.#clamp()
   }
 
   /**
@@ -108,6 +109,11 @@ export class Fabric {
       const lease = this.#parts.table.peers.get(key)
       if (lease !== undefined) this.#want(lease)
     }
+    this.#clamp()
+  }
+
+  #clamp(): void {
+    this.#parts.reconciler.want('mss', this.#parts.paths.tables())
   }
 
   /** Something else is wished of this host's own devices. */
@@ -139,6 +145,7 @@ export class Fabric {
     const devices = backend.devices(this.#self).map((object) => this.#equipped(object))
     reconciler.want('devices', devices)
     paths.own(devices)
+    this.#clamp()
     reconciler.want('blackhole', hasBlackhole ? this.#self.subnets.map((subnet) => blackhole(subnet)) : [])
     const networks = [config.ipv4, config.ipv6].flatMap((range) =>
       range === undefined

@@ -4,10 +4,11 @@
 import { familyOfPrefix, type Prefix } from '../model/prefix.ts'
 import { FAMILIES, type Family } from '../model/ip.ts'
 import type { NftChain, NftMatch, NftRule, NftTable, NftVerdict } from '../model/kernel.ts'
+import { mssTables } from './mss.ts'
 
-/** Of both families, as the reconciler names tables. */
+/** All that are heddle's, of both families, as the reconciler names tables. */
 export const ownTables = (): Set<string> =>
-  new Set(FAMILIES.map((family) => `${family} ${tableName(family)}`))
+  new Set([...FAMILIES.map((family) => `${family} ${tableName(family)}`), ...mssTables()])
 
 export interface FirewallOptions {
   /** `--ip-masq`: flanneld masquerades for all pods. */

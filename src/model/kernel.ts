@@ -124,6 +124,11 @@ export interface NftChain {
     readonly priority: number
   }
   readonly rules: readonly NftRule[]
+  /**
+   * Devices: who begins or accepts a TCP connection through one is told of no larger segments than the routes both ways
+   * take (`tcp option maxseg size set rt mtu`). Two rules each, behind the others.
+   */
+  readonly clamps?: readonly string[]
 }
 /** All matches must hold; then the verdict. Reads as `nft` prints it. */
 export interface NftRule {

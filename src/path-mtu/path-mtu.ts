@@ -73,8 +73,6 @@ export class PathMtu implements Disposable {
   #interfaceBytes = 0
   readonly #bySource = new Map<string, readonly PeerPath[]>()
   readonly #bySubnet = new Map<Prefix, PeerPath>()
-  /** By device and MAC. */
-  readonly #byMac = new Map<string, PeerPath>()
   /** Those that are known to carry less than the interface. */
   readonly #small = new Set<PeerPath>()
   readonly #sessions = new Map<PeerPath, Session>()
@@ -142,7 +140,6 @@ export class PathMtu implements Disposable {
     if (there !== undefined) this.#drop(there)
     this.#bySubnet.set(target.subnet, path)
     this.#sort(path)
-    this.#byMac.set(keyOf(target), path)
     this.#agenda.fresh(path)
     return path
   }
@@ -152,7 +149,6 @@ export class PathMtu implements Disposable {
     this.#agenda.remove(path)
     this.#small.delete(path)
     if (this.#bySubnet.get(path.target.subnet) === path) this.#bySubnet.delete(path.target.subnet)
-    if (this.#byMac.get(keyOf(path.target)) === path) this.#byMac.delete(keyOf(path.target))
   }
 
   /** Devices may have come up that weren't there. Throws PathMtuError. */
@@ -226,7 +222,8 @@ export class PathMtu implements Disposable {
 
   /** A large packet is on its way there: does it come through? */
   #large(device: string, to: Mac): void {
-    const path = this.#byMac.get(`${device} ${to}`)
+    // Asked seldom: an index of thousands would cost more.
+    const path = this.#bySubnet.values().find(({ target }) => target.device === device && target.mac === to)
     if (path === undefined || performance.now() - path.silentAtMs < SILENCE_MS) return
     this.#look(path, false)
   }
@@ -340,5 +337,3 @@ export class PathMtu implements Disposable {
     this.#sender[Symbol.dispose]()
   }
 }
-
-const keyOf = ({ device, mac }: Target): string => `${device} ${mac}`

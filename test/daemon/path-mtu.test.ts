@@ -26,6 +26,12 @@ const has = (host: Host, mtuBytes: number | undefined, family = '') =>
     45,
   )
 
+const clamps = (host: Host, does: boolean) =>
+  eventually(`${host.name} ${does ? 'clamps' : 'clamps no more'}`, async () => {
+    const ruleset = await host.sh('nft list ruleset')
+    return ruleset.includes('table ip heddle-mss') === does || undefined
+  })
+
 for (const icmp of ['with ICMP', 'without ICMP'])
   test(`transfers by both families go on as a router's MTU falls twice, ${icmp}`, async () => {
     await using narrows = await Narrows.create()
@@ -62,6 +68,7 @@ for (const icmp of ['with ICMP', 'without ICMP'])
     await narrows.mtu(1500)
     await using anew = await Flanneld.start(first, store)
     await has(first, undefined)
+    await clamps(first, false)
     for (const transfer of [there, back]) await transfer.goesOn()
     for (const flanneld of [anew, two]) expect(flanneld.process.running).toBe(true)
   })
@@ -78,6 +85,10 @@ test('a host of upstream answers as well, and transfers to it go on', async () =
   await narrows.mtu(1400)
   await has(first, 1350)
   await there.goesOn()
+  // The other host knows of no smaller path: its pods hear of it as their connections begin.
+  await clamps(first, true)
+  await using back = await Transfer.start(to, from, from.ip)
+  await back.goesOn()
   expect(there.longestPauseSeconds).toBeLessThanOrEqual(LONGEST_PAUSE_SECONDS)
   for (const flanneld of [upstream, one]) expect(flanneld.process.running).toBe(true)
 })

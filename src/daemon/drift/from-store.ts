@@ -3,6 +3,7 @@
 import type { Ownership } from '../../dataplane/kind.ts'
 import type { Wish } from '../../dataplane/survey.ts'
 import { UnderlayWatch } from '../../dataplane/underlay.ts'
+import { clampTables } from '../../firewall/mss.ts'
 import { suits } from '../../model/allocate.ts'
 import { isPublishedBy, subnetsOf, type Lease } from '../../model/lease.ts'
 import type { NetworkConfig } from '../../model/net-config.ts'
@@ -125,9 +126,9 @@ function wanted(
   const firewall = firewallOf(options)
   const blackhole = options['ip-blackhole-route']
   const offload = new OffloadState(options['checksum-offload'])
-  const { known, limitBytes } = findings(options, network, identity, netlink)
+  const { known, limitBytes, tunnels } = findings(options, network, identity, netlink)
   identity.limit(limitBytes)
-  const paths = pathsAsKnown(known)
+  const paths = pathsAsKnown(known, clampTables(tunnels))
   const fabric = new Fabric(
     { reconciler, network, underlay, table, firewall, blackhole, offload, paths },
     identity.self(subnetsOf(own)),

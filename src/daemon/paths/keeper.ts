@@ -1,6 +1,7 @@
 // Keeps the MTU of each path as it is found out: on the peer's route at once, and, where some path stays small, on this
 // host's own devices and in subnet.env for pods to come.
-import type { KernelObject } from '../../model/kernel.ts'
+import { clampTables } from '../../firewall/mss.ts'
+import type { KernelObject, NftTable } from '../../model/kernel.ts'
 import type { Family } from '../../model/ip.ts'
 import type { SubnetKey } from '../../model/lease.ts'
 import type { Prefix } from '../../model/prefix.ts'
@@ -62,6 +63,10 @@ export class PathKeeper implements Paths, Disposable {
     return this.#paths.mtuBytes(subnet)
   }
 
+  tables(): readonly NftTable[] {
+    return clampTables(this.#paths.smallTunnels())
+  }
+
   own(objects: readonly KernelObject[]): void {
     const tunnels = this.#parts.asks() && !this.#isForbidden ? tunnelsOf(objects) : []
     this.#unlessForbidden(() => this.#paths.begin(tunnels, this.#parts.interfaceBytes()))
@@ -91,10 +96,6 @@ export class PathKeeper implements Paths, Disposable {
   tell(): unknown {
     const small = this.#paths.small().map(({ subnet, remote, mtuBytes }) => ({ subnet, remote, mtuBytes }))
     return { asked: this.#paths.isAsking, deviceLimitBytes: this.limitBytes, small }
-  }
-
-  get smallCount(): number {
-    return this.#paths.small().length
   }
 
   #unlessForbidden(act: () => void): void {

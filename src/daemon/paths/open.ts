@@ -1,6 +1,6 @@
 // Begins to ask about paths as the options and the network config say, with what another run has left behind, and puts
 // in force what is found.
-import { FAMILIES } from '../../model/ip.ts'
+import { FAMILIES, familyOf, type Family } from '../../model/ip.ts'
 import { subnetsOf } from '../../model/lease.ts'
 import { familyOfPrefix, type Prefix } from '../../model/prefix.ts'
 import { VXLAN_OVERHEAD_BYTES } from '../../model/vxlan.ts'
@@ -19,6 +19,8 @@ export interface Findings {
   readonly known: ReadonlyMap<Prefix, number>
   /** What this host's devices are limited to for the sake of small paths, of outer packets. */
   readonly limitBytes: number | undefined
+  /** Those that have small paths. */
+  readonly tunnels: readonly { readonly family: Family; readonly device: string }[]
 }
 
 /** Undefined with `--mtu-probe=off`. */
@@ -43,9 +45,16 @@ export function findings(
   netlink: NetlinkSocket,
 ): Findings {
   if (options['mtu-probe'] === 'off' || !network.backend.asksPaths())
-    return { known: new Map(), limitBytes: undefined }
+    return { known: new Map(), limitBytes: undefined, tunnels: [] }
   const known = knownMtus(netlink)
-  return { known, limitBytes: leftLimit(known, netlink, network, identity) }
+  const families = new Set([...known.keys()].map(familyOfPrefix))
+  const tunnels = network.backend
+    .devices(identity.self([]))
+    .flatMap((object) =>
+      object.kind === 'link' ? [{ family: familyOf(object.vxlan.local), device: object.name }] : [],
+    )
+    .filter(({ family }) => families.has(family))
+  return { known, limitBytes: leftLimit(known, netlink, network, identity), tunnels }
 }
 
 /** Devices that are as small as the smallest known path were limited for its sake, and stay so until more is known. */

@@ -5,6 +5,7 @@ import type { Reconciler } from '../../dataplane/reconciler.ts'
 import type { Drift } from '../../dataplane/report.ts'
 import type { FormerSettings } from '../../dataplane/former-settings.ts'
 import { ownChains } from '../../firewall/chain-names.ts'
+import { MSS_TABLE } from '../../firewall/mss.ts'
 import { tableName } from '../../firewall/rules.ts'
 import { FAMILIES } from '../../model/ip.ts'
 import { ROUTE_PROTOCOL, type KindName } from '../../model/kernel.ts'
@@ -124,14 +125,19 @@ function ourTables(): string[] {
     throw error
   }
   using socket = netfilter
-  return FAMILIES.filter((family) => {
+  const names = FAMILIES.flatMap((family) => [
+    { family, name: tableName(family) },
+    { family, name: MSS_TABLE },
+  ])
+  const there = names.filter((table) => {
     try {
-      return findTable(socket, { family, name: tableName(family) }) !== undefined
+      return findTable(socket, table) !== undefined
     } catch (error) {
       if (isRefused(error, 'EINVAL', 'EOPNOTSUPP', 'EPROTONOSUPPORT')) return false
       throw error
     }
-  }).map((family) => `${family} ${tableName(family)}`)
+  })
+  return there.map(({ family, name }) => `${family} ${name}`)
 }
 
 /** `key` as in Reconciler.failures. What goes with a device is counted there; all else has a line of its own. */

@@ -31,7 +31,8 @@ const isSameChain = (a: NftChain, b: NftChain): boolean =>
   a.hook.type === b.hook.type &&
   a.hook.at === b.hook.at &&
   a.hook.priority === b.hook.priority &&
-  isSameList(a.rules, b.rules, isSameRule)
+  isSameList(a.rules, b.rules, isSameRule) &&
+  (a.clamps ?? []).join() === (b.clamps ?? []).join()
 
 function isSameRule(a: NftRule, b: NftRule): boolean {
   if (!isSameList(a.matches, b.matches, isSameMatch)) return false

@@ -90,7 +90,7 @@ export function writeVerdict(w: Writer, verdict: NftVerdict): void {
   }
 }
 
-const expression = (w: Writer, name: string, build: (data: Writer) => void): void => {
+export const expression = (w: Writer, name: string, build: (data: Writer) => void): void => {
   w.nest(NFTA_LIST_ELEM, (element) => element.attrText(NFTA_EXPR.name, name).nest(NFTA_EXPR.data, build))
 }
 

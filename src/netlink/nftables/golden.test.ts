@@ -174,7 +174,7 @@ describe('reading a rule back', () => {
     const rule: NftRule = { matches: [saddr('10.42.0.0/22'), mark(1, 3)], verdict: random }
     const { body } = appendRule(ipv4, 'c', rule)
     for (let end = 4; end < body.length; end++) {
-      let found: NftRule | undefined
+      let found: unknown
       try {
         found = parseRule(body.subarray(0, end), 'ipv4').rule
       } catch (error) {

@@ -64,7 +64,7 @@ export function parseExpressions(list: Attributes, family: Family): NftRule | un
   return verdict === undefined || loaded !== undefined ? undefined : { matches, verdict }
 }
 
-function nameAndData(element: Attributes): { name: string; data: Attributes | undefined } {
+export function nameAndData(element: Attributes): { name: string; data: Attributes | undefined } {
   let name = ''
   let data: Attributes | undefined
   while (element.next()) {
@@ -94,21 +94,21 @@ function parseMasquerade(f: Fields): NftVerdict | undefined {
 }
 
 /** Values of an expression by attribute number; nests keep their bytes. */
-type Fields = ReadonlyMap<number, Uint8Array>
+export type Fields = ReadonlyMap<number, Uint8Array>
 
-function fieldsOf(attributes: Attributes): Fields {
+export function fieldsOf(attributes: Attributes): Fields {
   const fields = new Map<number, Uint8Array>()
   while (attributes.next()) fields.set(attributes.type, attributes.bytes())
   return fields
 }
 
-function u32(fields: Fields, type: number): number | undefined {
+export function u32(fields: Fields, type: number): number | undefined {
   const bytes = fields.get(type)
   return bytes?.length === 4 ? new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0) : undefined
 }
 
 /** The one attribute of `type` inside a nest of one attribute. */
-function only(bytes: Uint8Array | undefined, type: number): Uint8Array | undefined {
+export function only(bytes: Uint8Array | undefined, type: number): Uint8Array | undefined {
   if (bytes === undefined || bytes.length < 4) return undefined
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   const length = view.getUint16(0, true)

@@ -1,6 +1,7 @@
 // One table read back from the kernel. Tables of others cost nothing: everything is asked for by the table's name.
-import type { NftRule, NftTable } from '../../model/kernel.ts'
+import type { NftChain, NftRule, NftTable } from '../../model/kernel.ts'
 import { isMissing } from '../error.ts'
+import type { Clamp } from './clamp.ts'
 import type { NetlinkSocket } from '../socket.ts'
 import type { Message, Reply } from '../wire.ts'
 import {
@@ -25,7 +26,7 @@ export interface TableFound {
 }
 interface ChainFound extends ChainReply {
   /** In order; undefined stands for a rule that we would not write. */
-  readonly rules: readonly (NftRule | undefined)[]
+  readonly rules: readonly (NftRule | Clamp | undefined)[]
 }
 
 /** The table, or undefined if there is none. What isn't recognised in it is told in `unrecognised`. Throws NetlinkError. */
@@ -38,7 +39,11 @@ export function readTable(socket: NetlinkSocket, name: TableName): NftTable | un
     const known = rules.filter((rule) => rule !== undefined)
     if (hook === undefined) odd.push(`chain ${name} has another type, hook or policy`)
     else if (known.length < rules.length) odd.push(`${rules.length - known.length} rules of chain ${name}`)
-    else return [{ name, hook, rules: known, ...commented(comment) }]
+    else {
+      const ruled = ruledBy(known)
+      if (ruled !== undefined) return [{ name, hook, ...ruled, ...commented(comment) }]
+      odd.push(`rules of chain ${name} in another order`)
+    }
     return []
   })
   return {
@@ -49,6 +54,20 @@ export function readTable(socket: NetlinkSocket, name: TableName): NftTable | un
     chains,
     ...(odd.length > 0 ? { unrecognised: odd.join(', ') } : {}),
   }
+}
+
+/** Clamps come behind all rules, each device's two together; undefined where they don't. */
+function ruledBy(known: readonly (NftRule | Clamp)[]): Pick<NftChain, 'rules' | 'clamps'> | undefined {
+  const rules = known.filter((rule) => 'verdict' in rule)
+  const clamps = known.slice(rules.length).filter((rule) => 'by' in rule)
+  if (rules.length + clamps.length < known.length) return undefined
+  const devices = clamps.filter((_, index) => index % 2 === 0).map(({ device }) => device)
+  const isPaired = clamps.every(
+    ({ by, device }, index) =>
+      device === devices[index >> 1] && by === (index % 2 === 0 ? 'iifname' : 'oifname'),
+  )
+  if (!isPaired || clamps.length % 2 === 1) return undefined
+  return { rules, ...(devices.length > 0 ? { clamps: devices } : {}) }
 }
 
 const commented = (comment: string | undefined): { comment?: string } =>
@@ -68,8 +87,8 @@ export function findTable(socket: NetlinkSocket, name: TableName): TableFound | 
   }
 }
 
-function readRules(socket: NetlinkSocket, name: TableName): Map<string, (NftRule | undefined)[]> {
-  const rules = new Map<string, (NftRule | undefined)[]>()
+function readRules(socket: NetlinkSocket, name: TableName): Map<string, (NftRule | Clamp | undefined)[]> {
+  const rules = new Map<string, (NftRule | Clamp | undefined)[]>()
   for (const { body } of tolerant(() => socket.dump(listRules(name)))) {
     const { table, chain, rule } = parseRule(body, name.family)
     if (table !== name.name) continue

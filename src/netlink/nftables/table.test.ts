@@ -267,3 +267,48 @@ function readAllTheTime(host: TestHost) {
     [Symbol.dispose]: () => void child.kill('SIGKILL'),
   }
 }
+
+describe('TCP segments clamped to what routes take', () => {
+  const clamped = (family: 'ipv4' | 'ipv6'): NftTable => ({
+    kind: 'nft-table',
+    family,
+    name: 'heddle-mss',
+    chains: [
+      {
+        name: 'forward',
+        hook: { type: 'filter', at: 'forward', priority: -150 },
+        rules: [{ matches: [{ match: 'mark', value: 1, mask: 1 }], verdict: { verdict: 'return' } }],
+        clamps: ['flannel.1', 'fifteen-letters'],
+      },
+    ],
+  })
+
+  test.each(['ipv4', 'ipv6'] as const)('%s: as nft would have written it, and read back', async (family) => {
+    await using host = await kernel()
+    replaceTable(host.netlink('netfilter'), clamped(family))
+    expect(await host.sh(`nft list table ${family === 'ipv4' ? 'ip' : 'ip6'} heddle-mss`)).toContain(`
+		meta mark & 0x00000001 == 0x00000001 return
+		iifname "flannel.1" tcp flags syn / syn,rst tcp option maxseg size set rt mtu
+		oifname "flannel.1" tcp flags syn / syn,rst tcp option maxseg size set rt mtu
+		iifname "fifteen-letters" tcp flags`)
+    expect(readTable(host.netlink('netfilter'), { family, name: 'heddle-mss' })).toEqual(clamped(family))
+  })
+
+  test.each([
+    ['its order', 'tcp flags syn / syn,rst tcp option maxseg size set rt mtu', 'insert rule'],
+    ['another size', 'oifname "a" tcp flags syn / syn,rst tcp option maxseg size set 1000', 'add rule'],
+    ['other flags', 'oifname "a" tcp flags syn / syn,ack tcp option maxseg size set rt mtu', 'add rule'],
+    [
+      'more matches',
+      'oifname "a" tcp dport 80 tcp flags syn / syn,rst tcp option maxseg size set rt mtu',
+      'add rule',
+    ],
+    ['one way only', 'oifname "a" tcp flags syn / syn,rst tcp option maxseg size set rt mtu', 'add rule'],
+  ])('a rule that differs in %s is recognised as none of ours', async (_what, rule, verb) => {
+    await using host = await kernel()
+    replaceTable(host.netlink('netfilter'), clamped('ipv4'))
+    await host.sh(`nft '${verb} ip heddle-mss forward ${rule}'`)
+    const found = readTable(host.netlink('netfilter'), { family: 'ipv4', name: 'heddle-mss' })
+    expect(found?.unrecognised).toContain('forward')
+  })
+})

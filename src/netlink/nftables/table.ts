@@ -2,9 +2,10 @@
 import type { Family } from '../../model/ip.ts'
 import type { NftChain, NftRule } from '../../model/kernel.ts'
 import { Attributes } from '../attributes.ts'
-import { NLM_F, type Message } from '../wire.ts'
+import { NLM_F, type Message, type Writer } from '../wire.ts'
 import { commentData, NFGEN_BYTES, nftMessage, NFT_MSG, parseComment } from './header.ts'
 import { writeMatch, writeVerdict } from './expression.ts'
+import { parseClamp, writeClamp, type Clamp } from './clamp.ts'
 import { parseExpressions } from './parse-expression.ts'
 
 const NFTA_TABLE = { name: 1, flags: 2, use: 3, userdata: 6 } as const
@@ -151,6 +152,18 @@ function parseHook(a: Attributes): Place | undefined {
 
 /** Appends a rule to a chain. */
 export const appendRule = (table: TableName, chain: string, rule: NftRule): Message =>
+  append(table, chain, (list) => {
+    for (const match of rule.matches) writeMatch(list, match, table.family)
+    writeVerdict(list, rule.verdict)
+  })
+
+/** Appends the rules that clamp the segments of connections through a device, either way. */
+export const appendClamps = (table: TableName, chain: string, device: string): Message[] =>
+  (['iifname', 'oifname'] as const).map((by) =>
+    append(table, chain, (list) => writeClamp(list, { by, device })),
+  )
+
+const append = (table: TableName, chain: string, build: (list: Writer) => void): Message =>
   nftMessage(
     NFT_MSG.newRule,
     NLM_F.create | NLM_F.append,
@@ -160,10 +173,7 @@ export const appendRule = (table: TableName, chain: string, rule: NftRule): Mess
       w
         .attrText(NFTA_RULE.table, table.name)
         .attrText(NFTA_RULE.chain, chain)
-        .nest(NFTA_RULE.expressions, (list) => {
-          for (const match of rule.matches) writeMatch(list, match, table.family)
-          writeVerdict(list, rule.verdict)
-        }),
+        .nest(NFTA_RULE.expressions, build),
   )
 
 /** Deletes all rules of a chain. */
@@ -182,16 +192,17 @@ interface RuleReply {
   readonly table: string
   readonly chain: string
   /** Undefined for a rule that we would not write. */
-  readonly rule: NftRule | undefined
+  readonly rule: NftRule | Clamp | undefined
 }
 export function parseRule(body: Uint8Array, family: Family): RuleReply {
   const a = new Attributes(body, NFGEN_BYTES, 'nf_tables rule')
   let [table, chain] = ['', '']
-  let rule: NftRule | undefined
+  let rule: NftRule | Clamp | undefined
   while (a.next()) {
     if (a.type === NFTA_RULE.table) table = a.text()
     else if (a.type === NFTA_RULE.chain) chain = a.text()
-    else if (a.type === NFTA_RULE.expressions) rule = parseExpressions(a.nested(), family)
+    else if (a.type === NFTA_RULE.expressions)
+      rule = parseExpressions(a.nested(), family) ?? parseClamp(a.nested())
   }
   return { table, chain, rule }
 }

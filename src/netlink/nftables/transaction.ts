@@ -6,6 +6,7 @@ import { NLM_F, type Message } from '../wire.ts'
 import { batchBegin, batchEnd } from './header.ts'
 import { findTable, type TableFound } from './read.ts'
 import {
+  appendClamps,
   appendRule,
   flushChain,
   putChain,
@@ -26,6 +27,7 @@ export function replaceTable(socket: NetlinkSocket, table: NftTable): void {
     ...table.chains.flatMap((chain) => [
       putChain(table, chain),
       ...chain.rules.map((rule) => appendRule(table, chain.name, rule)),
+      ...(chain.clamps ?? []).flatMap((device) => appendClamps(table, chain.name, device)),
     ]),
   ])
 }

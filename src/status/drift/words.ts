@@ -113,7 +113,7 @@ const routeFields = ({ via, link, onLink, through, mtuBytes, protocol, metric }:
 ]
 
 const tableFields = ({ chains }: NftTable): Field[] =>
-  chains.map(({ name, hook, rules }) => [`chain ${name}`, JSON.stringify([hook, rules])])
+  chains.map(({ name, hook, rules, clamps }) => [`chain ${name}`, JSON.stringify([hook, rules, clamps])])
 
 const chainFields = ({ name, rules, jump }: IptablesChain): Field[] => [
   [`chain ${name}`, JSON.stringify(rules)],
