@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { installDebianPackages, packagesIn } from './debian.ts'
+import { fetchDebianPackages, installDebianPackages, packagesIn } from './debian.ts'
 import { buildKubernetesPeers } from './kube-peers.ts'
 import { buildPeers } from './peers.ts'
 import { buildIfStale } from './stale.ts'
@@ -16,6 +16,9 @@ const sums = { passed: 0, failed: 0, skipped: 0 }
 
 step('Debian packages the tests need', () =>
   installDebianPackages(packagesIn(join(root, 'scripts', 'test-needs.txt'))),
+)
+step('Debian packages that tests unpack', () =>
+  fetchDebianPackages(packagesIn(join(root, 'scripts', 'test-unpacked.txt'))),
 )
 // Only what lies in test/ meets peers.
 if (paths.length === 0 || paths.some((path) => path.startsWith('test')))

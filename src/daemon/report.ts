@@ -12,6 +12,7 @@ import type { Fabric } from './fabric.ts'
 import type { Chosen } from './interface/choose.ts'
 import type { PathKeeper } from './paths/keeper.ts'
 import type { StoreWatch } from './store-watch.ts'
+import type { WallReport } from './walls/watch.ts'
 
 /** Seconds: from a round over nothing to the programming of ten thousand peers. */
 const ROUND_BOUNDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
@@ -46,6 +47,8 @@ export class Report {
   fabric: Fabric | undefined
   offload: OffloadState | undefined
   reconciler: Reconciler | undefined
+  /** What drops packets of pods, looked at when it is asked for. */
+  walls: (() => WallReport) | undefined
   /** Where paths are asked about. */
   paths: PathKeeper | undefined
   /** Connection tracking: as it is now, undefined where there is none; and what it has lost lately, in sentences. */
@@ -176,6 +179,7 @@ export class Report {
       conntrack: this.conntrack && { ...this.conntrack.read(), troubles: this.conntrack.troubles() },
       checksumOffload: this.offload?.tell(),
       pathMtu: this.paths?.tell(),
+      walls: this.walls?.(),
       objects: reconciler?.report(),
       failures: reconciler && Object.fromEntries(reconciler.failures),
       fights: reconciler?.fights,

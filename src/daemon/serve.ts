@@ -21,6 +21,7 @@ import { NO_PATHS } from './paths/paths.ts'
 import { Peers } from './peers.ts'
 import type { Landlord } from './acquire.ts'
 import type { Tenancy } from './tenancy.ts'
+import { followWalls } from './walls/follow.ts'
 
 const logger = log.from('serve.ts')
 
@@ -85,6 +86,7 @@ export async function serve(work: Work, signal: AbortSignal): Promise<never> {
     }),
     followUnderlay(underlay, fabric, signal),
     followSurroundings(surroundings, fabric, signal),
+    followWalls({ options, network, report, self: () => selfWith(tenancy.lease) }, signal),
     tenancy.follow((lease) => {
       // Our pods' bridge stays where our subnet was, which may be a peer's by now.
       lookAround(surroundings, fabric)

@@ -125,6 +125,15 @@ export const OWN = [
     form: { pattern: /^(?:auto|off)$/, want: 'auto or off' },
   },
   {
+    name: 'firewalld',
+    type: 'string',
+    default: 'auto',
+    section: 'host',
+    help: 'where firewalld runs: auto tells it to let pods through (their network into zone trusted, the tunnel port opened); off',
+    own: true,
+    form: { pattern: /^(?:auto|off)$/, want: 'auto or off' },
+  },
+  {
     name: 'store-lost-grace',
     type: 'duration',
     default: 120,

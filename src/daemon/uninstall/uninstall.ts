@@ -15,6 +15,7 @@ import type { Options } from '../options.ts'
 import { readSubnetFile } from '../subnet-file.ts'
 import { cniPart } from './cni.ts'
 import { filesPart, removeFile } from './files.ts'
+import { firewalldPart } from './firewalld.ts'
 import { chainsWithoutTool } from './foreign-rules.ts'
 import type { Part } from './item.ts'
 import { ignoreMissing, kernelPart, readLinks } from './kernel.ts'
@@ -112,6 +113,7 @@ async function look(options: Options, withinMs: number, parts: AsyncDisposableSt
       ? [await leasePart(options, new LeaseRecords({ stateDir, prefix, subnetFile }), proof, parts)]
       : []),
     settingsPart(formerSettings, stateDir),
+    await firewalldPart(stateDir),
     filesPart(options),
     {
       items: [],

@@ -2,16 +2,27 @@
 // whose rule it is can be told. Pure.
 import type { Prefix } from '../../model/prefix.ts'
 import { textOfRule } from './rule-text.ts'
-import type { Blocker, Chain } from './walk.ts'
+import type { Blocker, Chain, Ruleset } from './walk.ts'
 
 /** The owners of rules that are known by the names of their tables and chains. */
 export type Owner = 'firewalld' | 'ufw' | 'docker' | 'kube-proxy' | 'iptables'
 
-export function ownerOf({ chain, base }: Blocker): Owner | undefined {
+/** A policy is that of whose chains the kernel's chain leads to: `ruleset` is where it was found. */
+export function ownerOf(blocker: Blocker, ruleset: Pick<Ruleset, 'rules'>): Owner | undefined {
+  const { chain, base, how } = blocker
   const { table, name } = chain
   if (/^firewalld(_|$)/.test(table.name)) return 'firewalld'
-  if (/^ufw6?-/.test(name)) return 'ufw'
-  if (name === 'DOCKER' || name.startsWith('DOCKER-')) return 'docker'
+  const jumps =
+    how !== 'policy'
+      ? []
+      : ruleset
+          .rules(base)
+          .flatMap(({ expressions }) =>
+            expressions.flatMap((e) => (e.op === 'verdict' && 'chain' in e.verdict ? e.verdict.chain : [])),
+          )
+  const isOf = (pattern: RegExp) => [name, ...jumps].some((each) => pattern.test(each))
+  if (isOf(/^ufw6?-/)) return 'ufw'
+  if (isOf(/^DOCKER(-|$)/)) return 'docker'
   if (name.startsWith('KUBE-') || table.name === 'kube-proxy') return 'kube-proxy'
   const isIptables =
     ['filter', 'mangle', 'raw', 'security'].includes(table.name) && /^[A-Z]+$/.test(base.name)
@@ -49,7 +60,11 @@ export interface Passage {
 }
 
 /** What to type; none where it isn't known whose rule it is. */
-export function remedies(blocker: Blocker, { networks, tunnelPort, underlay }: Passage): string[] {
+export function remedies(
+  blocker: Blocker,
+  owner: Owner | undefined,
+  { networks, tunnelPort, underlay }: Passage,
+): string[] {
   const isTunnel = (blocker.hook === 'input' || blocker.hook === 'output') && tunnelPort !== undefined
   const isV6 = blocker.chain.table.family === 'ip6'
   const ours = networks.filter(
@@ -58,8 +73,9 @@ export function remedies(blocker: Blocker, { networks, tunnelPort, underlay }: P
   const tool = toolOf(blocker.chain)
   const both = (build: (network: Prefix, flag: '-s' | '-d') => string) =>
     ours.flatMap((network) => [build(network, '-s'), build(network, '-d')])
-  switch (ownerOf(blocker)) {
+  switch (owner) {
     case 'firewalld':
+      if (blocker.chain.table.name !== 'firewalld') return ['firewall-cmd --panic-off']
       return isTunnel
         ? twice(
             `firewall-cmd --zone=$(firewall-cmd --get-zone-of-interface=${underlay} || firewall-cmd --get-default-zone) --add-port=${tunnelPort}/udp`,

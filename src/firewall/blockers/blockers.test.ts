@@ -46,6 +46,8 @@ const doubtful = (host: TestHost, packet: Packet): string[] =>
   judge(host, packet)
     .blockers.filter(({ certainty }) => certainty === 'may drop')
     .map(whereText)
+/** None is asked for where the chain itself tells. */
+const NO_RULES = { rules: () => [] }
 const nft = (host: TestHost, ruleset: string): Promise<string> => host.sh(`nft -f - <<'END'\n${ruleset}\nEND`)
 
 describe('a packet of pods', () => {
@@ -132,6 +134,24 @@ describe('a packet of pods', () => {
     expect(dropper(host, toPeers)).toContain('chain g of table inet walls')
     await host.sh('nft flush chain inet walls g; nft insert rule inet walls f accept')
     expect(judge(host, toPeers)).toEqual({ blockers: [] })
+    // Either way it is accepted: only what might come back from a chain is for the rest of the rules.
+    await nft(
+      host,
+      `flush ruleset
+       table inet zones {
+         chain trusted { accept; }
+         chain public { tcp dport 22 accept; ct state new accept; reject; }
+         chain zones { ip daddr 10.244.2.0/24 goto trusted; goto public; }
+         chain f { type filter hook forward priority 0; policy drop; jump zones; reject; }
+       }`,
+    )
+    expect(judge(host, toPeers)).toEqual({ blockers: [] })
+    await host.sh('nft insert rule inet zones trusted ip daddr 10.244.2.7 return')
+    expect(doubtful(host, toPeers)).toEqual([expect.stringContaining('chain f of table inet zones: reject')])
+    await host.sh('nft flush chain inet zones trusted; nft add rule inet zones trusted drop')
+    expect(doubtful(host, toPeers)).toEqual([
+      expect.stringContaining('chain trusted of table inet zones: drop'),
+    ])
   })
 
   test('is marked, notrack-ed and met on devices and bridges', async () => {
@@ -179,8 +199,10 @@ describe('rules of iptables-nft', () => {
     await host.sh('iptables-nft -P FORWARD DROP')
     const [blocker] = judge(host, toPeers).blockers as [Blocker]
     expect(whereText(blocker)).toBe('the policy of chain FORWARD of table ip filter (hook forward)')
-    expect(ownerOf(blocker)).toBe('iptables')
-    expect(remedies(blocker, { networks: [SITE.network, SITE6.network], underlay: 'eth0' })).toEqual([
+    expect(ownerOf(blocker, NO_RULES)).toBe('iptables')
+    expect(
+      remedies(blocker, 'iptables', { networks: [SITE.network, SITE6.network], underlay: 'eth0' }),
+    ).toEqual([
       'iptables -I FORWARD -s 10.244.0.0/16 -j ACCEPT',
       'iptables -I FORWARD -d 10.244.0.0/16 -j ACCEPT',
     ])
@@ -220,7 +242,7 @@ END`)
     expect(whereText(blocker)).toMatch(
       /^rule 1 .* of chain DOCKER-USER of table ip filter: .*comment "pods: none"$/,
     )
-    expect([ownerOf(blocker), countText(blocker)]).toEqual(['docker', '0 packets so far'])
+    expect([ownerOf(blocker, NO_RULES), countText(blocker)]).toEqual(['docker', '0 packets so far'])
     await host.sh('iptables-nft -R DOCKER-USER 1 -s 10.244.0.0/16 -m mark ! --mark 0x7 -j ACCEPT')
     expect(dropper(host, toPeers)).toBeUndefined()
     await host.sh(
@@ -268,7 +290,7 @@ END`)
     expect(whereText(rejected)).toMatch(
       /^rule 1 of chain ufw-before-forward of table filter of iptables-legacy: /,
     )
-    expect([ownerOf(rejected), countText(rejected)]).toEqual(['ufw', '9 packets so far'])
+    expect([ownerOf(rejected, NO_RULES), countText(rejected)]).toEqual(['ufw', '9 packets so far'])
     expect(showCommand(rejected)).toBe('iptables-legacy -t filter -nvL ufw-before-forward --line-numbers')
     const [dropped] = judge(host, tunnelIn).blockers as [Blocker]
     expect(whereText(dropped)).toMatch(

@@ -111,11 +111,16 @@ interface Place {
   readonly chain: Chain
   readonly rule: ForeignRule
   readonly position: number
-  readonly sure: boolean
+  readonly isSure: boolean
   readonly depth: number
 }
 
 type End = 'accepted' | 'dropped' | 'through'
+interface Ended {
+  readonly end: End
+  /** Else some may have returned before. */
+  readonly isWhole: boolean
+}
 
 class Walk {
   readonly #ruleset: Ruleset
@@ -146,14 +151,14 @@ class Walk {
     this.#mayBeOut = false
     const end = this.#walk({ table: base.table, name: base.name }, true, 0)
     const isSure = end.end === 'through' && !this.#mayBeOut
-    if ((end.end === 'through' || !end.isSure) && base.policy === 'drop')
+    if ((end.end === 'through' || !end.isWhole) && base.policy === 'drop')
       this.#tell({ how: 'policy', chain: base, isSure, counter: base.counter })
     return this.#blockers.some(({ certainty }) => certainty === 'drops') ? 'never' : 'perhaps'
   }
 
-  /** `isSure`: every such packet comes here. What ends unsurely may have been left by others another way. */
-  #walk(chain: Chain, isSure: boolean, depth: number): { end: End; isSure: boolean } {
-    let sure = isSure
+  /** `isSure`: every such packet comes here. */
+  #walk(chain: Chain, isSure: boolean, depth: number): Ended {
+    let isWhole = true
     const setNamed = (name: string) => this.#ruleset.set(chain.table, name)
     for (const [position, rule] of this.#ruleset.rules(chain).entries()) {
       if (++this.#rules > MOST_RULES || depth > DEEPEST) {
@@ -162,31 +167,30 @@ class Walk {
         break
       }
       for (const outcome of outcomesOf(rule.expressions, this.#traveller, setNamed)) {
-        const step = this.#take(outcome, { chain, rule, position, sure, depth })
-        if (step === 'perhaps gone') sure = false
-        else if (step !== 'on') return step.end === 'through' ? { end: 'through', isSure } : step
+        const step = this.#take(outcome, { chain, rule, position, isSure: isSure && isWhole, depth })
+        if (step === 'perhaps gone') isWhole = false
+        else if (step !== 'on') return { end: step, isWhole: isWhole || step === 'through' }
       }
     }
-    return { end: 'through', isSure }
+    return { end: 'through', isWhole: true }
   }
 
-  #take({ answer, verdict }: Outcome, at: Place): 'on' | 'perhaps gone' | { end: End; isSure: boolean } {
+  #take({ answer, verdict }: Outcome, at: Place): 'on' | 'perhaps gone' | End {
     const isCertain = answer === 'yes'
-    const isSure = at.sure && isCertain
-    const ended = (end: End) => (isCertain ? { end, isSure: at.sure } : 'on')
+    const isSure = at.isSure && isCertain
     switch (verdict.code) {
       case 'continue':
       case 'break':
         return 'on'
       case 'accept':
         if (!isSure) this.#mayBeOut = true
-        return ended('accepted')
+        return isCertain ? 'accepted' : 'on'
       case 'return':
-        return isCertain ? { end: 'through', isSure: at.sure } : 'perhaps gone'
+        return isCertain ? 'through' : 'perhaps gone'
       case 'queue':
         this.#tell({ how: 'queue', ...at, isSure: false, counter: counterOf(at.rule) })
         this.#mayBeOut = true
-        return ended('accepted')
+        return isCertain ? 'accepted' : 'on'
       case 'drop':
       case 'reject':
         this.#tell({
@@ -195,16 +199,16 @@ class Walk {
           isSure: isSure && !this.#mayBeOut,
           counter: counterOf(at.rule),
         })
-        return ended('dropped')
+        return isCertain ? 'dropped' : 'on'
       case 'jump':
       case 'goto': {
-        const inner = this.#walk({ table: at.chain.table, name: verdict.chain }, isSure, at.depth + 1)
-        if (inner.end === 'accepted' && !inner.isSure) this.#mayBeOut = true
+        const next = { table: at.chain.table, name: verdict.chain }
+        const { end, isWhole } = this.#walk(next, isSure, at.depth + 1)
         // Where some may have come back from there, the rest of this chain is for them.
-        const isOver = inner.end !== 'through' && isCertain && inner.isSure === at.sure
-        if (isOver) return inner
-        if (verdict.code === 'jump') return 'on'
-        return isCertain ? { end: 'through', isSure: at.sure } : 'perhaps gone'
+        const isOver = end !== 'through' && isWhole
+        if (verdict.code === 'jump') return isOver && isCertain ? end : 'on'
+        if (isCertain) return isOver ? end : 'through'
+        return isOver ? 'on' : 'perhaps gone'
       }
       default:
         verdict satisfies never

@@ -1,0 +1,165 @@
+// Watches what other people's rules do to packets of pods: when the kernel tells that rules have changed, at a low rate;
+// and afresh when somebody asks. What drops them is named in the log once, and once more when it is gone.
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Self } from '../../backend/backend.ts'
+import type { Monitor } from '../../netlink/monitor.ts'
+import { openGenerations } from '../../netlink/nftables/generations.ts'
+import { NetlinkSocket } from '../../netlink/socket.ts'
+import { log } from '../../sys/log.ts'
+import { LegacyTables } from '../../xtables/legacy.ts'
+import type { Network } from '../network.ts'
+import type { FirewalldKeeper, FirewalldReport } from './firewalld.ts'
+import { lookForWalls, nameOf, type Look, type Wall } from './look.ts'
+import { trafficOf, type Traffic } from './sites.ts'
+
+const logger = log.from('walls.ts')
+
+/** From a change to the look at it, so that one look does for many. */
+const QUIET_MS = 1_000
+/** Looks that nobody asks for. */
+const LEAST_PAUSE_MS = 5_000
+/** Whoever asks sooner is told the same again. */
+const FRESH_MS = 1_000
+/** A pause is so many times as long as the look before it: with ten thousand rules it costs no more than 2 % of a core. */
+const PAUSE_A_LOOK = 50
+/** What of a wall is said in one line of the log. */
+const MOST_REMEDIES = 4
+
+export interface WallParts {
+  readonly network: Network
+  readonly self: () => Self
+  readonly firewalld: FirewalldKeeper
+}
+
+/** What /status tells. */
+export interface WallReport {
+  readonly blockers?: readonly Wall[]
+  readonly unfinished?: readonly string[]
+  readonly firewalld?: FirewalldReport
+  /** Why nothing is known. */
+  readonly trouble?: string
+}
+
+interface Looked {
+  readonly look: Look
+  readonly traffic: Traffic
+  readonly atMs: number
+  readonly tookMs: number
+}
+
+export class WallWatch implements Disposable {
+  readonly #parts: WallParts
+  readonly #stack = new DisposableStack()
+  readonly #route: NetlinkSocket
+  readonly #netfilter: NetlinkSocket
+  readonly #legacy: LegacyTables
+  readonly #generations: Monitor
+  #last: Looked | undefined
+  /** Walls that were there at the last look, and of those the ones that the log has told of. */
+  #seen = new Set<string>()
+  readonly #told = new Map<string, Wall>()
+
+  /** Throws SysError where the kernel has no nf_tables. */
+  constructor(parts: WallParts) {
+    using opening = new DisposableStack()
+    this.#parts = parts
+    this.#route = opening.use(NetlinkSocket.open('route'))
+    this.#netfilter = opening.use(NetlinkSocket.open('netfilter'))
+    this.#legacy = opening.use(new LegacyTables())
+    this.#generations = opening.use(openGenerations())
+    this.#stack.use(opening.move())
+  }
+
+  report(): WallReport {
+    const firewalld = this.#parts.firewalld.report()
+    try {
+      const { look } = this.#fresh()
+      const { walls, unfinished } = look
+      return {
+        blockers: walls,
+        ...(unfinished.length > 0 && { unfinished }),
+        ...(firewalld && { firewalld }),
+      }
+    } catch (error) {
+      return { trouble: messageOf(error), ...(firewalld && { firewalld }) }
+    }
+  }
+
+  #fresh(): Looked {
+    const now = performance.now()
+    const last = this.#last
+    return last !== undefined && now - last.atMs < Math.max(FRESH_MS, PAUSE_A_LOOK * last.tookMs)
+      ? last
+      : this.#look()
+  }
+
+  #look(): Looked {
+    const began = performance.now()
+    const traffic = trafficOf(this.#route, this.#parts.network, this.#parts.self())
+    const look = lookForWalls(this.#netfilter, this.#legacy, traffic)
+    const atMs = performance.now()
+    this.#last = { look, traffic, atMs, tookMs: atMs - began }
+    return this.#last
+  }
+
+  /** Never returns: rejects with the signal's reason. */
+  async follow(signal: AbortSignal): Promise<never> {
+    for (;;) {
+      let pauseMs = LEAST_PAUSE_MS
+      try {
+        const { look, traffic, tookMs } = this.#look()
+        pauseMs = Math.max(pauseMs, PAUSE_A_LOOK * tookMs)
+        const hasChanged = await this.#parts.firewalld.attend(look, traffic.passage, signal)
+        const isNew = this.#tell(look)
+        // Rules that are being reloaded are there again a second later: what is still in the way then is told.
+        if (hasChanged || isNew) pauseMs = QUIET_MS
+      } catch (error) {
+        if (signal.aborted) throw error
+        logger.warning(`what other rules do to packets of pods can't be seen: ${messageOf(error)}`, {
+          about: 'look',
+        })
+      }
+      if (pauseMs > QUIET_MS) {
+        await this.#generations.ready(signal)
+        signal.throwIfAborted()
+        const sinceMs = performance.now() - (this.#last?.atMs ?? 0)
+        pauseMs = Math.max(QUIET_MS, pauseMs - sinceMs)
+      }
+      await delay(pauseMs, undefined, { signal })
+      this.#generations.take()
+    }
+  }
+
+  /** Whether there is one that wasn't there at the last look. */
+  #tell({ walls }: Look): boolean {
+    const certain = new Map(
+      walls.filter(({ certainty }) => certainty === 'drops').map((wall) => [nameOf(wall), wall]),
+    )
+    const fresh = [...certain.keys()].some((name) => !this.#seen.has(name))
+    for (const [name, wall] of certain) {
+      if (!this.#seen.has(name) || this.#told.has(name)) continue
+      this.#told.set(name, wall)
+      logger.warning(sentenceOf(wall), { about: name })
+    }
+    for (const [name, { way, where }] of this.#told) {
+      if (certain.has(name)) continue
+      this.#told.delete(name)
+      logger.info(`packets ${way} are not dropped any more by ${where}`, { about: name })
+    }
+    this.#seen = new Set(certain.keys())
+    return fresh
+  }
+
+  [Symbol.dispose](): void {
+    this.#stack.dispose()
+  }
+}
+
+function sentenceOf({ family, way, where, how, see, remedies }: Wall): string {
+  const verb = how === 'reject' ? 'rejected' : 'dropped'
+  const some = remedies.slice(0, MOST_REMEDIES).join('; ')
+  const advice = some === '' ? '' : `; to let them through: ${some}`
+  return `${family === 'ipv4' ? 'IPv4' : 'IPv6'} packets ${way} are ${verb} by ${where} (${see})${advice}`
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
