@@ -33,7 +33,7 @@ const clamps = (host: Host, does: boolean) =>
   })
 
 for (const icmp of ['with ICMP', 'without ICMP'])
-  test(`transfers by both families go on as a router's MTU falls twice, ${icmp}`, async () => {
+  test(`weak point 11: transfers by both families go on as a router's MTU falls twice, ${icmp}`, async () => {
     await using narrows = await Narrows.create()
     const { first, second } = narrows
     await using store = await TestStore.start('etcd', narrows.segment, networkConfig({ Type: 'vxlan' }, DUAL))
