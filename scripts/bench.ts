@@ -19,6 +19,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   acquire: async () => (await import('../bench/acquire.ts')).acquire,
   churn: async () => (await import('../bench/churn.ts')).churn,
   cni: async () => (await import('../bench/cni.ts')).cni,
+  firewall: async () => (await import('../bench/firewall.ts')).firewall,
 }
 
 const { names, jsonFile } = readArguments(process.argv.slice(2))
