@@ -4,7 +4,14 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { soon } from '../../test/support/dataplane.ts'
-import { chains, inAgreement, reconciler as opened, tablesHost } from '../../test/support/xtables.ts'
+import {
+  chains,
+  healed,
+  inAgreement,
+  reconciler as opened,
+  shAtOnce,
+  tablesHost,
+} from '../../test/support/xtables.ts'
 import { prefix } from '../../test/support/values.ts'
 import { blackhole } from '../model/kernel.ts'
 import { lockFile } from '../sys/lock.ts'
@@ -62,6 +69,23 @@ test('legacy rules wait for the lock, and nothing else does', async () => {
   held.release()
   await inAgreement(reconciler)
   expect(reconciler.failures).toEqual(new Map())
+  expect(await reconciler.drift()).toEqual([])
+})
+
+test('what is put back late is a repair all the same', async () => {
+  await using host = await tablesHost()
+  const [nat] = chains('legacy', 'ipv4')
+  await using reconciler = opened(host, [nat])
+  await inAgreement(reconciler)
+  shAtOnce(host, 'iptables-legacy -t nat -F')
+  using held = new Held()
+  const deadline = soon()
+  while (reconciler.report().kinds['iptables-chain']?.blocked !== 1) {
+    deadline.throwIfAborted()
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+  held.release()
+  await healed(reconciler, 1)
   expect(await reconciler.drift()).toEqual([])
 })
 

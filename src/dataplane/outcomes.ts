@@ -83,6 +83,8 @@ export class Outcomes<T extends KernelObject> {
 
   /** Nothing is to be done about this key. */
   fine(key: string): void {
+    // What was waited for has come: a carrier went on with it after its round.
+    if (this.trouble.waits(key) && this.broken.has(key)) this.#repaired(key)
     this.trouble.clear(key)
     this.broken.delete(key)
   }

@@ -28,6 +28,10 @@ export class Trouble {
   has(key: string): boolean {
     return this.#entries.has(key)
   }
+  /** Whether it waits for something else. */
+  waits(key: string): boolean {
+    return this.#entries.get(key)?.on !== undefined
+  }
   entries(): IterableIterator<[string, Entry]> {
     return this.#entries.entries()
   }

@@ -1,7 +1,7 @@
 // A chain of ours in the text of iptables: read out of what is saved, and the lines that put or remove it. Pure.
 import type { IptablesChain } from '../model/kernel.ts'
 import { firstWall, wayOf } from './reach.ts'
-import { spelled, type SavedTable } from './save-text.ts'
+import { spelled, type SavedChain, type SavedTable } from './save-text.ts'
 
 type Place = Pick<IptablesChain, 'flavour' | 'family' | 'table' | 'name'>
 type From = IptablesChain['jump']['from']
@@ -31,6 +31,22 @@ export function chainIn(saved: SavedTable, place: Place, from: From): IptablesCh
     jump: { from, rule: first === undefined ? '' : spelled(first.rule) },
     ...(awry === undefined ? {} : { awry }),
   }
+}
+
+/** What of a table `chainIn` and `putLines` look at: the chain, the one that leads to it and all that lies on the way. */
+export function partOf(saved: SavedTable, name: string, from: From): SavedTable {
+  const names = new Set<string>([name, from])
+  const chains = new Map<string, SavedChain>()
+  for (const each of names) {
+    const chain = saved.chains.get(each)
+    if (chain === undefined) continue
+    chains.set(each, chain)
+    for (const rule of chain.rules) {
+      const way = wayOf(rule)
+      if (way !== undefined && (way.always || way.how === 'goto')) names.add(way.to)
+    }
+  }
+  return { chains }
 }
 
 /** The rules of a builtin chain that send everything into a chain. */

@@ -51,6 +51,16 @@ export async function findTool(
   return undefined
 }
 
+/** What `iptables` (or `ip6tables`) without a suffix is; undefined where there is none. */
+export async function usualFlavour(
+  family: Family,
+  signal: AbortSignal,
+  folders: readonly string[] = searched(),
+): Promise<IptablesFlavour | undefined> {
+  const main = executable(BASE[family], folders)
+  return main === undefined ? undefined : parseVersion(await versionText(main, signal))?.flavour
+}
+
 function executable(name: string, folders: readonly string[]): string | undefined {
   for (const folder of folders) {
     const path = join(folder, name)

@@ -5,17 +5,15 @@ import type { IptablesChain } from '../../model/kernel.ts'
 import { Bell } from '../../sys/bell.ts'
 import { log } from '../../sys/log.ts'
 import type { Namespace } from '../../sys/namespace.ts'
-import { chainIn } from '../../xtables/chain-text.ts'
 import { XtablesError } from '../../xtables/error.ts'
 import { saveTables } from '../../xtables/iptables.ts'
-import { lockFilePath, lockHolder } from '../../xtables/lock-holder.ts'
 import { findTool } from '../../xtables/tools.ts'
 import { blocked, type Carrier, type Change, type Hint, type Result } from '../carrier.ts'
-import { iptablesChainKind } from '../kinds/iptables-chain.ts'
 import type { Witness } from '../witness.ts'
 import { type Place, placeOf, toolName } from './iptables-place.ts'
 import { IptablesSight } from './iptables-sight.ts'
-import { carryOut, type Seen } from './iptables-work.ts'
+import { type Seen, seenIn, unreadable } from './iptables-seen.ts'
+import { IptablesJobs } from './iptables-jobs.ts'
 
 const logger = log.from('iptables-chains.ts')
 
@@ -25,25 +23,18 @@ const POLL_MS = 500
 const QUIET_MS = 100
 /** For so many times, then it is read all the same. */
 const MOST_UNQUIET = 10
-/** As long are other kinds kept waiting for a transaction, which goes on without them. */
-const PATIENCE_MS = 1_000
 /** iptables-save waits for nobody: ten thousand rules take it less than a second. */
 const SAVE_MS = 30_000
-
-/** Changes of one flavour and family under way. */
-interface Job {
-  readonly changes: readonly Change<IptablesChain>[]
-  readonly stop: AbortController
-  readonly results: Promise<readonly Result[]>
-}
 
 export class IptablesChains implements Carrier<IptablesChain>, Disposable {
   readonly #places: readonly Place[]
   readonly #namespace: Namespace | undefined
   readonly #sight: IptablesSight
+  /** The last imprint of each place that was looked at. */
+  readonly #looked = new Map<string, bigint | undefined>()
   /** What was read last, by place. */
   readonly #seen = new Map<string, Seen>()
-  readonly #jobs = new Map<string, Job>()
+  readonly #jobs: IptablesJobs
   /** Rung when there may be something else to poll, or to take. */
   readonly #bell = new Bell()
   /** Why everything must be looked at. */
@@ -56,17 +47,31 @@ export class IptablesChains implements Carrier<IptablesChain>, Disposable {
     this.#places = [...keys].map(placeOf)
     this.#namespace = namespace
     this.#sight = new IptablesSight(namespace)
+    this.#jobs = new IptablesJobs(
+      {
+        sight: this.#sight,
+        namespace,
+        recall: (place) => this.#seen.get(place.key),
+        learn: (place, seen) => this.#learn(place, seen),
+      },
+      (tool) => this.#tell(`${tool} has ended`),
+    )
   }
 
   async dump(signal: AbortSignal, witness?: Witness): Promise<readonly IptablesChain[]> {
     const imprints = this.#places.map((place) => ({ place, imprint: this.#sight.imprint(place) }))
-    const news = imprints.filter(({ place, imprint }) => this.#seen.get(place.key)?.imprint !== imprint)
-    for (const { place, imprint } of news) if (imprint === undefined) this.#learn(place, undefined)
-    const fresh = news.flatMap(({ place, imprint }) => (imprint === undefined ? [] : [{ place, imprint }]))
+    const hasNews = imprints.some(({ place, imprint }) => this.#looked.get(place.key) !== imprint)
+    const fresh = imprints.flatMap(({ place, imprint }) => {
+      this.#looked.set(place.key, imprint)
+      if (imprint === undefined) this.#learn(place, undefined)
+      return imprint === undefined || this.#seen.get(place.key)?.imprint === imprint
+        ? []
+        : [{ place, imprint }]
+    })
     const groups = Map.groupBy(fresh, ({ place }) => toolName(place))
     await Promise.all([...groups.values()].map((group) => this.#read(group, signal)))
     // Whoever asked, those who wait for hints haven't been told.
-    if (news.length > 0) this.#tell('tables of iptables have changed')
+    if (hasNews) this.#tell('tables of iptables have changed')
     witness?.add(() => imprints.every(({ place, imprint }) => this.#sight.imprint(place) === imprint))
     return [...this.#seen.values()].map(({ chain }) => chain)
   }
@@ -85,14 +90,10 @@ export class IptablesChains implements Carrier<IptablesChain>, Disposable {
     for (const [table, chains] of Map.groupBy(found, ({ place }) => place.table)) {
       try {
         const saved = (await saveTables(tool, [table], within, this.#namespace)).get(table)
-        for (const { place, imprint } of chains) {
-          const chain = saved && chainIn(saved, place, place.from)
-          this.#learn(place, chain && { imprint, chain })
-        }
+        for (const { place, imprint } of chains) this.#learn(place, seenIn(saved, place, imprint))
       } catch (error) {
         if (!(error instanceof XtablesError) || error.code !== 'incompatible') throw error
-        for (const { place, imprint } of chains)
-          this.#learn(place, { imprint, chain: unreadable(place, error) })
+        for (const { place, imprint } of chains) this.#learn(place, unreadable(place, imprint, error.message))
       }
     }
   }
@@ -107,20 +108,21 @@ export class IptablesChains implements Carrier<IptablesChain>, Disposable {
 
   #learn(place: Place, seen: Seen | undefined): void {
     const had = this.#seen.has(place.key)
+    if (seen !== undefined) this.#looked.set(place.key, seen.imprint)
     if (seen === undefined) this.#seen.delete(place.key)
     else this.#seen.set(place.key, seen)
     if (had !== (seen !== undefined)) this.#bell.ring()
   }
 
   #isNews(place: Place): boolean {
-    return this.#sight.imprint(place) !== this.#seen.get(place.key)?.imprint
+    return this.#sight.imprint(place) !== this.#looked.get(place.key)
   }
 
   async apply(changes: readonly Change<IptablesChain>[], signal: AbortSignal): Promise<readonly Result[]> {
     const groups = Map.groupBy(changes, (change) => toolName(change.op === 'put' ? change.want : change.have))
     const carried = await Promise.all(
       [...groups].map(async ([tool, group]) => {
-        const results = await this.#carry(tool, group, signal)
+        const results = await this.#jobs.carry(tool, group, signal)
         return group.map((change, index) => [change, results[index]] as const)
       }),
     )
@@ -128,45 +130,9 @@ export class IptablesChains implements Carrier<IptablesChain>, Disposable {
     return changes.map((change) => results.get(change) ?? blocked('iptables', 'it was not come to'))
   }
 
-  async #carry(
-    tool: string,
-    changes: readonly Change<IptablesChain>[],
-    signal: AbortSignal,
-  ): Promise<readonly Result[]> {
-    let job = this.#jobs.get(tool)
-    if (job !== undefined && !isSameWork(job.changes, changes)) {
-      job.stop.abort(new Error('something else is wanted'))
-      await job.results.catch(() => undefined)
-      job = undefined
-    }
-    job ??= this.#start(tool, changes, signal)
-    const results = await within(PATIENCE_MS, job.results, signal)
-    if (results !== undefined) return results
-    // Nobody takes its results any more: all is looked at when it ends.
-    const tell = () => this.#tell(`${tool} has ended`)
-    job.results.then(tell, tell)
-    const reason = tool.endsWith('-legacy') ? lockReason() : `${tool} takes long`
-    return changes.map(() => blocked(tool, reason))
-  }
-
   #tell(hint: string): void {
     this.#hint = hint
     this.#bell.ring()
-  }
-
-  #start(tool: string, changes: readonly Change<IptablesChain>[], signal: AbortSignal): Job {
-    const stop = new AbortController()
-    const at = {
-      sight: this.#sight,
-      namespace: this.#namespace,
-      learn: (place: Place, seen: Seen | undefined) => this.#learn(place, seen),
-    }
-    const results = carryOut(changes, at, AbortSignal.any([signal, stop.signal])).finally(() => {
-      if (this.#jobs.get(tool)?.stop === stop) this.#jobs.delete(tool)
-    })
-    const job = { changes, stop, results }
-    this.#jobs.set(tool, job)
-    return job
   }
 
   attend(): void {
@@ -193,7 +159,7 @@ export class IptablesChains implements Carrier<IptablesChain>, Disposable {
     while (!signal.aborted && this.#hint === undefined) {
       const watched = this.#places.filter(({ flavour, key }) => flavour === 'legacy' && this.#seen.has(key))
       // A transaction of ours looks at what it did by itself.
-      const isIdle = watched.length === 0 || this.#jobs.size > 0
+      const isIdle = watched.length === 0 || this.#jobs.isBusy
       if (!isIdle && watched.some((place) => this.#isNews(place))) {
         await this.#quiet(watched, signal)
         this.#hint = 'tables of iptables-legacy have changed'
@@ -225,50 +191,8 @@ export class IptablesChains implements Carrier<IptablesChain>, Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const { stop } of this.#jobs.values()) stop.abort(new Error('the data plane is closed'))
+    this.#jobs[Symbol.dispose]()
     this.#sight[Symbol.dispose]()
-  }
-}
-
-function isSameWork(a: readonly Change<IptablesChain>[], b: readonly Change<IptablesChain>[]): boolean {
-  return (
-    a.length === b.length &&
-    a.every((change, index) => {
-      const other = b[index]
-      if (change.op === 'remove') return other?.op === 'remove' && isSamePlace(change.have, other.have)
-      return (
-        other?.op === 'put' &&
-        isSamePlace(change.want, other.want) &&
-        iptablesChainKind.same(change.want, other.want)
-      )
-    })
-  )
-}
-const isSamePlace = (a: IptablesChain, b: IptablesChain): boolean =>
-  iptablesChainKind.key(a) === iptablesChainKind.key(b)
-
-const unreadable = ({ flavour, family, table, name, from }: Place, error: XtablesError): IptablesChain => ({
-  kind: 'iptables-chain',
-  flavour,
-  family,
-  table,
-  name,
-  rules: [],
-  jump: { from, rule: '' },
-  awry: error.message,
-})
-
-const lockReason = (): string =>
-  `it waits for the xtables lock ${lockFilePath()}, held by ${lockHolder() ?? 'a process that is not seen from here'}`
-
-/** Undefined after `ms`. Rejects when the signal aborts. */
-async function within<T>(ms: number, promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
-  const enough = new AbortController()
-  try {
-    const timer = setTimeout(ms, undefined, { signal: AbortSignal.any([signal, enough.signal]) })
-    return await Promise.race([promise, timer])
-  } finally {
-    enough.abort()
   }
 }
 

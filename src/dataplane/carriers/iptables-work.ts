@@ -2,10 +2,11 @@
 // of it. Others may write in between; then it is done again.
 import type { IptablesChain } from '../../model/kernel.ts'
 import type { Namespace } from '../../sys/namespace.ts'
-import { chainIn, putLines, removeLines } from '../../xtables/chain-text.ts'
+import { putLines, removeLines } from '../../xtables/chain-text.ts'
 import { XtablesError } from '../../xtables/error.ts'
 import { restore, saveTables, type TableName } from '../../xtables/iptables.ts'
 import { findTool, type Tool } from '../../xtables/tools.ts'
+import { type Seen, seenIn } from './iptables-seen.ts'
 import { done, failed, type Change, type Result } from '../carrier.ts'
 import { iptablesChainKind } from '../kinds/iptables-chain.ts'
 import { type Place, placeOfChain, toolName } from './iptables-place.ts'
@@ -17,15 +18,11 @@ const TRIES = 3
 export interface WorkPlace {
   readonly sight: IptablesSight
   readonly namespace: Namespace | undefined
-  /** Told what a place has from now on, as its imprint and in words; undefined where nothing is left. */
+  /** What was read of a place last. */
+  readonly recall: (place: Place) => Seen | undefined
+  /** Told what a place has from now on; undefined where nothing is left. */
   readonly learn: (place: Place, seen: Seen | undefined) => void
 }
-export interface Seen {
-  /** Taken before it was read: what changed meanwhile shows as another one. */
-  readonly imprint: bigint
-  readonly chain: IptablesChain
-}
-
 type ChainChange = Change<IptablesChain>
 
 const chainOf = (change: ChainChange): IptablesChain => (change.op === 'put' ? change.want : change.have)
@@ -62,7 +59,8 @@ async function persistently(
 ): Promise<readonly Result[]> {
   for (let tries = 1; ; tries++)
     try {
-      await transact(changes, tool, at, signal)
+      // What was read before may have been the trouble.
+      await transact(changes, tool, tries === 1 ? at : { ...at, recall: () => undefined }, signal)
       const results = await check(changes, tool, at, signal)
       if (tries >= TRIES || results.every(({ kind }) => kind === 'done')) return results
     } catch (error) {
@@ -79,15 +77,24 @@ const tablesOf = (changes: readonly ChainChange[]): TableName[] => [
 async function transact(
   changes: readonly ChainChange[],
   tool: Tool,
-  { sight, namespace }: WorkPlace,
+  { sight, namespace, recall }: WorkPlace,
   signal: AbortSignal,
 ): Promise<void> {
-  const there = tablesOf(changes).filter((table) => sight.hasTable({ ...tool, table }))
+  // Read before, and nothing has changed since. Whoever removes a chain has to know of all that leads to it.
+  const recalled = new Map(
+    changes.map((change) => {
+      const place = placeOfChain(chainOf(change))
+      const seen = change.op === 'put' ? recall(place) : undefined
+      return [change, seen?.imprint === sight.imprint(place) ? seen?.part : undefined]
+    }),
+  )
+  const unknown = tablesOf(changes.filter((change) => recalled.get(change) === undefined))
+  const there = unknown.filter((table) => sight.hasTable({ ...tool, table }))
   const saved = await saveTables(tool, there, signal, namespace)
   const payload = new Map<TableName, string[]>()
   for (const change of changes) {
     const { table, name } = chainOf(change)
-    const before = saved.get(table)
+    const before = saved.get(table) ?? recalled.get(change)
     const lines =
       change.op === 'put'
         ? putLines(before, change.want)
@@ -111,10 +118,9 @@ async function check(
   const saved = await saveTables(tool, tablesOf(present), signal, namespace)
   return changes.map((change, index) => {
     const place = placeOfChain(chainOf(change))
-    const imprint = imprints[index]
-    const table = saved.get(place.table)
-    const chain = table && imprint !== undefined ? chainIn(table, place, place.from) : undefined
-    learn(place, chain === undefined || imprint === undefined ? undefined : { imprint, chain })
+    const seen = seenIn(saved.get(place.table), place, imprints[index])
+    learn(place, seen)
+    const chain = seen?.chain
     if (change.op === 'remove')
       return chain === undefined ? done : failed('it is there again: somebody puts it back')
     if (chain === undefined) return failed('it is gone again: somebody removes it')
