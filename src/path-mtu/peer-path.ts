@@ -1,5 +1,7 @@
 // What is known of the path to one peer. Pure.
 import type { Family } from '../model/ip.ts'
+import { familyOfPrefix } from '../model/prefix.ts'
+import { VXLAN_OVERHEAD_BYTES } from '../model/vxlan.ts'
 import type { SearchRange } from './search.ts'
 import type { Target } from './target.ts'
 
@@ -13,20 +15,23 @@ const LONGEST_WAIT_MS = 2_000
 export class PeerPath {
   /** Who named it. */
   readonly source: string
-  readonly family: Family
-  readonly overheadBytes: number
-  target: Target
+  readonly target: Target
   /** The largest outer packet that comes through; undefined while that isn't known. */
   bytes: number | undefined
   /** When nobody answered last, by performance.now(). */
   silentAtMs = -Infinity
   #roundTripMs: number | undefined
 
-  constructor(source: string, target: Target, family: Family, overheadBytes: number) {
+  constructor(source: string, target: Target) {
     this.source = source
     this.target = target
-    this.family = family
-    this.overheadBytes = overheadBytes
+  }
+
+  get #family(): Family {
+    return familyOfPrefix(this.target.subnet)
+  }
+  get #overheadBytes(): number {
+    return VXLAN_OVERHEAD_BYTES[this.#family]
   }
 
   /** Whether it is known to carry less than the interface. */
@@ -38,12 +43,12 @@ export class PeerPath {
   mtuBytes(interfaceBytes: number): number | undefined {
     return this.bytes === undefined || this.bytes >= interfaceBytes
       ? undefined
-      : this.bytes - this.overheadBytes
+      : this.bytes - this.#overheadBytes
   }
 
   /** `whole`: whether it may carry more than is known; else only whether it still carries that. */
   range(interfaceBytes: number, whole: boolean): SearchRange {
-    const leastBytes = LEAST_INNER_BYTES[this.family] + this.overheadBytes
+    const leastBytes = LEAST_INNER_BYTES[this.#family] + this.#overheadBytes
     const known = Math.min(this.bytes ?? interfaceBytes, interfaceBytes)
     return {
       topBytes: whole ? interfaceBytes : known,
