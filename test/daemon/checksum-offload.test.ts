@@ -5,7 +5,7 @@ import { Ethtool } from '../../src/sys/ethtool.ts'
 import { BadDevice } from '../support/bad-device.ts'
 import { Flanneld, type Make } from '../support/flanneld.ts'
 import { eventually, Running } from '../support/process.ts'
-import { Segment, type Host, type Pod } from '../support/segment.ts'
+import { ipv6Of, Segment, STORE_IP, type Host, type Pod } from '../support/segment.ts'
 import { networkConfig, TestStore } from '../support/stores.ts'
 import { needsUpstream } from '../support/upstream.ts'
 
@@ -48,6 +48,18 @@ class Scene implements AsyncDisposable {
 
   start(...args: readonly string[]): Promise<Flanneld> {
     return Flanneld.start(this.host, this.#store, { args: ['-v=1', ...args] })
+  }
+
+  /** Host 1 gets another interface, of the same name and addresses, and without the device in between. */
+  async replug(): Promise<void> {
+    const { host, segment } = this
+    this.device[Symbol.dispose]()
+    await segment.switch.sh(`
+      ip link del port1; ip link del in1
+      ip link add port1 type veth peer name eth0 netns ${host.namespace.path}; ip link set port1 master br0 up`)
+    await host.sh(`
+      ip addr add ${host.ip}/24 dev eth0; ip addr add ${host.ipv6}/64 dev eth0 nodad; ip link set eth0 up
+      ip route add default via ${STORE_IP}; ip route add default via ${ipv6Of(254)} dev eth0`)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -114,6 +126,13 @@ describe('a device that sums up badly', () => {
     // Somebody's hand is undone as fast.
     await host.sh('ethtool -K flannel.1 tx on')
     await eventually('it is off again', () => offloads(host)[0] === false || undefined)
+    // Over another interface all is well: nobody knows before it is tried.
+    await scene.replug()
+    await eventually('peers have been asked again', async () => {
+      const told = await why(flanneld)
+      return DEVICES.every((device) => told[device]?.why.includes('left to the device arrive')) || undefined
+    })
+    expect(offloads(host)).toEqual([true, true])
   })
 })
 

@@ -42,7 +42,7 @@ export class OffloadFollower implements Disposable {
   readonly #parts: OffloadParts
   readonly #ethtool = new Ethtool()
   readonly #bell = new Bell()
-  /** The interface below each device when its peers were asked. */
+  /** The interface below each device when its peers could tell. */
   readonly #askedOver = new Map<string, string>()
   /** How often those that said nothing have been asked again. */
   #tries = 0
@@ -113,10 +113,11 @@ export class OffloadFollower implements Disposable {
     }
   }
 
-  /** Whether nobody could tell yet. */
+  /** Whether nobody could tell yet, over the interface that there is. */
   #isOpen(device: string): boolean {
-    const known = this.#parts.offload.known(device)
-    return known === undefined || (typeof known === 'object' && known.verdict === 'unknown')
+    return (
+      this.#parts.offload.known(device) !== 'as found' && this.#askedOver.get(device) !== this.#interface()
+    )
   }
 
   async #askAll(signal: AbortSignal): Promise<void> {
