@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fetchDebianPackages, installDebianPackages, packagesIn } from './debian.ts'
+import { fetchGuestKernel } from './guest-kernel.ts'
 import { buildKubernetesPeers } from './kube-peers.ts'
 import { buildPeers } from './peers.ts'
 import { buildIfStale } from './stale.ts'
@@ -24,6 +25,8 @@ step('Debian packages that tests unpack', () =>
 if (paths.length === 0 || paths.some((path) => path.startsWith('test')))
   step('peers built from source', buildPeers)
 if (paths.length === 0) step('Kubernetes built from source', buildKubernetesPeers)
+if (paths.length === 0 || paths.some((path) => path.startsWith('test')))
+  step('a kernel for emulated machines', fetchGuestKernel)
 step('dist/heddle', () => buildIfStale(root))
 if (paths.length === 0) step('types, lint, format', () => run('scripts/check.ts'))
 runTests()
