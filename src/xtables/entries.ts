@@ -47,15 +47,17 @@ interface Span {
 export interface LegacyRule {
   /** struct ipt_ip or ip6t_ip6. */
   readonly ip: Uint8Array
+  /** Read when they are asked for. */
   readonly matches: readonly LegacyPart[]
-  readonly target:
-    | LegacyPart
-    /** A verdict below 0: -1 drops, -2 accepts, -4 queues, -5 returns. */
-    | number
-    | { readonly chain: string; readonly isGoto: boolean }
+  readonly target: LegacyTarget
   readonly packets: bigint
   readonly bytes: bigint
 }
+export type LegacyTarget =
+  | LegacyPart
+  /** A verdict below 0: -1 drops, -2 accepts, -4 queues, -5 returns. */
+  | number
+  | { readonly chain: string; readonly isGoto: boolean }
 interface LegacyPart {
   readonly name: string
   readonly revision: number
@@ -68,11 +70,13 @@ export class Entries {
   readonly #view: DataView
   readonly #layout: Layout
   readonly #family: Family
+  readonly #info: TableInfo
   readonly #spans = new Map<string, Span>()
   readonly #byStart = new Map<number, string>()
 
   constructor(family: Family, info: TableInfo, bytes: Uint8Array) {
     this.#family = family
+    this.#info = info
     this.#layout = LAYOUTS[family]
     this.#bytes = bytes
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
@@ -153,39 +157,59 @@ export class Entries {
     return verdict < 0 ? undefined : this.#byStart.get(verdict)
   }
 
-  /** The rules of a chain, copied; the last one of a builtin chain is its policy, of any other its return. */
+  /** The same over a copy, which the next reading doesn't overwrite. */
+  kept(): Entries {
+    return new Entries(this.#family, this.#info, this.#bytes.slice())
+  }
+
+  /** The rules of a chain, views; the last one of a builtin chain is its policy, of any other its return. */
   rules(name: string): LegacyRule[] {
     return [...this.#entries(name)].map((at) => this.#ruleAt(at))
   }
 
   #ruleAt(at: number): LegacyRule {
-    const { ip, flags, counters, head } = this.#layout
-    const target = this.#target(at)
-    const matches: LegacyPart[] = []
-    for (let match = at + head; match < target; match += this.#matchBytes(match))
-      matches.push(this.#part(match))
-    const chain = this.#leadsTo(at)
-    const isGoto = ((this.#bytes[at + flags] ?? 0) & GOTO[this.#family]) !== 0
-    const isStandard = this.#bytes[target + PART.name] === 0
+    const { ip, counters } = this.#layout
+    const [readMatches, readTarget] = [() => this.#matches(at), () => this.#targetOf(at)]
+    const view = this.#view
     return {
-      ip: this.#bytes.slice(at, at + ip),
-      matches,
-      target:
-        chain !== undefined
-          ? { chain, isGoto }
-          : isStandard
-            ? this.#view.getInt32(target + PART.data, true)
-            : this.#part(target),
-      packets: this.#view.getBigUint64(at + counters, true),
-      bytes: this.#view.getBigUint64(at + counters + COUNTER_BYTES / 2, true),
+      ip: this.#bytes.subarray(at, at + ip),
+      get matches() {
+        return readMatches()
+      },
+      get target() {
+        return readTarget()
+      },
+      get packets() {
+        return view.getBigUint64(at + counters, true)
+      },
+      get bytes() {
+        return view.getBigUint64(at + counters + COUNTER_BYTES / 2, true)
+      },
     }
+  }
+
+  #matches(at: number): LegacyPart[] {
+    const found: LegacyPart[] = []
+    const target = this.#target(at)
+    for (let match = at + this.#layout.head; match < target; match += this.#matchBytes(match))
+      found.push(this.#part(match))
+    return found
+  }
+
+  #targetOf(at: number): LegacyTarget {
+    const target = this.#target(at)
+    const chain = this.#leadsTo(at)
+    const isGoto = ((this.#bytes[at + this.#layout.flags] ?? 0) & GOTO[this.#family]) !== 0
+    if (chain !== undefined) return { chain, isGoto }
+    const isStandard = this.#bytes[target + PART.name] === 0
+    return isStandard ? this.#view.getInt32(target + PART.data, true) : this.#part(target)
   }
 
   #part(at: number): LegacyPart {
     return {
       name: this.#name(at),
       revision: this.#bytes[at + PART.name + PART.nameBytes] ?? 0,
-      info: this.#bytes.slice(at + PART.data, at + this.#matchBytes(at)),
+      info: this.#bytes.subarray(at + PART.data, at + this.#matchBytes(at)),
     }
   }
 

@@ -16,7 +16,7 @@ const BUILD = `
   cd root
   for each in run tmp; do mount -t tmpfs -o mode=755 tmpfs $each; done
   mount -t proc proc proc; mount --rbind /dev dev; mount -t sysfs sysfs sys; mkdir run/dbus
-  exec chroot . sh -c 'echo ready; exec sleep infinity'
+  exec chroot . sh -c 'cd /; echo ready; exec sleep infinity'
 `
 
 export class UnpackedRoot implements AsyncDisposable {
@@ -39,7 +39,7 @@ export class UnpackedRoot implements AsyncDisposable {
   }
 
   #enter(): string[] {
-    return [`--target=${this.#init}`, '--mount', '--pid', '--net', '--root', '--wd=/']
+    return [`--target=${this.#init}`, '--mount', '--pid', '--net', '--root', '--wd']
   }
 
   /** Runs a shell command in it; what it printed, errors too. Throws with that unless it succeeds. */

@@ -17,7 +17,7 @@ const logger = log.from('walls.ts')
 /** From a change to the look at it, so that one look does for many. */
 const QUIET_MS = 1_000
 /** Looks that nobody asks for. */
-const LEAST_PAUSE_MS = 5_000
+const LEAST_PAUSE_MS = 2_000
 /** Whoever asks sooner is told the same again. */
 const FRESH_MS = 1_000
 /** A pause is so many times as long as the look before it: with ten thousand rules it costs no more than 2 % of a core. */

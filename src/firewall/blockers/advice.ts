@@ -1,6 +1,7 @@
 // A blocker in a sentence: who drops what, how often so far, how to see it, and what to type to let pods through where
 // whose rule it is can be told. Pure.
 import type { Prefix } from '../../model/prefix.ts'
+import { allOf } from '../../netlink/nftables/foreign/expression.ts'
 import { textOfRule } from './rule-text.ts'
 import type { Blocker, Chain, Ruleset } from './walk.ts'
 
@@ -18,7 +19,9 @@ export function ownerOf(blocker: Blocker, ruleset: Pick<Ruleset, 'rules'>): Owne
       : ruleset
           .rules(base)
           .flatMap(({ expressions }) =>
-            expressions.flatMap((e) => (e.op === 'verdict' && 'chain' in e.verdict ? e.verdict.chain : [])),
+            [...allOf(expressions)].flatMap((e) =>
+              e.op === 'verdict' && 'chain' in e.verdict ? e.verdict.chain : [],
+            ),
           )
   const isOf = (pattern: RegExp) => [name, ...jumps].some((each) => pattern.test(each))
   if (isOf(/^ufw6?-/)) return 'ufw'

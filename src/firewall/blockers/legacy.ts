@@ -2,9 +2,9 @@
 // (struct ipt_ip and ip6t_ip6, linux/netfilter_ipv4/ip_tables.h, linux/netfilter_ipv6/ip6_tables.h).
 import type { Family } from '../../model/ip.ts'
 import { FAMILIES } from '../../model/ip.ts'
-import type { Expression } from '../../netlink/nftables/foreign/expression.ts'
+import type { Expression, ExpressionList } from '../../netlink/nftables/foreign/expression.ts'
 import type { ForeignRule, Hook } from '../../netlink/nftables/foreign/ruleset.ts'
-import type { LegacyRule } from '../../xtables/entries.ts'
+import type { LegacyRule, LegacyTarget } from '../../xtables/entries.ts'
 import type { LegacyTables } from '../../xtables/legacy.ts'
 import type { Base, Table } from './walk.ts'
 
@@ -36,7 +36,7 @@ export function readLegacy(tables: LegacyTables): LegacyRuleset {
   const baseChains: Base[] = []
   for (const family of FAMILIES)
     for (const [name, priority] of Object.entries(PRIORITIES)) {
-      const entries = tables.read(family, name)
+      const entries = tables.read(family, name)?.kept()
       if (entries === undefined) continue
       const table: Table = { family: family === 'ipv4' ? 'ip' : 'ip6', name, isLegacy: true }
       const chains = new Map(entries.chains().map((chain) => [chain, entries.rules(chain)]))
@@ -66,7 +66,7 @@ export function readLegacy(tables: LegacyTables): LegacyRuleset {
         .slice(0, -1)
         .map((rule, index) => ({
           handle: BigInt(index + 1),
-          expressions: expressionsOf(rule, table.family === 'ip' ? 'ipv4' : 'ipv6'),
+          expressions: new LegacyExpressions(rule, table.family === 'ip' ? 'ipv4' : 'ipv6'),
         })),
   }
 }
@@ -103,8 +103,31 @@ const NETWORK_HEADER = 1
 const EQUAL = 0
 const UNEQUAL = 1
 
-export function expressionsOf(rule: LegacyRule, family: Family): Expression[] {
-  const { ip } = rule
+/** Matches of iptables' own and the target are read where the addresses fit: of ten thousand rules few do. */
+class LegacyExpressions implements ExpressionList {
+  readonly #rule: LegacyRule
+  readonly #head: readonly Expression[]
+  #all: readonly Expression[] | undefined
+
+  constructor(rule: LegacyRule, family: Family) {
+    this.#rule = rule
+    this.#head = headOf(rule.ip, family)
+  }
+
+  at(index: number): Expression | undefined {
+    if (index < this.#head.length) return this.#head[index]
+    const { matches, target, packets, bytes } = this.#rule
+    this.#all ??= [
+      ...this.#head,
+      ...matches.map((match): Expression => ({ op: 'match', ...match })),
+      { op: 'counter', packets, bytes },
+      ...targetOf(target),
+    ]
+    return this.#all[index]
+  }
+}
+
+function headOf(ip: Uint8Array, family: Family): Expression[] {
   const { address, links, proto, flags, inverse, packet } = LAYOUTS[family]
   const inverted = ip[inverse] ?? 0
   const is = (bit: number) => ((inverted & bit) === 0 ? EQUAL : UNEQUAL)
@@ -143,9 +166,6 @@ export function expressionsOf(rule: LegacyRule, family: Family): Expression[] {
       ? []
       : compared(meta(META.l4proto), Uint8Array.of(protocol), Uint8Array.of(0xff), is(INVERSE.protocol))),
     ...(asksMore ? [{ op: 'unknown', name: 'fragment' } as const] : []),
-    ...rule.matches.map((match): Expression => ({ op: 'match', ...match })),
-    { op: 'counter', packets: rule.packets, bytes: rule.bytes },
-    ...targetOf(rule.target),
   ]
 }
 
@@ -172,7 +192,7 @@ function compared(load: Expression, value: Uint8Array, mask: Uint8Array, how: nu
   ]
 }
 
-function targetOf(target: LegacyRule['target']): Expression[] {
+function targetOf(target: LegacyTarget): Expression[] {
   if (typeof target === 'number') {
     const code = VERDICTS[target]
     return code === undefined ? [] : [{ op: 'verdict', verdict: { code } }]

@@ -20,9 +20,9 @@ export function readRuleset(socket: NetlinkSocket, legacy: LegacyTables): Rulese
   return {
     baseChains: [...readBaseChains(socket), ...old.baseChains],
     rules: ({ table, name }) =>
-      table.isLegacy
-        ? old.rules(table, name)
-        : once(rules, `${table.family} ${table.name} ${name}`, () => readRules(socket, table, name)),
+      once(rules, `${table.isLegacy} ${table.family} ${table.name} ${name}`, () =>
+        table.isLegacy ? old.rules(table, name) : readRules(socket, table, name),
+      ),
     set: (table, name) =>
       once(sets, `${table.family} ${table.name} ${name}`, () => readSet(socket, table, name)),
   }

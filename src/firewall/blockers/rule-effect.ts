@@ -1,6 +1,11 @@
 // What one rule does to a packet: its expressions run over the registers of nf_tables, of which some bits are known and
 // others not. Pure.
-import type { Expression, Register, Verdict } from '../../netlink/nftables/foreign/expression.ts'
+import type {
+  Expression,
+  ExpressionList,
+  Register,
+  Verdict,
+} from '../../netlink/nftables/foreign/expression.ts'
 import type { ForeignSet } from '../../netlink/nftables/foreign/ruleset.ts'
 import type { Family } from '../../model/ip.ts'
 import { effectOf, judge } from './extensions.ts'
@@ -20,6 +25,8 @@ export interface Traveller {
   in: Port | undefined
   out: Port | undefined
   mark: Partial
+  /** A rule reads none that it hasn't written: the kernel refuses it. */
+  readonly registers: Registers
 }
 
 /** The set of a name in the rule's table, or undefined where there is none. */
@@ -47,13 +54,13 @@ const NAME_BYTES = 16
 
 /** Nothing, or what may come of it: several only where a map leaves it open. */
 export function outcomesOf(
-  expressions: readonly Expression[],
+  expressions: ExpressionList,
   traveller: Traveller,
   setNamed: SetReader,
 ): readonly Outcome[] {
-  const registers = new Registers()
+  const { registers } = traveller
   let answer: 'yes' | 'maybe' = 'yes'
-  for (const e of expressions) {
+  for (let i = 0, e = expressions.at(i); e !== undefined; e = expressions.at(++i)) {
     let step: Answer = 'yes'
     switch (e.op) {
       case 'counter':
@@ -72,7 +79,8 @@ export function outcomesOf(
         registers.load(e.to, connectionOf(e.key))
         continue
       case 'meta-set':
-        if (e.key === META.mark) traveller.mark = answer === 'yes' ? registers.read(e.from, 4) : nothing(4)
+        if (e.key === META.mark)
+          traveller.mark = answer === 'yes' ? copied(registers.read(e.from, 4)) : nothing(4)
         continue
       case 'payload':
         registers.load(e.to, payloadOf(e.base, e.offset, e.length, traveller.packet))
@@ -126,6 +134,7 @@ export function outcomesOf(
   return []
 }
 
+const copied = ({ bytes, known }: Partial): Partial => ({ bytes: bytes.slice(), known: known.slice() })
 const worse = (a: 'yes' | 'maybe', b: 'yes' | 'maybe'): 'yes' | 'maybe' => (a === 'yes' ? b : a)
 
 type Lookup = Extract<Expression, { op: 'lookup' }>
@@ -146,18 +155,20 @@ function lookUp(
   const [first] = found
   const answer = first === undefined ? 'no' : first.answer
   if (e.to !== undefined && e.to !== 0) {
-    const value = first?.answer === 'yes' ? first.element.value : undefined
+    const value = first?.answer === 'yes' ? first.element.value() : undefined
     registers.load(e.to, value === undefined ? nothing(NAME_BYTES) : whole(value))
   }
   const verdicts = new Map<string, Outcome>()
-  for (const hit of found)
-    if (hit.element.verdict !== undefined)
-      verdicts.set(JSON.stringify(hit.element.verdict), { answer: hit.answer, verdict: hit.element.verdict })
+  if (e.to === 0)
+    for (const { answer: certainty, element } of found) {
+      const verdict = element.verdict()
+      if (verdict !== undefined) verdicts.set(JSON.stringify(verdict), { answer: certainty, verdict })
+    }
   return { answer: e.not ? not(answer) : answer, verdicts: [...verdicts.values()] }
 }
 
 /** Two names for the same bytes: 1 to 4 of sixteen, 8 to 23 of four. */
-class Registers {
+export class Registers {
   readonly #bytes = new Uint8Array(REGISTER_BYTES)
   readonly #known = new Uint8Array(REGISTER_BYTES).fill(0xff)
 
@@ -171,9 +182,10 @@ class Registers {
     this.#known.set(known.subarray(0, REGISTER_BYTES - at), at)
   }
 
+  /** A view. */
   read(register: Register, length: number): Partial {
     const at = offsetOf(register)
-    return { bytes: this.#bytes.slice(at, at + length), known: this.#known.slice(at, at + length) }
+    return { bytes: this.#bytes.subarray(at, at + length), known: this.#known.subarray(at, at + length) }
   }
 }
 

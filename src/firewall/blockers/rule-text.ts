@@ -1,5 +1,5 @@
 // A foreign rule in words close to nft's, for people: what it matches as far as that is known, and what it does. Pure.
-import type { Expression } from '../../netlink/nftables/foreign/expression.ts'
+import { allOf, type ExpressionList } from '../../netlink/nftables/foreign/expression.ts'
 import type { ForeignRule } from '../../netlink/nftables/foreign/ruleset.ts'
 import { ipFromBytes } from '../../model/ip.ts'
 
@@ -33,7 +33,7 @@ interface Field {
 export function textOfRule({ expressions, comment }: ForeignRule): string {
   const words: string[] = []
   let field: Field = { text: '?', show: hex }
-  for (const e of expressions) {
+  for (const e of allOf(expressions)) {
     switch (e.op) {
       case 'meta':
       case 'ct':
@@ -92,11 +92,13 @@ export function textOfRule({ expressions, comment }: ForeignRule): string {
 }
 
 /** iptables' own, struct xt_comment_info. */
-function commentOf(expressions: readonly Expression[]): string | undefined {
-  const match = expressions.find((e) => e.op === 'match' && e.name === 'comment')
-  if (match?.op !== 'match') return undefined
-  const end = match.info.indexOf(0)
-  return new TextDecoder().decode(end < 0 ? match.info : match.info.subarray(0, end))
+function commentOf(expressions: ExpressionList): string | undefined {
+  for (const e of allOf(expressions)) {
+    if (e.op !== 'match' || e.name !== 'comment') continue
+    const end = e.info.indexOf(0)
+    return new TextDecoder().decode(end < 0 ? e.info : e.info.subarray(0, end))
+  }
+  return undefined
 }
 
 function comparison({ text, show }: Field, how: number, value: Uint8Array): string {

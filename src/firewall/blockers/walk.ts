@@ -10,7 +10,8 @@ import type {
   TableOfAny,
 } from '../../netlink/nftables/foreign/ruleset.ts'
 import { SOME_PORT, type Packet, type Port } from './packet.ts'
-import { isOn, outcomesOf, unmarked, type Outcome, type Traveller } from './rule-effect.ts'
+import { allOf } from '../../netlink/nftables/foreign/expression.ts'
+import { isOn, outcomesOf, Registers, unmarked, type Outcome, type Traveller } from './rule-effect.ts'
 
 /** A table of nf_tables, or one of iptables-legacy's, whose hooks are asked among nf_tables' by priority. */
 export interface Table extends TableOfAny {
@@ -135,7 +136,7 @@ class Walk {
 
   constructor(packet: Packet, ruleset: Ruleset) {
     this.#ruleset = ruleset
-    this.#traveller = { packet, in: packet.in, out: undefined, mark: unmarked() }
+    this.#traveller = { packet, in: packet.in, out: undefined, mark: unmarked(), registers: new Registers() }
   }
 
   verdict(): Verdict {
@@ -251,6 +252,6 @@ class Walk {
 }
 
 function counterOf({ expressions }: ForeignRule): Counter | undefined {
-  const counter = expressions.find(({ op }) => op === 'counter')
-  return counter?.op === 'counter' ? { packets: counter.packets, bytes: counter.bytes } : undefined
+  for (const e of allOf(expressions)) if (e.op === 'counter') return { packets: e.packets, bytes: e.bytes }
+  return undefined
 }

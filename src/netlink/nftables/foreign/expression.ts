@@ -71,22 +71,54 @@ export type Expression =
   /** May match or not, or end the packet's way or not. */
   | { readonly op: 'unknown'; readonly name: string }
 
-type Fields = ReadonlyMap<number, Uint8Array>
+/** Expressions of a rule, in order; an array is such a list. */
+export interface ExpressionList {
+  at(index: number): Expression | undefined
+}
+export function* allOf(list: ExpressionList): Generator<Expression, void, undefined> {
+  for (let i = 0, e = list.at(i); e !== undefined; e = list.at(++i)) yield e
+}
 
-/** Those of NFTA_RULE_EXPRESSIONS, in order. */
-export function readExpressions(list: Attributes): Expression[] {
-  const found: Expression[] = []
-  while (list.next()) {
-    const element = list.nested()
-    let name = ''
-    let fields: Fields = new Map()
-    while (element.next()) {
-      if (element.type === 1) name = element.text()
-      else if (element.type === 2) fields = fieldsOf(element.nested())
-    }
-    found.push(readers[name]?.(fields, name) ?? { op: 'unknown', name })
+/** Values of an expression by attribute number. */
+type Fields = readonly (Uint8Array | undefined)[]
+
+/** Read as they are asked for: most of ten thousand rules are decided by their first match. */
+export class Expressions implements ExpressionList {
+  readonly #found: Expression[] = []
+  readonly #rest: Attributes
+
+  /** `bytes`: the value of NFTA_RULE_EXPRESSIONS, which must stay. */
+  constructor(bytes: Uint8Array) {
+    this.#rest = new Attributes(bytes, 0, 'an nf_tables rule')
   }
-  return found
+
+  at(index: number): Expression | undefined {
+    while (this.#found.length <= index) {
+      if (!this.#rest.next()) return undefined
+      this.#found.push(readExpression(this.#rest.nested()))
+    }
+    return this.#found[index]
+  }
+}
+
+function readExpression(element: Attributes): Expression {
+  let name = ''
+  let fields: Fields = []
+  while (element.next()) {
+    if (element.type === 1) name = nameOf(element.bytes())
+    else if (element.type === 2) fields = fieldsOf(element.nested())
+  }
+  return readers[name]?.(fields, name) ?? { op: 'unknown', name }
+}
+
+/** Short names of ASCII, of which there are few: a decoder would cost more than all the rest. */
+function nameOf(bytes: Uint8Array): string {
+  let name = ''
+  for (const byte of bytes) {
+    if (byte === 0) break
+    name += String.fromCharCode(byte)
+  }
+  return name
 }
 
 type Reader = (f: Fields, name: string) => Expression | undefined
@@ -97,7 +129,7 @@ const readers: Readonly<Record<string, Reader>> = {
   ct: (f) => {
     const found = loadOrSet('ct', f)
     // Of the packets of one direction only (NFTA_CT_DIRECTION): nobody asks that of a first packet.
-    return found?.op === 'ct' && f.has(3) ? { op: 'load', name: 'ct', to: found.to } : found
+    return found?.op === 'ct' && f[3] !== undefined ? { op: 'load', name: 'ct', to: found.to } : found
   },
   payload: (f) => {
     const [to, base, offset, length] = [number(f, 1), number(f, 2), number(f, 3), number(f, 4)]
@@ -107,19 +139,19 @@ const readers: Readonly<Record<string, Reader>> = {
       : { op: 'payload', base, offset, length, to }
   },
   cmp: (f) => {
-    const [from, how, value] = [number(f, 1), number(f, 2), dataOf(f.get(3))]
+    const [from, how, value] = [number(f, 1), number(f, 2), dataOf(f[3])]
     return from === undefined || how === undefined || value === undefined
       ? undefined
       : { op: 'compare', from, how, value }
   },
   range: (f) => {
-    const [from, low, high] = [number(f, 1), dataOf(f.get(3)), dataOf(f.get(4))]
+    const [from, low, high] = [number(f, 1), dataOf(f[3]), dataOf(f[4])]
     return from === undefined || low === undefined || high === undefined
       ? undefined
       : { op: 'range', from, not: number(f, 2) === 1, low, high }
   },
   bitwise: (f) => {
-    const [from, to, mask, xor] = [number(f, 1), number(f, 2), dataOf(f.get(4)), dataOf(f.get(5))]
+    const [from, to, mask, xor] = [number(f, 1), number(f, 2), dataOf(f[4]), dataOf(f[5])]
     if (from === undefined || to === undefined) return undefined
     const isPlain = (number(f, 6) ?? 0) === 0 && mask !== undefined && xor !== undefined
     return isPlain ? { op: 'bitwise', from, to, mask, xor } : { op: 'load', name: 'bitwise', to }
@@ -133,15 +165,15 @@ const readers: Readonly<Record<string, Reader>> = {
   immediate: (f) => {
     const to = number(f, 1)
     if (to === 0) {
-      const verdict = verdictOf(f.get(2))
+      const verdict = verdictOf(f[2])
       return verdict && { op: 'verdict', verdict }
     }
-    const value = dataOf(f.get(2))
+    const value = dataOf(f[2])
     return to === undefined || value === undefined ? undefined : { op: 'immediate', to, value }
   },
   lookup: (f) => {
     const from = number(f, 2)
-    const set = f.get(1)
+    const set = f[1]
     return from === undefined || set === undefined
       ? undefined
       : { op: 'lookup', set: textOf(set), from, to: number(f, 3), not: ((number(f, 5) ?? 0) & 1) !== 0 }
@@ -191,7 +223,7 @@ function load(f: Fields, name: string, field: number): Expression {
 }
 
 function extension(op: 'match' | 'target', f: Fields): Expression | undefined {
-  const [name, info] = [f.get(1), f.get(3)]
+  const [name, info] = [f[1], f[3]]
   return name && info && { op, name: textOf(name), revision: number(f, 2) ?? 0, info }
 }
 
@@ -209,36 +241,40 @@ const CODES: Readonly<Record<number, Verdict['code']>> = {
 
 /** In NFTA_DATA_VERDICT of a nest of one. */
 export function verdictOf(bytes: Uint8Array | undefined): Verdict | undefined {
-  const inner = bytes && fieldsIn(bytes).get(2)
+  const inner = bytes && fieldsIn(bytes)[2]
   if (inner === undefined) return undefined
   const fields = fieldsIn(inner)
   const number_ = number(fields, 1)
   // The upper half of a drop or queue verdict is an error number or a queue.
   const code = number_ === undefined ? undefined : (CODES[number_ | 0] ?? CODES[number_ & 0xff])
-  const chain = fields.get(2)
+  const chain = fields[2]
   if (code === 'jump' || code === 'goto') return chain && { code, chain: textOf(chain) }
   return code && { code }
 }
 
-/** In NFTA_DATA_VALUE of a nest of one, copied. */
-export const dataOf = (bytes: Uint8Array | undefined): Uint8Array | undefined =>
-  bytes && fieldsIn(bytes).get(1)
+/** In NFTA_DATA_VALUE of a nest of one. */
+export const dataOf = (bytes: Uint8Array | undefined): Uint8Array | undefined => bytes && fieldsIn(bytes)[1]
 
 const fieldsIn = (bytes: Uint8Array): Fields => fieldsOf(new Attributes(bytes, 0, 'an nf_tables value'))
 
+/** No expression that is read has more (NFTA_BITWISE_MAX is 8). */
+const MOST_FIELDS = 16
+
 function fieldsOf(attributes: Attributes): Fields {
-  const fields = new Map<number, Uint8Array>()
-  while (attributes.next()) fields.set(attributes.type, attributes.bytes().slice())
+  const fields: (Uint8Array | undefined)[] = []
+  while (attributes.next()) if (attributes.type <= MOST_FIELDS) fields[attributes.type] = attributes.bytes()
   return fields
 }
 
 function number(fields: Fields, type: number): number | undefined {
-  const bytes = fields.get(type)
-  return bytes?.length === 4 ? new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0) : undefined
+  const bytes = fields[type]
+  if (bytes?.length !== 4) return undefined
+  const [a = 0, b = 0, c = 0, d = 0] = bytes
+  return ((a << 24) | (b << 16) | (c << 8) | d) >>> 0
 }
 
 function wide(fields: Fields, type: number): bigint | undefined {
-  const bytes = fields.get(type)
+  const bytes = fields[type]
   return bytes?.length === 8 ? new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0) : undefined
 }
 

@@ -5,7 +5,7 @@ import { isMissing } from '../../error.ts'
 import type { NetlinkSocket } from '../../socket.ts'
 import { NLM_F, Writer, type Message } from '../../wire.ts'
 import { NFGEN_BYTES, NFT_MSG, parseComment } from '../header.ts'
-import { dataOf, readExpressions, verdictOf, type Expression, type Verdict } from './expression.ts'
+import { dataOf, Expressions, verdictOf, type ExpressionList, type Verdict } from './expression.ts'
 
 /** NFPROTO_*, as nft names table families. */
 const FAMILIES = { inet: 1, ip: 2, arp: 3, netdev: 5, bridge: 7, ip6: 10 } as const
@@ -44,7 +44,7 @@ export interface BaseChain {
 
 export interface ForeignRule {
   readonly handle: bigint
-  readonly expressions: readonly Expression[]
+  readonly expressions: ExpressionList
   readonly comment?: string
 }
 
@@ -56,8 +56,9 @@ export interface SetElement {
   readonly endsInterval: boolean
   /** Whatever no other element has. */
   readonly isRest: boolean
-  readonly value?: Uint8Array
-  readonly verdict?: Verdict
+  /** Of a map: a value, or a verdict. */
+  readonly value: () => Uint8Array | undefined
+  readonly verdict: () => Verdict | undefined
 }
 export interface ForeignSet {
   readonly isInterval: boolean
@@ -168,13 +169,13 @@ export function readRules(socket: NetlinkSocket, table: TableOfAny, chain: strin
       const a = new Attributes(body, NFGEN_BYTES, 'nf_tables rule')
       let handle = 0n
       let [inTable, inChain] = ['', '']
-      let expressions: Expression[] = []
+      let expressions: ExpressionList = []
       let comment: string | undefined
       while (a.next()) {
         if (a.type === 1) inTable = a.text()
         else if (a.type === 2) inChain = a.text()
         else if (a.type === 3) handle = a.be64()
-        else if (a.type === 4) expressions = readExpressions(a.nested())
+        else if (a.type === 4) expressions = new Expressions(a.bytes().slice())
         else if (a.type === 7) comment = parseComment(a.bytes())
       }
       // A kernel that can't choose by name tells of all.
@@ -220,7 +221,8 @@ function parseSetHead(body: Uint8Array): { flags: number; length: number; fields
 }
 
 function parseElements(body: Uint8Array): SetElement[] {
-  const a = new Attributes(body, NFGEN_BYTES, 'nf_tables set elements')
+  // Keys are kept, as views.
+  const a = new Attributes(body.slice(), NFGEN_BYTES, 'nf_tables set elements')
   const found: SetElement[] = []
   while (a.next())
     if (a.type === 3) for (const list = a.nested(); list.next();) found.push(parseElement(list.nested()))
@@ -234,18 +236,17 @@ function parseElement(a: Attributes): SetElement {
   let flags = 0
   while (a.next()) {
     if (a.type === 1) key = dataOf(a.bytes()) ?? key
-    else if (a.type === 2) data = a.bytes().slice()
+    else if (a.type === 2) data = a.bytes()
     else if (a.type === 3) flags = a.be32()
     else if (a.type === 10) keyEnd = dataOf(a.bytes())
   }
-  const [value, verdict] = [dataOf(data), verdictOf(data)]
   return {
     key,
     endsInterval: (flags & NFT_SET_ELEM.intervalEnd) !== 0,
     isRest: (flags & NFT_SET_ELEM.catchAll) !== 0,
     ...(keyEnd && { keyEnd }),
-    ...(value && { value }),
-    ...(verdict && { verdict }),
+    value: () => dataOf(data),
+    verdict: () => verdictOf(data),
   }
 }
 
