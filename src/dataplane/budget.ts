@@ -18,10 +18,11 @@ export class Budget {
     this.#at = nowMs
   }
 
-  /** How long to wait until there is some left again. */
-  waitMs(nowMs: number): number {
+  /** How long to wait until there is some left again, for who has waited for so long already. */
+  waitMs(waitedMs: number, nowMs: number): number {
     this.#refill(nowMs)
-    return this.#left >= 0 ? 0 : Math.min(LONGEST_WAIT_MS, (-this.#left / REFILL_MS_PER_S) * 1000)
+    const refillMs = (-this.#left / REFILL_MS_PER_S) * 1000
+    return this.#left >= 0 ? 0 : Math.max(0, Math.min(LONGEST_WAIT_MS - waitedMs, refillMs))
   }
 
   spend(ms: number, nowMs: number): void {

@@ -208,7 +208,9 @@ export class Reconciler implements AsyncDisposable {
   #pauseMs(now: number): number {
     if (this.#urgent) return this.#complete ? Math.ceil(this.#roundStartedMs + PACE_MS - now) : 0
     this.#firstHintMs ??= now - GATHER_MS
-    return Math.ceil(Math.max(this.#firstHintMs + GATHER_MS - now, this.#budget.waitMs(now)))
+    return Math.ceil(
+      Math.max(this.#firstHintMs + GATHER_MS - now, this.#budget.waitMs(now - this.#firstHintMs, now)),
+    )
   }
 
   async #round(signal: AbortSignal): Promise<void> {
