@@ -72,10 +72,10 @@ test(
   async () => {
     const text = await runGuest({
       programs: [HEDDLE, FLANNELD, '/usr/bin/etcdctl', '/usr/sbin/nft', '/bin/bash'],
-      modules: [
-        ...['dummy', 'vxlan', 'bridge', 'br_netfilter', 'nf_conntrack', 'nf_conntrack_netlink', 'nf_tables'],
-        ...['nft_chain_nat', 'nft_masq', 'nft_ct'],
-      ],
+      modules:
+        'dummy vxlan bridge br_netfilter nf_conntrack nf_conntrack_netlink nf_tables nft_chain_nat nft_masq nft_ct'.split(
+          ' ',
+        ),
       script: SCRIPT,
       withinSeconds: WITHIN_SECONDS,
     })

@@ -109,11 +109,9 @@ function addModules(root: string, { modules: from, version }: GuestKernel, names
 }
 
 async function boot(kernel: GuestKernel, archive: string, withinSeconds: number): Promise<string> {
-  const args = [
-    // Bun wants AVX2, which the default one hasn't got.
-    ...['-cpu', 'max', '-m', '1024', '-smp', '2', '-nographic', '-no-reboot', '-nic', 'none'],
-    ...['-kernel', kernel.image, '-initrd', archive, '-append', 'console=ttyS0 loglevel=0 panic=-1'],
-  ]
+  // Bun wants AVX2, which the default processor hasn't got.
+  const words = `-cpu max -m 1024 -smp 2 -nographic -no-reboot -nic none -kernel ${kernel.image} -initrd ${archive}`
+  const args = [...words.split(' '), '-append', 'console=ttyS0 loglevel=0 panic=-1']
   const machine = spawn('qemu-system-x86_64', args, { stdio: ['ignore', 'pipe', 'pipe'] })
   let text = ''
   for (const stream of [machine.stdout, machine.stderr])
