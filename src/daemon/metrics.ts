@@ -48,6 +48,12 @@ function registerDaemon(report: Report, health: Readiness): void {
     'The MTU that subnet.env tells pods.',
     () => report.podMtuBytes,
   )
+  counters.reading(
+    'gauge',
+    'heddle_small_paths',
+    'Paths to peers, of each family by itself, that are known to carry less than the interface between hosts.',
+    () => report.paths?.smallCount,
+  )
   counters.readings(
     'counter',
     'heddle_log_messages_total',

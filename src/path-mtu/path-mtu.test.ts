@@ -95,6 +95,7 @@ for (const icmp of ['with ICMP', 'without ICMP'])
       await v6.finds(inner('ipv6', outer))
     }
     await find(1400)
+    if (icmp === 'with ICMP') return
     // A small path is looked at again and again; whether it is smaller still its traffic tells.
     await narrows.mtu(1377)
     await v4.traffic()

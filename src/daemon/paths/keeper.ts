@@ -98,6 +98,10 @@ export class PathKeeper implements Paths, Disposable {
     return { asked: this.#paths.isAsking, deviceLimitBytes: this.limitBytes, small }
   }
 
+  get smallCount(): number {
+    return this.#paths.small().length
+  }
+
   #unlessForbidden(act: () => void): void {
     try {
       act()
