@@ -7,8 +7,8 @@ import type { Namespace } from '../sys/namespace.ts'
 import { Entries, type TableInfo } from './entries.ts'
 import { XtablesError } from './error.ts'
 
-const SOCK_RAW = 3
-const IPPROTO_RAW = 255
+/** Any socket of the family may ask; iptables itself takes a raw one, which wants CAP_NET_RAW besides CAP_NET_ADMIN. */
+const SOCK_DGRAM = 2
 /** IPT_SO_GET_INFO and IPT_SO_GET_ENTRIES, which IPv6 numbers alike; `level` is SOL_IP or SOL_IPV6. */
 const GET_INFO = 64
 const GET_ENTRIES = 65
@@ -87,7 +87,7 @@ export class LegacyTables implements Disposable {
   #socket(family: Family): number {
     const open = this.#sockets.get(family)
     if (open !== undefined) return open
-    const make = () => socket(SOCKETS[family].domain, SOCK_RAW, IPPROTO_RAW)
+    const make = () => socket(SOCKETS[family].domain, SOCK_DGRAM, 0)
     const fd = this.#namespace === undefined ? make() : this.#namespace.run(make)
     this.#sockets.set(family, fd)
     return fd
