@@ -38,16 +38,6 @@ test('is put back when somebody switches it', async () => {
   expect(repairsOf(reconciler)).toEqual({ link: 1 })
 })
 
-test('shows in drift', async () => {
-  await using host = await dataplaneHost()
-  using ethtool = new Ethtool(host.namespace)
-  await using reconciler = host.reconciler()
-  reconciler.want('device', ownObjects(OFF))
-  await reconciler.settled(soon())
-  ethtool.setTxChecksum(NAME, true)
-  expect(await reconciler.drift()).toMatchObject([{ kind: 'link', key: NAME, what: 'different' }])
-})
-
 test('is as wished on a device that is made anew', async () => {
   await using host = await dataplaneHost()
   using ethtool = new Ethtool(host.namespace)
