@@ -49,15 +49,15 @@ test('systemd finds nothing to say about them, and little that they may do', () 
   expect(exposure('heddle-store.service')).toBeLessThan(1.5)
 })
 
-test('flanneld is ready under its unit, with CAP_NET_ADMIN alone, and programs the kernel', () => {
+test('flanneld is ready under its unit, with CAP_NET_ADMIN and CAP_NET_RAW alone, and programs the kernel', () => {
   expect(property('flanneld', 'ActiveState')).toBe('active')
   expect(root.sh('cat /run/flannel/subnet.env')).toContain('FLANNEL_NETWORK=10.244.0.0/16')
   expect(root.sh('ip route show 10.244.7.0/24; sysctl -n net.ipv6.conf.flannel/1.accept_ra')).toMatch(
     /dev flannel\.1 .*\n0\n/,
   )
-  // linux/capability.h: CAP_NET_ADMIN is 12.
+  // linux/capability.h: CAP_NET_ADMIN is 12, CAP_NET_RAW 13.
   for (const set of ['CapPrm', 'CapEff', 'CapBnd'])
-    expect(processStatus('flanneld', set)).toBe('0000000000001000')
+    expect(processStatus('flanneld', set)).toBe('0000000000003000')
   expect(processStatus('flanneld', 'NoNewPrivs')).toBe('1')
   expect(processStatus('flanneld', 'Seccomp')).toBe('2')
 })
@@ -71,6 +71,21 @@ test('flanneld writes where it must, and nowhere else', () => {
   const sysctl = (name: string) => inItsView('flanneld', `echo 0 >/proc/sys/${name}`).status === 0
   expect(sysctl('net/ipv6/conf/lo/accept_ra')).toBe(true)
   expect(sysctl('kernel/hostname')).toBe(false)
+})
+
+test('what flanneld runs under its unit may lock and change the tables of both iptables', () => {
+  expect(root.sh('stat -c %a /run/xtables.lock')).toBe('600\n')
+  const caps = '-all,+net_admin,+net_raw'
+  for (const tool of ['iptables-legacy', 'ip6tables-legacy', 'iptables-nft', 'ip6tables-nft']) {
+    const change = (how: string) => `${tool}${how} OWN`
+    const all = [' -t nat -N', ' -t nat -S', ' -t nat -X'].map(change).join('; ')
+    expect(
+      inItsView(
+        'flanneld',
+        `setpriv --bounding-set ${caps} --inh-caps ${caps} --no-new-privs sh -ec "${all}"`,
+      ),
+    ).toEqual({ status: 0, text: expect.stringContaining('-N OWN') })
+  }
 })
 
 test('flanneld puts its device back under its unit', async () => {
