@@ -12,8 +12,6 @@ import { Probes } from './probes.ts'
 import { PathSearch } from './search.ts'
 import type { Target, Tunnel } from './target.ts'
 
-/** A peer that answers nothing is asked again for its traffic's sake after this long. */
-const SILENCE_MS = 30_000
 /** A search whose path changed under it begins anew at most so often. */
 const MOST_RESTARTS = 3
 export interface PathMtuOptions {
@@ -152,8 +150,7 @@ export class PathMtu implements Disposable {
   /** A large packet is on its way there: does it come through? */
   #large(device: string, to: Mac): void {
     const path = this.#book.findByMac(device, to)
-    if (path === undefined || performance.now() - path.silentAtMs < SILENCE_MS) return
-    this.#look(path, false)
+    if (path?.mayAnswer(performance.now()) === true) this.#look(path, false)
   }
 
   /** `whole`: whether the path may have grown is asked too. */
@@ -203,7 +200,7 @@ export class PathMtu implements Disposable {
     }
     this.#stop(path)
     const nowMs = performance.now()
-    if (step.kind === 'silent') path.silentAtMs = nowMs
+    if (step.kind === 'silent') path.wasSilent(nowMs)
     this.#become(path, step.kind === 'found' ? step.bytes : session.before)
     if (!session.isPlanned && path.bytes === session.before) return
     this.#agenda.looked(path, path.isSmall(this.#book.interfaceBytes), nowMs)

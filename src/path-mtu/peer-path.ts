@@ -11,6 +11,9 @@ const LEAST_INNER_BYTES: Readonly<Record<Family, number>> = { ipv4: 552, ipv6: 1
 const FIRST_WAIT_MS = 1_000
 const LEAST_WAIT_MS = 200
 const LONGEST_WAIT_MS = 2_000
+/** After a look that nobody answered, and twice as long after each further one. */
+const FIRST_SILENCE_MS = 5_000
+const LONGEST_SILENCE_MS = 300_000
 
 export class PeerPath {
   /** Who named it. */
@@ -18,8 +21,9 @@ export class PeerPath {
   readonly target: Target
   /** The largest outer packet that comes through; undefined while that isn't known. */
   bytes: number | undefined
-  /** When nobody answered last, by performance.now(). */
-  silentAtMs = -Infinity
+  /** Until when its traffic is no reason to ask, by performance.now(): it has answered nothing. */
+  #deafUntilMs = 0
+  #silences = 0
   #roundTripMs: number | undefined
 
   constructor(source: string, target: Target) {
@@ -57,7 +61,19 @@ export class PeerPath {
     }
   }
 
+  wasSilent(nowMs: number): void {
+    this.#deafUntilMs = nowMs + Math.min(FIRST_SILENCE_MS * 2 ** this.#silences, LONGEST_SILENCE_MS)
+    this.#silences++
+  }
+
+  /** Whether to ask for its traffic's sake. */
+  mayAnswer(nowMs: number): boolean {
+    return nowMs >= this.#deafUntilMs
+  }
+
   tookMs(roundTripMs: number): void {
+    this.#silences = 0
+    this.#deafUntilMs = 0
     this.#roundTripMs = Math.max(roundTripMs, 0.5 * (this.#roundTripMs ?? 0))
   }
 

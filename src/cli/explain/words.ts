@@ -17,6 +17,7 @@ export function routeText(route: RouteInfo, nameOf: NameOf): string {
     `proto ${protocolText(route.protocol)}${tableOf(route)}`,
     ...(route.metric === 0 ? [] : [`metric ${route.metric}`]),
     ...(route.onLink ? ['onlink'] : []),
+    ...(route.mtuBytes === undefined ? [] : [`mtu ${route.mtuBytes}`]),
   ].join(' ')
 }
 

@@ -86,9 +86,11 @@ test('a configured MTU wins: nothing is asked, and nothing that was known counts
   for (const n of [1, 2] as const) await narrows.tunnel(n, 'ipv4')
   await narrows.mtu(1300)
   let asks = false
-  using kept = new Kept(narrows, { asks: () => asks, known: new Map([[subnet, 1250]]) })
+  using kept = new Kept(narrows, { asks: () => asks, known: new Map([[subnet, 1250]]), limitBytes: 1350 })
   const { keeper } = kept
   kept.begin()
+  await eventually('devices are free', () => kept.limits.length || undefined)
+  expect(kept.limits).toEqual([undefined])
   expect(keeper.tell()).toMatchObject({ asked: false, small: [] })
   expect(keeper.tunnelMtuBytes(subnet)).toBeUndefined()
   // The network config says otherwise now.

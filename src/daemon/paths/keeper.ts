@@ -39,7 +39,7 @@ export interface PathKeeperParts {
 export class PathKeeper implements Paths, Disposable {
   readonly #parts: PathKeeperParts
   readonly #paths: PathMtu
-  readonly #limit: DeviceLimit
+  #limit: DeviceLimit
   #timer: NodeJS.Timeout | undefined
   #isForbidden = false
   #told: number[] = []
@@ -70,7 +70,16 @@ export class PathKeeper implements Paths, Disposable {
   own(objects: readonly KernelObject[]): void {
     const tunnels = this.#parts.asks() && !this.#isForbidden ? tunnelsOf(objects) : []
     this.#unlessForbidden(() => this.#paths.begin(tunnels, this.#parts.interfaceBytes()))
+    if (!this.#parts.asks()) this.#unlimit()
     this.#weigh()
+  }
+
+  /** A configured MTU is obeyed at once. */
+  #unlimit(): void {
+    if (this.limitBytes === undefined) return
+    this.#limit = new DeviceLimit(this.#parts.patience ?? PATIENCE)
+    // Whoever plans now hasn't finished.
+    queueMicrotask(() => this.onLimit())
   }
 
   peer(key: SubnetKey, objects: readonly KernelObject[]): void {
