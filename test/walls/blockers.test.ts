@@ -7,7 +7,7 @@ import { Segment, type Host, type Pod } from '../support/segment.ts'
 import { networkConfig, TestStore } from '../support/stores.ts'
 import { UnpackedRoot } from '../support/unpacked-root.ts'
 
-setDefaultTimeout(60_000)
+setDefaultTimeout(120_000)
 
 interface Wall {
   readonly way: string

@@ -1,22 +1,22 @@
 // A real firewalld beside flanneld, as Debian brings it: pods reach one another though its zone takes no packets of
 // theirs, through its reload and restart too, and it is as before once flannel is uninstalled.
 import { expect, setDefaultTimeout, test } from 'bun:test'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Flanneld } from '../support/flanneld.ts'
-import { HEDDLE } from '../support/executable.ts'
+import { FLANNELD, HEDDLE } from '../support/executable.ts'
 import { eventually, Running } from '../support/process.ts'
 import { Segment } from '../support/segment.ts'
 import { networkConfig, TestStore } from '../support/stores.ts'
 import { Traffic } from '../support/traffic.ts'
 import { Firewalld } from '../support/unpacked-root.ts'
 
-setDefaultTimeout(60_000)
+setDefaultTimeout(120_000)
 
 interface Walls {
   readonly blockers: readonly { readonly certainty: string; readonly way: string; readonly owner?: string }[]
-  readonly firewalld?: { readonly accommodated: boolean }
+  readonly firewalld?: { readonly accommodated: boolean; readonly why?: string }
 }
 
 /** Two hosts, the first behind a firewalld whose command is on its PATH. */
@@ -119,4 +119,36 @@ test('firewalld loses no packet of pods that are routed, while it reloads and re
   ])
   for (const where of ['', '--permanent '])
     expect(await firewalld.cmd(`${where}--zone=trusted --list-sources`)).toBe('')
+})
+
+test('a firewalld that flanneld may not tell, or shall not, stays as it is, and what to type is said', async () => {
+  await using segment = await Segment.create(1)
+  await using store = await TestStore.start('etcd', segment, networkConfig({ Type: 'vxlan' }))
+  await using firewalld = await Firewalld.start(segment.host(1))
+  const folder = mkdtempSync(join(tmpdir(), 'heddle-test-'))
+  using _ = { [Symbol.dispose]: () => rmSync(folder, { recursive: true }) }
+  // No firewall-cmd is there, whatever this machine has.
+  const program = join(folder, 'flanneld')
+  writeFileSync(program, `#!/bin/sh\nPATH=${folder} exec ${FLANNELD} "$@"\n`, { mode: 0o755 })
+  const named =
+    /IPv4 packets from pods here to pods of other hosts are rejected by rule \d+ .* inet firewalld/
+  {
+    await using flanneld = await Flanneld.start(segment.host(1), store, { program })
+    const said = await flanneld.process.line(/firewalld runs here and isn't told/)
+    expect(said).toContain('firewall-cmd --permanent --zone=trusted --add-source=10.244.0.0/16')
+    expect(said).toContain('--add-port=8472/udp; firewall-cmd --reload')
+    expect(await flanneld.process.line(named)).toContain(
+      'to let them through: firewall-cmd --zone=trusted --add-source=10.244.0.0/16',
+    )
+    await flanneld.end()
+  }
+  firewalld.root.expose('firewall-cmd', folder)
+  await using flanneld = await Flanneld.start(segment.host(1), store, {
+    env: { PATH: `${folder}:${process.env['PATH']}` },
+    args: ['--firewalld=off'],
+  })
+  await flanneld.process.line(named)
+  const { walls } = JSON.parse((await flanneld.ask('/status')).body) as { walls: Walls }
+  expect(walls.firewalld).toEqual({ accommodated: false, why: '--firewalld=off' })
+  expect(await firewalld.cmd('--zone=trusted --list-sources')).toBe('')
 })

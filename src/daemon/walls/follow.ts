@@ -30,7 +30,7 @@ export async function followWalls(
   const firewalld = new FirewalldKeeper(options['state-dir'], options.firewalld === 'auto')
   let watch: InstanceType<typeof WallWatch>
   try {
-    watch = new WallWatch({ network, self, firewalld })
+    watch = new WallWatch({ network, self, firewalld, stirring: () => report.stirring() })
   } catch (error) {
     logger.warning(`what other rules do to packets of pods can't be seen: ${String(error)}`)
     return await forever(signal)

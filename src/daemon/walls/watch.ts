@@ -29,6 +29,8 @@ export interface WallParts {
   readonly network: Network
   readonly self: () => Self
   readonly firewalld: FirewalldKeeper
+  /** Resolves when this host may be another, by its interface or lease: Report.stirring. */
+  readonly stirring: () => Promise<void>
 }
 
 /** What /status tells. */
@@ -55,6 +57,7 @@ export class WallWatch implements Disposable {
   readonly #legacy: LegacyTables
   readonly #generations: Monitor
   #last: Looked | undefined
+  #heard: Promise<boolean> | undefined
   /** Walls that were there at the last look, and of those the ones that the log has told of. */
   #seen = new Set<string>()
   readonly #told = new Map<string, Wall>()
@@ -85,12 +88,15 @@ export class WallWatch implements Disposable {
     }
   }
 
+  /** Not sooner than this after the last look. */
+  #pauseMs(leastMs: number): number {
+    return Math.max(leastMs, PAUSE_A_LOOK * (this.#last?.tookMs ?? 0))
+  }
+
   #fresh(): Looked {
     const now = performance.now()
     const last = this.#last
-    return last !== undefined && now - last.atMs < Math.max(FRESH_MS, PAUSE_A_LOOK * last.tookMs)
-      ? last
-      : this.#look()
+    return last !== undefined && now - last.atMs < this.#pauseMs(FRESH_MS) ? last : this.#look()
   }
 
   #look(): Looked {
@@ -107,8 +113,8 @@ export class WallWatch implements Disposable {
     for (;;) {
       let pauseMs = LEAST_PAUSE_MS
       try {
-        const { look, traffic, tookMs } = this.#look()
-        pauseMs = Math.max(pauseMs, PAUSE_A_LOOK * tookMs)
+        const { look, traffic } = this.#look()
+        pauseMs = this.#pauseMs(LEAST_PAUSE_MS)
         const hasChanged = await this.#parts.firewalld.attend(look, traffic.passage, signal)
         const isNew = this.#tell(look)
         // Rules that are being reloaded are there again a second later: what is still in the way then is told.
@@ -120,14 +126,34 @@ export class WallWatch implements Disposable {
         })
       }
       if (pauseMs > QUIET_MS) {
-        await this.#generations.ready(signal)
-        signal.throwIfAborted()
+        await this.#disturbed(signal)
         const sinceMs = performance.now() - (this.#last?.atMs ?? 0)
         pauseMs = Math.max(QUIET_MS, pauseMs - sinceMs)
       }
       await delay(pauseMs, undefined, { signal })
       this.#generations.take()
     }
+  }
+
+  /** Rules have changed, or this host has. */
+  async #disturbed(signal: AbortSignal): Promise<void> {
+    const place = this.#place()
+    for (;;) {
+      // One reader at a time: who waits already goes on waiting.
+      this.#heard ??= this.#generations.ready(signal)
+      const isHeard = await Promise.race([this.#heard, this.#parts.stirring()])
+      signal.throwIfAborted()
+      if (isHeard !== undefined) {
+        this.#heard = undefined
+        return
+      }
+      if (this.#place() !== place) return
+    }
+  }
+
+  #place(): string {
+    const { link, subnets } = this.#parts.self()
+    return [link, ...subnets].join(' ')
   }
 
   /** Whether there is one that wasn't there at the last look. */
