@@ -113,7 +113,11 @@ describe('heddle drift with IPv6', () => {
   const ipv6 = { EnableIPv6: true, IPv6Network: 'fd00:5::/48' }
   test.each([
     ['beside IPv4', networkConfig({ Type: 'vxlan' }, ipv6), 2],
-    ['alone', JSON.stringify({ EnableIPv4: false, ...ipv6, Backend: { Type: 'vxlan' } }), 1],
+    [
+      'alone',
+      JSON.stringify({ EnableIPv4: false, EnableNFTables: true, ...ipv6, Backend: { Type: 'vxlan' } }),
+      1,
+    ],
   ])('%s', async (_, config, families) => {
     await using segment = await Segment.create(2, 'dual')
     await using store = await TestStore.start('etcd', segment, config)

@@ -4,6 +4,7 @@ import { nexthopUse, type NexthopUse } from '../backend/hops.ts'
 import { openDataplane } from '../dataplane/open.ts'
 import { UnderlayWatch } from '../dataplane/underlay.ts'
 import type { Ownership } from '../dataplane/kind.ts'
+import { ownChains } from '../firewall/chain-names.ts'
 import { ownTables } from '../firewall/rules.ts'
 import { subnetsOf, type Lease } from '../model/lease.ts'
 import type { Prefix } from '../model/prefix.ts'
@@ -155,5 +156,6 @@ export function scopeOf(
       ...former.networks,
     ],
     tables: ownTables(),
+    chains: ownChains(),
   }
 }

@@ -4,14 +4,13 @@ import type { Refusal, Self, Underlay } from '../backend/backend.ts'
 import { familiesOf, NAME } from '../backend/peer.ts'
 import type { Reconciler } from '../dataplane/reconciler.ts'
 import type { UnderlayWatch } from '../dataplane/underlay.ts'
-import { firewallTables, type FirewallOptions } from '../firewall/rules.ts'
 import { blackhole, type KernelObject } from '../model/kernel.ts'
 import type { Lease, SubnetKey } from '../model/lease.ts'
 import type { Surroundings } from '../model/surroundings.ts'
 import type { LeaseChange, LeaseTable } from '../store/lease-table.ts'
 import { log } from '../sys/log.ts'
+import type { Firewall } from './firewall.ts'
 import type { Network } from './network.ts'
-import type { Options } from './options.ts'
 import type { Paths } from './paths/paths.ts'
 
 const logger = log.from('fabric.ts')
@@ -23,19 +22,13 @@ export interface FabricParts {
   readonly underlay: UnderlayWatch
   readonly table: LeaseTable
   readonly network: Network
-  readonly firewall: FirewallOptions
+  readonly firewall: Pick<Firewall, 'objects'>
   /** Of each device by name: whether its checksum offload is to be on; undefined: as it is. */
   readonly offload: { wishFor(device: string): boolean | undefined }
   readonly paths: Paths
   /** Whether packets to addresses of our own subnets that no pod has end here (`--ip-blackhole-route`). */
   readonly blackhole: boolean
 }
-
-export const firewallOf = (options: Options): FirewallOptions => ({
-  masquerade: options['ip-masq'],
-  forward: options['iptables-forward-rules'],
-  fullyRandom: !options['ip-masq-fully-random-disable'],
-})
 
 export class Fabric {
   readonly #parts: FabricParts
@@ -147,14 +140,7 @@ export class Fabric {
     paths.own(devices)
     this.#clamp()
     reconciler.want('blackhole', hasBlackhole ? this.#self.subnets.map((subnet) => blackhole(subnet)) : [])
-    const networks = [config.ipv4, config.ipv6].flatMap((range) =>
-      range === undefined
-        ? []
-        : this.#self.subnets
-            .filter((subnet) => subnet.includes(':') === range.network.includes(':'))
-            .map((subnet) => ({ network: range.network, subnet })),
-    )
-    reconciler.want('firewall', firewallTables(firewall, networks))
+    reconciler.want('firewall', firewall.objects(config, this.#self.subnets))
   }
 
   #equipped(object: KernelObject): KernelObject {

@@ -56,9 +56,12 @@ export function judge(inUse: NetworkConfig, next: NetworkConfig, own: Lease): Ju
     ...rangeChanges('IPv6', inUse.ipv6, next.ipv6),
     ...backendChanges(inUse.backend, next.backend),
     ...(inUse.enableNFTables === next.enableNFTables ? [] : [`EnableNFTables ${next.enableNFTables}`]),
+    ...(sparedText(inUse) === sparedText(next) ? [] : [`NonMasqueradeCIDRs ${sparedText(next) || 'none'}`]),
   ]
   return what.length === 0 ? { kind: 'same' } : { kind: 'apply', what, kept: keptBy(own, next) }
 }
+
+const sparedText = ({ nonMasqueradeCidrs = [] }: NetworkConfig): string => nonMasqueradeCidrs.join(', ')
 
 function rangeChanges(name: string, was: NetworkRange | undefined, is: NetworkRange | undefined): string[] {
   if (was === undefined || is === undefined) return []

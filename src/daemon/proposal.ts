@@ -77,6 +77,7 @@ function flatten(config: NetworkConfig): Map<string, string> {
     values.set(`${prefix}SubnetMax`, range.max)
   }
   values.set('EnableNFTables', `${config.enableNFTables}`)
+  if (config.nonMasqueradeCidrs) values.set('NonMasqueradeCIDRs', config.nonMasqueradeCidrs.join(', '))
   values.set('Backend.Type', config.backendType)
   for (const [key, value] of Object.entries(config.backend)) {
     const name = BACKEND_KEYS.find((known) => known.toLowerCase() === key.toLowerCase()) ?? key

@@ -9,6 +9,7 @@ import { Counters } from '../sys/counters.ts'
 import type { ConntrackReading } from '../host/conntrack-watch.ts'
 import type { OffloadState } from './checksum-offload/state.ts'
 import type { Fabric } from './fabric.ts'
+import type { Firewall } from './firewall.ts'
 import type { Chosen } from './interface/choose.ts'
 import type { PathKeeper } from './paths/keeper.ts'
 import type { StoreWatch } from './store-watch.ts'
@@ -45,6 +46,7 @@ export class Report {
     this.stirred()
   }
   fabric: Fabric | undefined
+  firewall: Firewall | undefined
   offload: OffloadState | undefined
   reconciler: Reconciler | undefined
   /** What drops packets of pods, looked at when it is asked for. */
@@ -177,6 +179,7 @@ export class Report {
       refused: fabric && Object.fromEntries(fabric.refused()),
       doubtful: fabric && Object.fromEntries(fabric.doubtful()),
       conntrack: this.conntrack && { ...this.conntrack.read(), troubles: this.conntrack.troubles() },
+      firewall: this.firewall?.tell(),
       checksumOffload: this.offload?.tell(),
       pathMtu: this.paths?.tell(),
       walls: this.walls?.(),

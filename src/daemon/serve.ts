@@ -10,7 +10,8 @@ import { endStart } from '../sys/start.ts'
 import type { ConfigFollower } from './config.ts'
 import { OffloadFollower } from './checksum-offload/follow.ts'
 import { OffloadState } from './checksum-offload/state.ts'
-import { Fabric, firewallOf } from './fabric.ts'
+import { Fabric } from './fabric.ts'
+import { Firewall } from './firewall.ts'
 import { missingOfOwn } from './health.ts'
 import { HostKeeper } from './host/keeper.ts'
 import type { InterfaceFollower } from './interface/follow.ts'
@@ -41,7 +42,8 @@ export async function serve(work: Work, signal: AbortSignal): Promise<never> {
   const { options, report, network, identity, store, configs, tenancy, reconciler, underlay, follower } = work
   const table = peerTable(network, tenancy.lease, gracesOf(options['store-reset-grace'] * 1000))
   using surroundings = openSurroundings(network, () => tenancy.lease, work.links)
-  const firewall = firewallOf(options)
+  const firewall = await Firewall.open(options, network.config, signal)
+  report.firewall = firewall
   const selfWith = (own: Lease) => identity.self(subnetsOf(own))
   const blackhole = options['ip-blackhole-route']
   const offload = new OffloadState(options['checksum-offload'])
@@ -84,6 +86,11 @@ export async function serve(work: Work, signal: AbortSignal): Promise<never> {
       },
       refused: (reason) => (report.configRefusal = reason),
     }),
+    firewall.follow(
+      () => network.config,
+      () => fabric.equip(),
+      signal,
+    ),
     followUnderlay(underlay, fabric, signal),
     followSurroundings(surroundings, fabric, signal),
     followWalls({ options, network, report, self: () => selfWith(tenancy.lease) }, signal),

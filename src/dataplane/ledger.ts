@@ -192,6 +192,11 @@ export class Ledger<T extends KernelObject> {
     return out
   }
 
+  /** Keys of what the kernel has of ours, as far as we know. */
+  keys(): ReadonlySet<string> {
+    return new Set(this.#actual.keys())
+  }
+
   /** What the kernel has of ours under a key, as far as we know. */
   have(key: string): T | undefined {
     return this.#actual.get(key)

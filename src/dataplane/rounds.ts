@@ -26,6 +26,9 @@ interface Blind {
   readonly nextTryMs: number
 }
 
+/** Where the packet filter's rules can be. */
+const RULES: readonly KindName[] = ['nft-table', 'iptables-chain']
+
 export class Rounds {
   /** Each kind behind those it comes after. */
   readonly ledgers: readonly AnyLedger[]
@@ -137,8 +140,20 @@ export class Rounds {
     // Routes went before their nexthops, unless one could not be moved away from its own.
     const isSafe = ledger.kind.name === 'nexthop' && areRoutesFine
     const ahead = (kinds: Iterable<KindName>) => this.#markOurs(isSafe ? [] : kinds)
-    const held = areRoutesFine ? undefined : heldBy(this.#byKind)[ledger.kind.name]
+    const held = this.#lacksRules(ledger)
+      ? ledger.keys()
+      : areRoutesFine
+        ? undefined
+        : heldBy(this.#byKind)[ledger.kind.name]
     this.spread(await ledger.remove(signal, ahead, held), 'ours')
+  }
+
+  /** Rules that go elsewhere from now on stay where they were until they are there: in between there would be none. */
+  #lacksRules({ kind }: AnyLedger): boolean {
+    return (
+      RULES.includes(kind.name) &&
+      RULES.some((name) => [...(this.#byKind.get(name)?.lacking() ?? [])].length > 0)
+    )
   }
 
   /** False if the kind is blind now: it pauses, longer each time until a whole round of it has gone well. */

@@ -17,6 +17,10 @@ export interface FirewallOptions {
   readonly forward: boolean
   /** Off with `--ip-masq-fully-random-disable`: ports of masqueraded connections are chosen at random. */
   readonly fullyRandom: boolean
+  /** Destinations to which pods go with their own addresses, of both families (`NonMasqueradeCIDRs`). */
+  readonly spared?: readonly Prefix[]
+  /** `--nft-upstream-text`: what upstream's nf_tables mode has, to the letter, and in its meaning. */
+  readonly upstreamText?: boolean
 }
 
 /** One family's cluster network and the part of it that is leased to this host. */
@@ -45,43 +49,60 @@ export function firewallTables(
   return networks.map((n) => {
     const family = familyOfPrefix(n.network)
     const chains: NftChain[] = []
-    if (options.masquerade) chains.push(masqueradeChain(n, family, options.fullyRandom))
+    if (options.masquerade) chains.push(masqueradeChain(n, options))
     if (options.forward) chains.push(forwardChain(n.network))
     const name = tableName(family)
     return { kind: 'nft-table', family, name, comment: `rules for ${name}`, chains }
   })
 }
 
-/** Upstream's nft text returns on `saddr != P daddr C` here, which leaves its last rule nothing to masquerade. */
-function masqueradeChain(
-  { network, subnet }: FirewallNetwork,
-  family: Family,
-  fullyRandom: boolean,
-): NftChain {
-  const masquerade: NftVerdict = { verdict: 'masquerade', fullyRandom }
-  return {
-    name: 'postrtg',
-    comment: 'chain to manage traffic masquerading by flannel',
-    hook: { type: 'nat', at: 'postrouting', priority: 100 },
-    rules: [
-      rule(RETURN, { match: 'mark', value: KUBE_PROXY_MARK, mask: KUBE_PROXY_MARK }),
-      rule(RETURN, from(subnet), to(network)),
-      rule(RETURN, from(network), to(subnet)),
-      // From outside to a pod of this host: the pod sees who calls.
-      rule(RETURN, not(from(network)), to(subnet)),
-      rule(masquerade, from(network), not(to(MULTICAST[family]))),
-      // From outside to a pod of another host: its answer must come back through here.
-      rule(masquerade, not(from(network)), to(network)),
-    ],
-  }
-}
+const masqueradeChain = (n: FirewallNetwork, options: FirewallOptions): NftChain => ({
+  name: 'postrtg',
+  comment: 'chain to manage traffic masquerading by flannel',
+  hook: { type: 'nat', at: 'postrouting', priority: 100 },
+  rules: masqueradeRules(n, options),
+})
 
 const forwardChain = (network: Prefix): NftChain => ({
   name: 'forward',
   comment: 'chain to accept flannel traffic',
   hook: { type: 'filter', at: 'forward', priority: 0 },
-  rules: [rule(ACCEPT, from(network)), rule(ACCEPT, to(network))],
+  rules: forwardRules(network),
 })
+
+/** In the order in which they are asked, whoever applies them. */
+export function masqueradeRules(
+  { network, subnet }: FirewallNetwork,
+  { fullyRandom, spared = [], upstreamText = false }: FirewallOptions,
+): NftRule[] {
+  const family = familyOfPrefix(network)
+  const masquerade: NftVerdict = { verdict: 'masquerade', fullyRandom }
+  return [
+    rule(RETURN, {
+      match: 'mark',
+      value: KUBE_PROXY_MARK,
+      mask: upstreamText ? 0xffff_ffff : KUBE_PROXY_MARK,
+    }),
+    rule(RETURN, from(subnet), to(network)),
+    rule(RETURN, from(network), to(subnet)),
+    // From outside to a pod of this host: the pod sees who calls. Upstream's nf_tables mode returns on `saddr != P
+    // daddr C` instead, which leaves its last rule nothing to masquerade.
+    upstreamText
+      ? rule(RETURN, not(from(subnet)), to(network))
+      : rule(RETURN, not(from(network)), to(subnet)),
+    ...spared
+      .filter((prefix) => familyOfPrefix(prefix) === family)
+      .map((prefix) => rule(RETURN, from(network), to(prefix))),
+    rule(masquerade, from(network), not(to(MULTICAST[family]))),
+    // From outside to a pod of another host: its answer must come back through here.
+    rule(masquerade, not(from(network)), to(network)),
+  ]
+}
+
+export const forwardRules = (network: Prefix): NftRule[] => [
+  rule(ACCEPT, from(network)),
+  rule(ACCEPT, to(network)),
+]
 
 type AddressMatch = Extract<NftMatch, { match: 'saddr' | 'daddr' }>
 

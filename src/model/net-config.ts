@@ -25,6 +25,8 @@ export interface NetworkConfig {
   readonly ipv4: NetworkRange | undefined
   readonly ipv6: NetworkRange | undefined
   readonly enableNFTables: boolean
+  /** heddle's own key, which upstream ignores: where pods go with their own addresses, however --ip-masq is set. */
+  readonly nonMasqueradeCidrs?: readonly Prefix[]
   /** Lower case. */
   readonly backendType: string
   /** The whole Backend object, for the back end to parse. */
@@ -58,6 +60,7 @@ export function parseNetworkConfig(text: string): NetworkConfig {
     ipv4: ipv4 ? range(fields, 'ipv4') : undefined,
     ipv6: ipv6 ? range(fields, 'ipv6') : undefined,
     enableNFTables: bool(fields, 'EnableNFTables', false),
+    ...sparedBy(fields),
     backendType: fields.has('backend') ? typeOf(object) : 'udp',
     backend: object,
   }
@@ -92,6 +95,30 @@ function bool(fields: Fields, key: string, otherwise: boolean): boolean {
   return typeof value === 'boolean'
     ? value
     : refuse(`${key} must be true or false, not ${JSON.stringify(value)}`)
+}
+
+const NON_MASQUERADE = 'NonMasqueradeCIDRs'
+
+function sparedBy(fields: Fields): Pick<NetworkConfig, 'nonMasqueradeCidrs'> {
+  const value = fields.get(NON_MASQUERADE.toLowerCase()) ?? []
+  if (!Array.isArray(value) || !value.every((cidr) => typeof cidr === 'string'))
+    return refuse(`${NON_MASQUERADE} must be a list of CIDRs, not ${JSON.stringify(value)}`)
+  const parsed = parseSpared(value)
+  if (typeof parsed === 'string') return refuse(`${NON_MASQUERADE}: ${parsed}`)
+  return parsed.length === 0 ? {} : { nonMasqueradeCidrs: parsed }
+}
+
+/** Of both families, each once; or what is wrong with one of them. */
+export function parseSpared(cidrs: readonly string[]): readonly Prefix[] | string {
+  const prefixes = new Set<Prefix>()
+  for (const cidr of cidrs) {
+    const prefix = parsePrefix(cidr)
+    if (prefix === undefined) return `${JSON.stringify(cidr)} is no CIDR; want one like 10.0.0.0/8`
+    if (lengthOf(prefix) === 0)
+      return `${cidr} would let nothing be masqueraded; leave --ip-masq off for that`
+    prefixes.add(prefix)
+  }
+  return [...prefixes]
 }
 
 /** What differs between the families: names, limits and defaults. */

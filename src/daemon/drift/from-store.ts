@@ -17,7 +17,8 @@ import { usable } from '../config.ts'
 import { nexthopsAs, scopeOf } from '../daemon.ts'
 import { etcdOptions } from '../etcd-access.ts'
 import { OffloadState } from '../checksum-offload/state.ts'
-import { Fabric, firewallOf } from '../fabric.ts'
+import { Fabric } from '../fabric.ts'
+import { Firewall } from '../firewall.ts'
 import { conntrackOf, HOST_SOURCE, hostWishes } from '../host/keeper.ts'
 import { SettingsRecord } from '../host/settings-record.ts'
 import { identify, vtepMacIn, type Identity } from '../identity.ts'
@@ -101,7 +102,8 @@ async function plan(
   const isTold = [own.ipv4, own.ipv6].some((half) => half && vtepMacIn(half.backendData) !== undefined)
   const identity = identify(chosen, isTold ? new Map() : devices, nexthops)
   identity.attributes(network.backend, own)
-  return wanted(options, new Network(network), identity, own, leases, netlink, parts)
+  const firewall = await Firewall.open(options, network.config, signal, true)
+  return wanted(options, new Network(network), identity, own, leases, netlink, firewall, parts)
 }
 
 function wanted(
@@ -111,6 +113,7 @@ function wanted(
   own: Lease,
   leases: LeaseEvent,
   netlink: NetlinkSocket,
+  firewall: Firewall,
   parts: AsyncDisposableStack,
 ): Plan {
   const wishes = new Map<string, Wish>()
@@ -123,7 +126,6 @@ function wanted(
   const scope = scopeOf(network, identity, readSubnetFile(options['subnet-file']), own, netlink)
   table.surround(parts.use(openSurroundings(network, () => own, scope.links)).look())
   const underlay = parts.use(UnderlayWatch.open(FAMILIES[stackOf(network.config)]))
-  const firewall = firewallOf(options)
   const blackhole = options['ip-blackhole-route']
   const offload = new OffloadState(options['checksum-offload'])
   const { known, limitBytes, tunnels } = findings(options, network, identity, netlink)

@@ -1,6 +1,7 @@
 // Drift where no flanneld answers: against what it would want by the store, else what is in the kernel against itself.
 // Reads only.
 import { survey } from '../../dataplane/survey.ts'
+import { ownChains } from '../../firewall/chain-names.ts'
 import { ownTables } from '../../firewall/rules.ts'
 import { FAMILIES } from '../../model/ip.ts'
 import { ROUTE_PROTOCOL } from '../../model/kernel.ts'
@@ -45,6 +46,7 @@ async function fromKernel(options: Options, why: string): Promise<DriftReport> {
     links: new Set(devices),
     networks: [...new Set([...networks, ...routed])],
     tables: ownTables(),
+    chains: ownChains(),
   }
   const { drift } = await survey(scope, [])
   const ours = drift.flatMap(({ what, have }) => (what === 'unwanted' && have !== undefined ? [have] : []))

@@ -1,5 +1,5 @@
 // heddle's own options, and those of glog that unit files made for old flannels give.
-import { between } from './checks.ts'
+import { between, spared } from './checks.ts'
 import type { Option } from './option.ts'
 
 export const DEFAULT_CONFIG_FILE = '/etc/flannel/flanneld.conf'
@@ -123,6 +123,36 @@ export const OWN = [
     help: 'what the path to each peer carries: auto asks through VXLAN tunnels, unless the network config sets Backend.MTU, and gives routes to smaller paths their MTU; off',
     own: true,
     form: { pattern: /^(?:auto|off)$/, want: 'auto or off' },
+  },
+  {
+    name: 'firewall',
+    type: 'string',
+    default: 'auto',
+    section: 'host',
+    help: 'where masquerade and forward rules go: nftables, iptables, iptables-legacy or iptables-nft; auto: nf_tables with EnableNFTables or without iptables, else iptables, of the flavour in use',
+    own: true,
+    form: {
+      pattern: /^(?:auto|nftables|iptables|iptables-legacy|iptables-nft)$/,
+      want: 'auto, nftables, iptables, iptables-legacy or iptables-nft',
+    },
+  },
+  {
+    name: 'nft-upstream-text',
+    type: 'bool',
+    default: false,
+    section: 'host',
+    help: "in nf_tables, upstream's very rules, which don't masquerade what comes from outside for pods of other hosts",
+    own: true,
+  },
+  {
+    name: 'non-masquerade-cidrs',
+    type: 'string',
+    default: '',
+    section: 'host',
+    help: 'comma-separated networks outside that pods meet with their own addresses, besides NonMasqueradeCIDRs of the network config',
+    own: true,
+    list: true,
+    check: spared,
   },
   {
     name: 'firewalld',

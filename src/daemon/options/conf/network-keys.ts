@@ -15,7 +15,11 @@ export const NETWORK_KEYS: readonly (readonly [name: string, help: string])[] = 
   ['IPv6SubnetLen', "length of a host's IPv6 subnet; 64 where the network has room"],
   ['IPv6SubnetMin', 'first IPv6 subnet to lease'],
   ['IPv6SubnetMax', 'last IPv6 subnet to lease'],
-  ['EnableNFTables', 'for upstream: heddle always uses nf_tables'],
+  ['EnableNFTables', 'rules by nf_tables; false unless given: as --firewall tells'],
+  [
+    'NonMasqueradeCIDRs',
+    'list of networks outside that pods meet with their own addresses; upstream ignores it',
+  ],
   ['Backend', 'object with the `type` of the back end and its options'],
 ]
 
