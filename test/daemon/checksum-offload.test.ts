@@ -1,8 +1,11 @@
 // Weak point of flannel's users (63-second delays): a host whose device sums up badly what is tunnelled. flanneld finds out
 // by itself, beside heddle's and upstream's hosts, and mends it; where nothing is wrong, or nobody tells, nothing changes.
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { Ethtool } from '../../src/sys/ethtool.ts'
 import { BadDevice } from '../support/bad-device.ts'
+import { FLANNELD } from '../support/executable.ts'
 import { Flanneld, type Make } from '../support/flanneld.ts'
 import { eventually, Running } from '../support/process.ts'
 import { ipv6Of, Segment, STORE_IP, type Host, type Pod } from '../support/segment.ts'
@@ -46,8 +49,9 @@ class Scene implements AsyncDisposable {
     return this.segment.host(1)
   }
 
-  start(...args: readonly string[]): Promise<Flanneld> {
-    return Flanneld.start(this.host, this.#store, { args: ['-v=1', ...args] })
+  start(flag?: string, program = FLANNELD): Promise<Flanneld> {
+    const args = ['-v=1', ...(flag === undefined ? [] : [flag])]
+    return Flanneld.start(this.host, this.#store, { args, program })
   }
 
   /** Host 1 gets another interface, of the same name and addresses, and without the device in between. */
@@ -172,6 +176,18 @@ test('what peers answer, or nobody tells, is left as it is; and so is what someb
   await host.sh('ip link del flannel.1')
   await eventually('the new device has it off', () => offloads(host)[0] === false || undefined)
   expect(isOff((await why(flanneld))['flannel.1'])).toBe(true)
+})
+
+test('without CAP_NET_RAW nobody can be asked, which is told once', async () => {
+  await using scene = await Scene.open()
+  const program = join(scene.host.folder, 'flanneld')
+  writeFileSync(program, `#!/bin/sh\nexec setpriv --bounding-set=-net_raw ${FLANNELD} "$@"\n`, {
+    mode: 0o755,
+  })
+  await using flanneld = await scene.start('--mtu-probe=off', program)
+  await flanneld.process.line(/tx-checksumming of flannel\.1: peers can't be asked .* CAP_NET_RAW/)
+  await flanneld.process.line(/tx-checksumming of flannel-v6\.1: peers can't be asked .* CAP_NET_RAW/)
+  expect(offloads(scene.host)).toEqual([true, true])
 })
 
 test('--checksum-offload=off switches it off and asks nobody', async () => {

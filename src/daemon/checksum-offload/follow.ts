@@ -3,10 +3,12 @@
 import { persist } from '../../dataplane/pause.ts'
 import type { Reconciler } from '../../dataplane/reconciler.ts'
 import type { UnderlayWatch } from '../../dataplane/underlay.ts'
+import type { Finding } from '../../offload/survey.ts'
 import type { Ip } from '../../model/ip.ts'
 import { subnetsOf } from '../../model/lease.ts'
 import { Bell } from '../../sys/bell.ts'
 import { Ethtool } from '../../sys/ethtool.ts'
+import { isSysError } from '../../sys/libc.ts'
 import { log } from '../../sys/log.ts'
 import type { Landlord } from '../acquire.ts'
 import type { Fabric } from '../fabric.ts'
@@ -115,9 +117,9 @@ export class OffloadFollower implements Disposable {
 
   /** Whether nobody could tell yet, over the interface that there is. */
   #isOpen(device: string): boolean {
-    return (
-      this.#parts.offload.known(device) !== 'as found' && this.#askedOver.get(device) !== this.#interface()
-    )
+    const known = this.#parts.offload.known(device)
+    if (known === 'as found' || known === 'forbidden') return false
+    return this.#askedOver.get(device) !== this.#interface()
   }
 
   async #askAll(signal: AbortSignal): Promise<void> {
@@ -139,14 +141,24 @@ export class OffloadFollower implements Disposable {
     if (!isOurs && this.#ethtool.txChecksum(device) === false) return this.#learn(device, 'as found')
     if (targets.length === 0) return
     if (isOurs) await this.#change(device, 'asking again', signal)
-    const { survey } = await import('../../offload/survey.ts')
-    const found = await survey(tunnel, targets, [KUBE_PROXY_MARK], signal)
+    const found = await this.#survey(tunnel, signal)
     signal.throwIfAborted()
+    if (found === 'forbidden') return this.#learn(device, found)
     const isTold = found !== undefined && found.verdict !== 'unknown'
     if (isTold) this.#askedOver.set(device, below)
     // Of what nobody could tell, the last that was known stands.
     const known = isOurs && !isTold ? before : found
     if (known !== undefined) await this.#change(device, known, signal)
+  }
+
+  async #survey(tunnel: Tunnel, signal: AbortSignal): Promise<Finding | 'forbidden' | undefined> {
+    const { survey } = await import('../../offload/survey.ts')
+    try {
+      return await survey(tunnel, tunnel.targets, [KUBE_PROXY_MARK], signal)
+    } catch (error) {
+      if (isSysError(error, 'EPERM', 'EACCES')) return 'forbidden'
+      throw error
+    }
   }
 
   async #change(device: string, known: Known, signal: AbortSignal): Promise<void> {
@@ -165,7 +177,8 @@ export class OffloadFollower implements Disposable {
     offload.learn(device, known)
     const why = offload.why(device)
     if (why === before) return
-    if (typeof known !== 'object') logger.info(`tx-checksumming of ${device}: ${why}`, ABOUT)
+    if (known === 'forbidden') logger.warning(`tx-checksumming of ${device}: ${why}`, ABOUT)
+    else if (typeof known !== 'object') logger.info(`tx-checksumming of ${device}: ${why}`, ABOUT)
     else if (known.verdict === 'bad')
       logger.warning(
         `tx-checksumming of ${device} is switched off, for ${why}. Pods have less throughput so; a newer kernel or driver may mend it, and --checksum-offload=on leaves it on`,

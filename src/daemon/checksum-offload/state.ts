@@ -2,8 +2,11 @@
 // answered. Pure but for the log's words.
 import type { Finding } from '../../offload/survey.ts'
 
-/** `as found`: somebody else has switched it off, and nothing is asked. `asking again`: it is on for as long. */
-export type Known = Finding | 'as found' | 'asking again'
+/**
+ * `as found`: somebody else has switched it off, and nothing is asked. `asking again`: it is on for as long. `forbidden`:
+ * this process may open no raw socket.
+ */
+export type Known = Finding | 'as found' | 'asking again' | 'forbidden'
 
 export interface OffloadTold {
   /** Absent where nothing is wished: as the device has it. */
@@ -63,6 +66,8 @@ function whyOf(known: Known | undefined): string {
   if (known === undefined) return 'no peer has been asked yet'
   if (known === 'as found') return 'somebody else has switched it off: left so'
   if (known === 'asking again') return 'peers are being asked again'
+  if (known === 'forbidden')
+    return "peers can't be asked whether it does harm: give flanneld CAP_NET_RAW, or --checksum-offload=on or off"
   const { verdict, mark, deaf, answering, silent } = known
   const marked = mark === 0 ? '' : ` (packets with mark 0x${mark.toString(16)})`
   switch (verdict) {
