@@ -1,11 +1,11 @@
 // What the firewall rules cost, and how fast they are there: at the start, after a flush, on the way of packets, and at
 // rest; upstream beside where it does the same.
-import { Flanneld, type Make } from '../test/support/flanneld.ts'
+import { Flanneld, type FlanneldOptions, type Make } from '../test/support/flanneld.ts'
 import { Segment } from '../test/support/segment.ts'
 import { networkConfig, TestStore } from '../test/support/stores.ts'
 import { execsDuring } from './firewall/execs.ts'
 import { Path } from './firewall/paths.ts'
-import { NftRules } from './firewall/rules-in-place.ts'
+import { APPLIERS, rulesOf, type Applier, type Rules } from './firewall/rules-in-place.ts'
 import { RULES, syncRules } from './kube-proxy.ts'
 import { generator, percentile, rounds, type Bench, type Figure } from './measure.ts'
 import { pause } from './peers.ts'
@@ -13,47 +13,51 @@ import { atMost, UPSTREAM } from './side-by-side.ts'
 
 /** What upstream does only when asked, too. */
 const FLAGS = ['--ip-masq']
-const STARTS = 7
-const FLUSHES = 200
+const STARTS = 5
+const FLUSHES = 100
 /** Flushes come at any time after the last look, which has some influence on the next. */
-const LONGEST_PAUSE_SECONDS = 0.3
+const LONGEST_PAUSE_SECONDS = 0.6
 const REST_SECONDS = 12
-const THROUGHPUT_ROUNDS = 16
+const THROUGHPUT_ROUNDS = 12
 const LONGEST_MS = 20_000
 
 type Note = (progress: string) => void
 
 export const firewall: Bench = {
   name: 'firewall',
-  what: 'rules of nf_tables: process start to rules in place on a fresh host, healing of a table that was deleted, throughput with them and without, programs started at rest',
+  what: `rules of ${APPLIERS.join(', ')}: process start to rules in place on a fresh host, healing after a flush, throughput with them and without, programs started at rest`,
   async run(note) {
-    return [
-      await starts(note, 'empty'),
-      await starts(note, 'kube-proxy'),
-      await healing(note),
-      await cost(note),
-      await rest(note),
-    ]
+    const figures = [await starts(note, 'nftables', 'empty')]
+    for (const applier of COMPARED) figures.push(await starts(note, applier, 'kube-proxy'))
+    for (const applier of APPLIERS) figures.push(await healing(note, applier))
+    for (const applier of APPLIERS) figures.push(await cost(note, applier))
+    return [...figures, ...(await rest(note))]
   },
 }
 
-/** As upstream has it: with iptables it also keeps what it has written, by programs. */
-const config = (isNft: boolean) => networkConfig({ Type: 'vxlan' }, { EnableNFTables: isNft })
+/** Upstream takes the `iptables` that this machine has, which is nf_tables' by now. */
+const COMPARED = ['nftables', 'iptables-nft'] as const
+
+/** By upstream, rules are kept by programs with iptables, and not kept with nf_tables. */
+const config = (applier: Applier) =>
+  networkConfig({ Type: 'vxlan' }, { EnableNFTables: applier === 'nftables' })
+const flagsOf = (applier: Applier) => [...FLAGS, `--firewall=${applier}`]
 
 /** `kube-proxy`: its rules for a large cluster are there already, which programs that write rules have to read. */
-async function starts(note: Note, beside: 'empty' | 'kube-proxy'): Promise<Figure> {
+async function starts(note: Note, applier: Applier, beside: 'empty' | 'kube-proxy'): Promise<Figure> {
   await using segment = await Segment.create(0)
-  await using store = await TestStore.start('etcd', segment, config(true))
+  await using store = await TestStore.start('etcd', segment, config(applier))
   const place = beside === 'empty' ? 'nothing else there' : `beside ${RULES} rules of kube-proxy`
   let number = 0
   const once = async (make: Make): Promise<number> => {
     const host = await segment.addHost(++number)
     if (beside === 'kube-proxy') await syncRules(host, number)
-    using rules = new NftRules(host)
+    using rules = rulesOf(applier, host)
     const started = performance.now()
-    await using _flanneld = Flanneld.launch(host, store, { make, args: FLAGS })
+    const args = make === 'heddle' ? flagsOf(applier) : FLAGS
+    await using _flanneld = Flanneld.launch(host, store, { make, args })
     const milliseconds = await present(rules, started)
-    note(`${make}, ${place}: rules in place after ${milliseconds.toFixed(0)} ms`)
+    note(`${make}, ${applier}, ${place}: rules in place after ${milliseconds.toFixed(0)} ms`)
     return milliseconds
   }
   const taken = await rounds(STARTS, {
@@ -61,7 +65,7 @@ async function starts(note: Note, beside: 'empty' | 'kube-proxy'): Promise<Figur
     upstream: () => once('upstream'),
   })
   return {
-    what: `start to rules in place, ${place}`,
+    what: `start to rules in place, ${applier}, ${place}`,
     unit: 'ms',
     heddle: taken.heddle,
     beside: { name: UPSTREAM, values: taken.upstream },
@@ -70,7 +74,7 @@ async function starts(note: Note, beside: 'empty' | 'kube-proxy'): Promise<Figur
 }
 
 /** Milliseconds since `started` until all rules are there. */
-async function present(rules: NftRules, started: number): Promise<number> {
+async function present(rules: Rules, started: number): Promise<number> {
   while (!rules.arePresent) {
     if (performance.now() - started > LONGEST_MS) throw new Error(`no rules after ${LONGEST_MS / 1000} s`)
     await pause(0.001)
@@ -78,34 +82,37 @@ async function present(rules: NftRules, started: number): Promise<number> {
   return performance.now() - started
 }
 
-async function healing(note: Note): Promise<Figure> {
+async function healing(note: Note, applier: Applier): Promise<Figure> {
   await using segment = await Segment.create(1)
-  await using store = await TestStore.start('etcd', segment, config(true))
+  await using store = await TestStore.start('etcd', segment, config(applier))
   const host = segment.host(1)
-  await using _flanneld = await Flanneld.start(host, store, { args: FLAGS })
-  using rules = new NftRules(host)
+  await using _flanneld = await Flanneld.start(host, store, { args: flagsOf(applier) })
+  using rules = rulesOf(applier, host)
   const random = generator(1)
   const times: number[] = []
   for (let flush = 0; flush < FLUSHES; flush++) {
     await pause(random() * LONGEST_PAUSE_SECONDS)
-    rules.takeAway()
-    times.push(await present(rules, performance.now()))
+    // Before the program that empties the tables: they may be healed before its end is known.
+    const started = performance.now()
+    await rules.takeAway()
+    times.push(await present(rules, started))
   }
-  const half = percentile(times, 50)
-  note(`${FLUSHES} times deleted: there again after ${half.toFixed(1)} ms (median)`)
+  note(
+    `${applier}: ${FLUSHES} times flushed, there again after ${percentile(times, 50).toFixed(1)} ms (median)`,
+  )
   return {
-    what: 'healing after a flush, p99',
+    what: `healing after a flush, ${applier}, p99`,
     unit: 'ms',
     heddle: [percentile(times, 99)],
-    goals: [atMost(200)],
+    goals: [atMost(applier === 'nftables' ? 200 : 1000)],
   }
 }
 
-async function cost(note: Note): Promise<Figure> {
-  await using path = await Path.open(FLAGS)
+async function cost(note: Note, applier: Applier): Promise<Figure> {
+  await using path = await Path.open(applier, config(applier), flagsOf(applier))
   const measure = async (withRules: boolean) => {
     const value = await path.measure(withRules)
-    note(`throughput ${withRules ? 'with' : 'without'} rules: ${value.toFixed(2)} Gb/s`)
+    note(`throughput ${withRules ? 'with' : 'without'} rules of ${applier}: ${value.toFixed(2)} Gb/s`)
     return value
   }
   const taken = await rounds(THROUGHPUT_ROUNDS, {
@@ -113,7 +120,7 @@ async function cost(note: Note): Promise<Figure> {
     without: () => measure(false),
   })
   return {
-    what: 'throughput with rules, beside none',
+    what: `throughput with rules of ${applier}`,
     unit: 'Gb/s',
     heddle: taken.with,
     beside: { name: 'the same path without rules', values: taken.without },
@@ -121,22 +128,30 @@ async function cost(note: Note): Promise<Figure> {
   }
 }
 
-async function rest(note: Note): Promise<Figure> {
-  await using segment = await Segment.create(2)
-  await using store = await TestStore.start('etcd', segment, config(false))
-  await using heddle = await Flanneld.start(segment.host(1), store, { args: FLAGS })
-  await using upstream = await Flanneld.start(segment.host(2), store, { make: 'upstream', args: FLAGS })
-  // Both have said what they had to say at the start.
-  await pause(2)
-  const [ours = NaN, theirs = NaN] = await Promise.all(
-    [heddle, upstream].map(({ process }) => execsDuring(process.pid, REST_SECONDS)),
+/** All hosts at once: upstream's with iptables, which it looks after by programs. */
+async function rest(note: Note): Promise<Figure[]> {
+  await using parts = new AsyncDisposableStack()
+  const segment = parts.use(await Segment.create(APPLIERS.length + 1))
+  const store = parts.use(await TestStore.start('etcd', segment, config('iptables-nft')))
+  const daemons: Flanneld[] = []
+  for (const [index, host] of segment.hosts.entries()) {
+    const applier = APPLIERS[index]
+    const options: FlanneldOptions =
+      applier === undefined ? { make: 'upstream', args: FLAGS } : { args: flagsOf(applier) }
+    daemons.push(parts.use(await Flanneld.start(host, store, options)))
+  }
+  // All have said what they had to say at the start.
+  await pause(3)
+  const counts = await Promise.all(daemons.map(({ process }) => execsDuring(process.pid, REST_SECONDS)))
+  const theirs = counts.at(-1) ?? NaN
+  note(
+    `programs started in ${REST_SECONDS} s of rest: ${counts.slice(0, -1).join(', ')}; by upstream ${theirs}`,
   )
-  note(`programs started in ${REST_SECONDS} s of rest: ${ours} by heddle, ${theirs} by upstream`)
-  return {
-    what: `programs started in ${REST_SECONDS} s while nothing changes`,
+  return APPLIERS.map((applier, index) => ({
+    what: `programs started in ${REST_SECONDS} s while nothing changes, ${applier}`,
     unit: 'programs',
-    heddle: [ours],
+    heddle: [counts[index] ?? NaN],
     beside: { name: `${UPSTREAM}, iptables`, values: [theirs] },
     goals: [atMost(0)],
-  }
+  }))
 }
