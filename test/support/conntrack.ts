@@ -1,6 +1,7 @@
 // What the kernel's connection tracking says of a connection on its way through hosts: where it was translated, and how.
 import type { End } from './conversation.ts'
 import type { TestHost } from './kernel.ts'
+import { eventually } from './process.ts'
 import { ip } from './values.ts'
 
 const VXLAN_PORT = 8472
@@ -50,18 +51,22 @@ export async function passage(hosts: readonly TestHost[], from: End, to: End): P
   const translated: string[] = []
   let [seen, reaches] = [from, to]
   for (const host of hosts) {
-    const all = (await trackedOf(host)).filter(({ protocol }) => protocol === 'tcp')
-    const entries = all.filter((each) => same(each.from, seen) && same(each.to, reaches))
-    const [entry] = entries
-    if (entry === undefined || entries.length > 1)
-      throw new Error(
-        `${entries.length} entries of ${shown(seen)} to ${shown(reaches)} among:\n${all.map((e) => JSON.stringify(e)).join('\n')}`,
-      )
+    const entry = await entryOf(host, seen, reaches)
     translated.push(translationOf(entry))
     seen = entry.answerTo
     reaches = entry.answerFrom
   }
   return { translated, seen, reaches }
+}
+
+/** /proc may leave an entry out, or have it twice, while the table changes under who reads: then it is read again. */
+async function entryOf(host: TestHost, from: End, to: End): Promise<Tracked> {
+  return await eventually(`a connection from ${shown(from)} to ${shown(to)} is tracked once`, async () => {
+    const [entry, ...more] = (await trackedOf(host)).filter(
+      (each) => each.protocol === 'tcp' && same(each.from, from) && same(each.to, to),
+    )
+    return more.length === 0 ? entry : undefined
+  })
 }
 
 /**
