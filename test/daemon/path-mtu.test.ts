@@ -87,9 +87,10 @@ test('a host of upstream answers as well, and transfers to it go on', async () =
   await narrows.mtu(1400)
   await has(first, 1350)
   await there.goesOn()
-  // The other host knows of no smaller path: its pods hear of it as their connections begin.
+  // The other host knows of no smaller path: a pod there that no pod of ours has sent to hears of it as it connects.
   await clamps(first, true)
-  await using back = await Transfer.start(to, from, from.ip)
+  const stranger = await second.pod()
+  await using back = await Transfer.start(stranger, from, from.ip)
   await back.goesOn()
   expect(there.longestPauseSeconds).toBeLessThanOrEqual(LONGEST_PAUSE_SECONDS)
   for (const flanneld of [upstream, one]) expect(flanneld.process.running).toBe(true)
