@@ -47,6 +47,14 @@ test('kube-proxy is known by its table, or by its chain in iptables’ own', asy
   expect(factsOf(host).kubeProxy).toEqual(['ipv6'])
 })
 
+test('kube-proxy is known by its chain in legacy iptables, which are not made by asking', async () => {
+  await using host = await kernel()
+  expect(factsOf(host).kubeProxy).toEqual([])
+  expect(await host.sh('cat /proc/net/ip_tables_names')).toBe('')
+  await host.sh('iptables-legacy -t nat -N KUBE-MARK-MASQ; ip6tables-legacy -t nat -N KUBE-SERVICES')
+  expect(factsOf(host).kubeProxy).toEqual(['ipv6'])
+})
+
 test('strict filtering of all links is seen', async () => {
   await using host = await kernel()
   await host.sh('echo 1 > /proc/sys/net/ipv4/conf/all/rp_filter')

@@ -1,6 +1,6 @@
 // What of this host decides which of its kernel settings are wanted: read from the kernel, and changed by nobody here.
 import { cpus } from 'node:os'
-import { isIPv4, type Family } from '../model/ip.ts'
+import { FAMILIES, isIPv4, type Family } from '../model/ip.ts'
 import { IFA_F, listAddresses, parseAddress, SCOPE } from '../netlink/address.ts'
 import { isMissing, isRefused } from '../netlink/error.ts'
 import { listLinks, parseLink } from '../netlink/link.ts'
@@ -8,8 +8,11 @@ import { getChain, getTable } from '../netlink/nftables/table.ts'
 import { dumpRoutes } from '../netlink/route-info.ts'
 import { PROTOCOL } from '../netlink/route.ts'
 import type { NetlinkSocket } from '../netlink/socket.ts'
+import { isSysError } from '../sys/libc.ts'
 import type { Namespace } from '../sys/namespace.ts'
 import { readNumber } from '../sys/sysctl.ts'
+import { XtablesError } from '../xtables/error.ts'
+import { LegacyTables } from '../xtables/legacy.ts'
 
 export interface HostFacts {
   readonly cores: number
@@ -50,10 +53,14 @@ export function readHostFacts({ route, netfilter, namespace }: Where, underlay: 
     forwardsIpv6: forwarding !== undefined && forwarding !== 0,
     rpFilterOfAll: number('net/ipv4/conf/all/rp_filter') ?? 0,
     advertisedTo: forwarding === 0 ? listening().filter(takes) : [],
-    neighbourLimits: (['ipv4', 'ipv6'] as const).filter(
+    neighbourLimits: FAMILIES.filter(
       (family) => number(`net/${family}/neigh/default/gc_thresh3`) !== undefined,
     ),
-    kubeProxy: netfilter === undefined ? [] : kubeProxyFamilies(netfilter),
+    kubeProxy: FAMILIES.filter(
+      (family) =>
+        (netfilter !== undefined && hasNftKubeProxy(netfilter, family)) ||
+        hasLegacyKubeProxy(family, namespace),
+    ),
   }
 }
 
@@ -77,13 +84,24 @@ function advertised(socket: NetlinkSocket): string[] {
     .map(({ name }) => name)
 }
 
-/** By what each of its modes can't do without: its own nf_tables table, or its first chain in the nat table of iptables. */
-function kubeProxyFamilies(socket: NetlinkSocket): Family[] {
-  return (['ipv4', 'ipv6'] as const).filter(
-    (family) =>
-      isThere(() => socket.request(getTable({ family, name: 'kube-proxy' }))) ||
-      isThere(() => socket.request(getChain({ family, name: 'nat' }, 'KUBE-SERVICES'))),
-  )
+/** kube-proxy's own, whatever it redirects; kubelet makes KUBE- chains, too. */
+const FIRST_CHAIN = 'KUBE-SERVICES'
+
+/** Its own table of nf_tables, or its chain in the nat table of iptables' nf_tables flavour. */
+const hasNftKubeProxy = (socket: NetlinkSocket, family: Family): boolean =>
+  isThere(() => socket.request(getTable({ family, name: 'kube-proxy' }))) ||
+  isThere(() => socket.request(getChain({ family, name: 'nat' }, FIRST_CHAIN)))
+
+/** Its chain in the nat table of iptables' legacy flavour. */
+function hasLegacyKubeProxy(family: Family, namespace: Namespace | undefined): boolean {
+  using tables = new LegacyTables(namespace)
+  try {
+    return tables.read(family, 'nat')?.chains().includes(FIRST_CHAIN) ?? false
+  } catch (error) {
+    // A table that can't be read shows no kube-proxy.
+    if (isSysError(error) || error instanceof XtablesError) return false
+    throw error
+  }
 }
 
 function isThere(ask: () => unknown): boolean {

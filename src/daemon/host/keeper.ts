@@ -73,6 +73,8 @@ function openNetfilter(): NetlinkSocket | undefined {
   }
 }
 
+const isKernelTrouble = (error: unknown): error is Error => error instanceof NetlinkError || isSysError(error)
+
 interface KeeperParts {
   readonly options: Options
   readonly network: Network
@@ -110,8 +112,11 @@ export class HostKeeper {
       this.#wished = text
       reconciler.want(HOST_SOURCE, wishes)
     } catch (error) {
-      if (!(error instanceof NetlinkError)) throw error
-      logger.warning(`this host's kernel settings can't be decided: ${error.message}; they stay as they are`)
+      if (!isKernelTrouble(error)) throw error
+      logger.warning(
+        `this host's kernel settings can't be decided: ${error.message}; they stay as they are`,
+        { key: 'settings' },
+      )
     }
   }
 
@@ -135,7 +140,7 @@ export class HostKeeper {
     try {
       return readConntrack()
     } catch (error) {
-      if (!(error instanceof NetlinkError)) throw error
+      if (!isKernelTrouble(error)) throw error
       logger.warning(`connection tracking can't be looked at: ${error.message}`, { key: 'conntrack' })
       return undefined
     }
