@@ -92,6 +92,18 @@ END`)
     expect(await net.seenBy('outside', 'pod', '203.0.113.9')).toBe('203.0.113.1')
   })
 
+  test('weak point 41: upstream’s text leaves its last rule nothing to masquerade, and takes no mark with other bits', async () => {
+    await using net = await network()
+    const seen = async (options: FirewallOptions) => {
+      install(net.router, options)
+      return await net.seenBy('remote', 'outside', '10.42.2.5')
+    }
+    expect([await seen({ ...ALL, upstreamText: true }), await seen(ALL)]).toEqual([
+      '203.0.113.9',
+      '192.168.0.1',
+    ])
+  })
+
   test('leave from a random port only where that is asked for', async () => {
     await using net = await network()
     const seenOf = async (sourcePort: number) => {
