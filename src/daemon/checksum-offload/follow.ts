@@ -1,5 +1,6 @@
 // Asks peers once there are some, and again when a tunnel device or the interface between hosts is another, whether
 // checksums that the kernel leaves to the device arrive; where they don't, has it switched off. Nothing is asked else.
+import { setTimeout } from 'node:timers/promises'
 import { persist } from '../../dataplane/pause.ts'
 import type { Reconciler } from '../../dataplane/reconciler.ts'
 import type { UnderlayWatch } from '../../dataplane/underlay.ts'
@@ -23,6 +24,8 @@ const KUBE_PROXY_MARK = 0x4000
 const MOST_ASKED = 6
 /** Leases looked at for peers behind the tunnel. */
 const MOST_LOOKED_AT = 200
+/** What stirs comes in bursts, and stirs again and again where leases keep changing. */
+const GATHER_MS = 500
 /** A peer whose flanneld has just started can't answer yet. */
 const AGAIN_MS = [3_000, 30_000, 120_000] as const
 
@@ -102,7 +105,7 @@ export class OffloadFollower implements Disposable {
     for (;;) {
       void report.stirring().then(() => this.#bell.ring())
       await this.#bell.wait(Math.max(1, againAt - performance.now()), signal)
-      signal.throwIfAborted()
+      await setTimeout(GATHER_MS, undefined, { signal })
       if (performance.now() >= againAt) {
         this.#tries++
         return
