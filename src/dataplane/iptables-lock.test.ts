@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { soon } from '../../test/support/dataplane.ts'
 import {
   chains,
+  chainScope,
   healed,
   inAgreement,
   reconciler as opened,
@@ -13,8 +14,9 @@ import {
   tablesHost,
 } from '../../test/support/xtables.ts'
 import { prefix } from '../../test/support/values.ts'
-import { blackhole } from '../model/kernel.ts'
+import { blackhole, type NftTable } from '../model/kernel.ts'
 import { lockFile } from '../sys/lock.ts'
+import { openDataplane } from './open.ts'
 
 /** Longer by hand: twenty seconds end as well as two do. */
 const HELD_MS = 1000 * Number(process.env['HEDDLE_LOCK_SECONDS'] ?? 2)
@@ -69,6 +71,7 @@ test('legacy rules wait for the lock, and nothing else does', async () => {
   held.release()
   await inAgreement(reconciler)
   expect(reconciler.failures).toEqual(new Map())
+  expect(reconciler.report().repairs).toBe(0)
   expect(await reconciler.drift()).toEqual([])
 })
 
@@ -84,6 +87,8 @@ test('what is put back late is a repair all the same', async () => {
     deadline.throwIfAborted()
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
+  // Nobody waits for it any more.
+  await reconciler.settled(soon())
   held.release()
   await healed(reconciler, 1)
   expect(await reconciler.drift()).toEqual([])
@@ -100,6 +105,8 @@ test('another wish takes the place of one that waits', async () => {
   await reconciler.settled(soon())
   held.release()
   await inAgreement(reconciler)
+  // What was wanted first has never been written, so nothing was there to be put right.
+  expect(reconciler.report().repairs).toBe(0)
   expect(await host.sh('iptables-legacy -t nat -S FLANNEL-POSTRTG')).toBe(
     `-N FLANNEL-POSTRTG\n-A FLANNEL-POSTRTG ${nat.rules[0]}\n`,
   )
@@ -120,4 +127,29 @@ test('who ends waits for no lock, and leaves no process behind', async () => {
   }
   held.release()
   expect(await host.sh('iptables-legacy -t nat -S')).not.toContain('FLANNEL')
+})
+
+test('rules stay in nf_tables, or in the other iptables, until those that replace them are in', async () => {
+  await using host = await tablesHost()
+  const table: NftTable = { kind: 'nft-table', family: 'ipv4', name: 'flannel-ipv4', chains: [] }
+  const [[old], [next]] = [chains('nf_tables', 'ipv4'), chains('legacy', 'ipv4')]
+  const scope = { ...chainScope(old, next), tables: new Set(['ipv4 flannel-ipv4']) }
+  await using reconciler = openDataplane(scope, { namespace: host.namespace })
+  reconciler.complete()
+  reconciler.want('firewall', [table, old])
+  await inAgreement(reconciler)
+  const former = async () => [
+    (await host.sh('nft list tables')).includes('flannel-ipv4'),
+    (await host.sh('iptables-nft-save')).includes('FLANNEL-POSTRTG'),
+  ]
+  expect(await former()).toEqual([true, true])
+  using held = new Held()
+  reconciler.want('firewall', [next])
+  while (reconciler.report().kinds['iptables-chain']?.blocked !== 1) await reconciler.settled(soon())
+  await reconciler.settled(soon())
+  expect(await former()).toEqual([true, true])
+  held.release()
+  await inAgreement(reconciler)
+  await reconciler.settled(soon())
+  expect(await former()).toEqual([false, false])
 })

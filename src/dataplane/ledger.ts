@@ -148,7 +148,8 @@ export class Ledger<T extends KernelObject> {
     }
     for (const { key, before, after } of differences) {
       this.#agenda.touch([key])
-      if (cause === 'theirs') this.outcomes.broken.add(key)
+      // What waits may have been carried out meanwhile: that is our own doing.
+      if (cause === 'theirs' && !this.outcomes.trouble.waits(key)) this.outcomes.broken.add(key)
       this.#disturb(before, after, out)
     }
     if (cause === 'theirs') {

@@ -191,7 +191,6 @@ export class IptablesChains implements Carrier<IptablesChain>, Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#jobs[Symbol.dispose]()
     this.#sight[Symbol.dispose]()
   }
 }

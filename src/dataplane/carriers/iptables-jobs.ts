@@ -19,7 +19,8 @@ interface Job {
   readonly results: Promise<readonly Result[]>
 }
 
-export class IptablesJobs implements Disposable {
+/** They end with the signals of those who asked for them. */
+export class IptablesJobs {
   readonly #at: WorkPlace
   readonly #ended: (tool: string) => void
   readonly #jobs = new Map<string, Job>()
@@ -74,10 +75,6 @@ export class IptablesJobs implements Disposable {
     const job = { changes, stop, results }
     this.#jobs.set(tool, job)
     return job
-  }
-
-  [Symbol.dispose](): void {
-    for (const { stop } of this.#jobs.values()) stop.abort(new Error('the data plane is closed'))
   }
 }
 
