@@ -48,7 +48,10 @@ export function readHostFacts({ route, netfilter, namespace }: Where, underlay: 
   const listening = () => [...new Set([underlay, ...advertised(route)])]
   const takes = (link: string) => number(`net/ipv6/conf/${link}/accept_ra`) === 1
   return {
-    cores: cpus().length,
+    // Asked of each core: not where nobody wants to know.
+    get cores() {
+      return cpus().length
+    },
     hasIpv6: forwarding !== undefined,
     forwardsIpv6: forwarding !== undefined && forwarding !== 0,
     rpFilterOfAll: number('net/ipv4/conf/all/rp_filter') ?? 0,
