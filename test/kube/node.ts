@@ -5,7 +5,7 @@ import { TARGET_PORT, type ControlPlane } from '../support/control-plane.ts'
 import { WhoAsks } from '../support/conversation.ts'
 import { Flanneld } from '../support/flanneld.ts'
 import { mapPort } from '../support/host-ports.ts'
-import { KubeProxy, type ProxyMode } from '../support/kube-proxy.ts'
+import { KubeProxy, xtablesLock, type ProxyMode } from '../support/kube-proxy.ts'
 import type { Host, Pod, Segment } from '../support/segment.ts'
 import type { TestStore } from '../support/stores.ts'
 import { prefix } from '../support/values.ts'
@@ -42,8 +42,8 @@ export async function startNode(
   await using starting = new AsyncDisposableStack()
   const host = await segment.addHost(number)
   plane.addNode(host.name, [host.ip, host.ipv6])
-  const args = [`--etcd-prefix=/${backend}`, ...flags]
-  const newFlanneld = async () => starting.use(await Flanneld.start(host, store, { args }))
+  const flanneldOptions = { args: [`--etcd-prefix=/${backend}`, ...flags], env: xtablesLock(host) }
+  const newFlanneld = async () => starting.use(await Flanneld.start(host, store, flanneldOptions))
   const newProxy = async () => starting.use(await KubeProxy.start(host, plane, { mode, flags: KNOWS_PODS }))
   const early = first === 'kube-proxy' ? await newProxy() : undefined
   let flanneld = await newFlanneld()
@@ -74,7 +74,7 @@ export async function startNode(
     proxy: () => proxy,
     async restartFlanneld(signal: NodeJS.Signals): Promise<void> {
       await flanneld.end(signal)
-      flanneld = whole.use(await Flanneld.start(host, store, { args }))
+      flanneld = whole.use(await Flanneld.start(host, store, flanneldOptions))
     },
     async restartProxy(flags: readonly string[] = KNOWS_PODS): Promise<void> {
       await proxy.process.end('SIGKILL')

@@ -24,14 +24,16 @@ import {
 } from './node.ts'
 
 const SETUP_MS = 60_000
-const APPLIERS = [{ name: 'nf_tables', flags: [] }]
-const COMBINATIONS: readonly { mode: ProxyMode; applier: (typeof APPLIERS)[number]; backend: BackendType }[] =
-  [
-    ...PROXY_MODES.flatMap((mode) =>
-      APPLIERS.map((applier) => ({ mode, applier, backend: 'vxlan' as const })),
-    ),
-    ...APPLIERS.map((applier) => ({ mode: 'nftables' as const, applier, backend: 'host-gw' as const })),
-  ]
+/** kube-proxy's mode, flanneld's `--firewall`: the same and another one. */
+const COMBINATIONS = [
+  { mode: 'nftables', applier: 'nftables', backend: 'vxlan' },
+  { mode: 'nftables', applier: 'iptables-nft', backend: 'vxlan' },
+  { mode: 'iptables-nft', applier: 'nftables', backend: 'vxlan' },
+  { mode: 'iptables-nft', applier: 'iptables-nft', backend: 'vxlan' },
+  { mode: 'iptables-legacy', applier: 'nftables', backend: 'vxlan' },
+  { mode: 'iptables-legacy', applier: 'iptables-legacy', backend: 'vxlan' },
+  { mode: 'iptables-nft', applier: 'iptables-legacy', backend: 'host-gw' },
+] as const
 /** flanneld's own question about checksums carries kube-proxy's mark on purpose, and would be translated by it. */
 const FLAGS = ['--ip-masq', '--checksum-offload=on']
 const networkOf = (backend: BackendType): string =>
@@ -254,12 +256,12 @@ async function answered({ host, name }: Node, services: Node['service']): Promis
       })
 }
 
-describe.each(COMBINATIONS)('kube-proxy by $mode, flanneld by $applier.name and $backend', (how) => {
+describe.each(COMBINATIONS)('kube-proxy by $mode, flanneld by $applier and $backend', (how) => {
   const { mode, applier, backend } = how
   const nodes = new AsyncDisposableStack()
   let [one, two]: Node[] = []
   beforeAll(async () => {
-    const alike = { mode, backend, flags: [...FLAGS, ...applier.flags] }
+    const alike = { mode, backend, flags: [...FLAGS, `--firewall=${applier}`] }
     one = nodes.use(await startNode(++hosts, world, { ...alike, first: 'flanneld' }))
     two = nodes.use(await startNode(++hosts, world, { ...alike, first: 'kube-proxy' }))
     for (const node of [one, two]) for (const { service } of [one, two]) await answered(node, service)

@@ -13,9 +13,12 @@ export type ProxyMode = (typeof PROXY_MODES)[number]
 
 const METRICS = '127.0.0.1:10249'
 
-/** What programs must have in their environment that are to use iptables in the mode's flavour, with a lock of the host's own. */
+/** All who use iptables on a host take one lock, and every host of a test its own. */
+export const xtablesLock = (host: Host) => ({ XTABLES_LOCKFILE: join(host.folder, 'xtables.lock') })
+
+/** What programs must have in their environment that are to use iptables in the mode's flavour. */
 export function iptablesEnvironment(host: Host, mode: ProxyMode): Readonly<Record<string, string>> {
-  const lock = { XTABLES_LOCKFILE: join(host.folder, 'xtables.lock') }
+  const lock = xtablesLock(host)
   if (mode === 'nftables') return lock
   const folder = join(host.folder, mode)
   if (mkdirSync(folder, { recursive: true }) !== undefined)
