@@ -78,7 +78,9 @@ for (const [family, tool] of [
       )
       expect(imprint(tables)).toBe(before)
       await host.sh(`ip addr add ${family === 'ipv4' ? '10.9.0.1/32' : 'fd00:9::1/128'} dev lo
-        ping -c 1 -W 5 ${family === 'ipv4' ? '10.9.0.1' : 'fd00:9::1'}; ${tool} -t nat -Z WALL`)
+        # Of IPv6 the address is good a moment later.
+        until ping -c 1 -W 5 ${family === 'ipv4' ? '10.9.0.1' : 'fd00:9::1'}; do sleep 0.01; done
+        ${tool} -t nat -Z WALL`)
       // Of IPv6 the kernel sends some on its own account besides.
       expect(await host.sh(`${tool} -t nat -L POSTROUTING -v -n -x`)).toMatch(/^ +[1-9]/m)
       expect(imprint(tables)).toBe(before)
