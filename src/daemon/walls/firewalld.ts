@@ -37,6 +37,9 @@ export function readFirewalldRecord(stateDir: string): readonly Binding[] {
   return v.parse(schema, JSON.parse(text)).bindings
 }
 
+const AGAIN_MS = 60_000
+const MOST_IN_VAIN = 3
+
 /** Of /status. */
 export interface FirewalldReport {
   readonly accommodated: boolean
@@ -49,8 +52,10 @@ export class FirewalldKeeper {
   readonly #isOn: boolean
   /** What it was told for, once that worked. */
   #settled: string | undefined
-  /** What it couldn't be told for: tried again when something else is wanted, or it was away. */
-  #failed: string | undefined
+  /** What telling it was in vain for: tried again when something else is wanted, it was away, or a minute later. */
+  #failed: { readonly key: string; readonly atMs: number } | undefined
+  /** How often in a row it was told, and stood in the way all the same. */
+  #inVain = 0
   #isHere = false
   #trouble: string | undefined
   #notes: readonly string[] = []
@@ -84,25 +89,31 @@ export class FirewalldKeeper {
       ({ owner, certainty, where }) =>
         owner === 'firewalld' && certainty === 'drops' && !where.includes('firewalld_policy_drop'),
     )
-    if (wasHere && this.#failed === key) return false
+    if (!isInTheWay) this.#inVain = 0
+    const hasFailed = this.#failed?.key === key && performance.now() - this.#failed.atMs < AGAIN_MS
+    if (wasHere && hasFailed) return false
     if (this.#settled === key && !isInTheWay) return false
     try {
       const hasChanged = await this.#accommodate(wish, signal)
       this.#settled = key
       this.#failed = undefined
-      // In the way though all is told: by something that isn't ours to change, which the log names.
-      if (!hasChanged && isInTheWay) this.#failed = key
       this.#trouble = undefined
+      // By something that isn't ours to change, which the log names.
+      if (isInTheWay && (!hasChanged || ++this.#inVain > MOST_IN_VAIN)) this.#fail(key)
       return hasChanged
     } catch (error) {
       if (signal.aborted || !(error instanceof FirewalldError)) throw error
-      this.#failed = key
+      this.#fail(key)
       this.#trouble = error.message
       logger.warning(`firewalld runs here and isn't told what pods need: ${error.message}; ${byHand(wish)}`, {
         about: 'firewalld',
       })
       return false
     }
+  }
+
+  #fail(key: string): void {
+    this.#failed = { key, atMs: performance.now() }
   }
 
   async #accommodate(wish: FirewalldWish, signal: AbortSignal): Promise<boolean> {

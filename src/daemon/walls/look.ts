@@ -36,15 +36,21 @@ export interface Look {
   readonly hasFirewalld: boolean
 }
 
-/** Throws what a socket does that can't be read. */
-export function lookForWalls(netfilter: NetlinkSocket, legacy: LegacyTables, traffic: Traffic): Look {
+/** In steps, of which each takes its time where there are thousands of rules. Throws what a socket does that can't be read. */
+export function* lookForWalls(
+  netfilter: NetlinkSocket,
+  legacy: LegacyTables,
+  { packets, passage }: Traffic,
+): Generator<void, Look, undefined> {
   const ruleset = readRuleset(netfilter, legacy)
   const unfinished = new Set<string>()
-  const walls = traffic.packets.flatMap((packet) => {
+  const walls: Wall[] = []
+  for (const packet of packets) {
+    yield
     const verdict = follow(packet, ruleset)
     if (verdict.unfinished !== undefined) unfinished.add(`${packet.way}: ${verdict.unfinished}`)
-    return verdict.blockers.map((blocker) => wallOf(packet, blocker, traffic.passage, ruleset))
-  })
+    walls.push(...verdict.blockers.map((blocker) => wallOf(packet, blocker, passage, ruleset)))
+  }
   return { walls, unfinished: [...unfinished], hasFirewalld: hasFirewalld(ruleset) }
 }
 
