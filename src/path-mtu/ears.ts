@@ -11,7 +11,10 @@ import { MOST_EXCEPTED, type Heed } from './tap-program.ts'
 import { Tap } from './tap.ts'
 import type { Tunnel } from './target.ts'
 
-/** After a large packet to a peer the next one is news this much later, and later where there are many such peers. */
+/**
+ * After a large packet to a peer it is asked once more this much later, though none follows: what was lost meanwhile is
+ * sent again ever more seldom. Another packet is news as long after that; all later where there are many such peers.
+ */
 const QUIET_MS = 500
 const QUIET_FOR_EACH_MS = 50
 /** Those whose time is up are heard of again together. */
@@ -19,14 +22,22 @@ const GATHER_MS = 100
 
 export interface EarListener {
   answered(device: string, answer: Answer): void
+  /** A large packet is on its way to this peer, or was a moment ago. */
   large(device: string, to: Mac): void
+}
+
+interface Quiet {
+  readonly untilMs: number
+  readonly forMs: number
+  /** It has been asked about once more. */
+  readonly isSecond: boolean
 }
 
 interface Ear {
   readonly tunnel: Tunnel
   tap: Tap | undefined
-  /** Peers of whose large packets nothing is to be heard, and until when. */
-  readonly quiet: Map<Mac, number>
+  /** Peers of whose large packets nothing is to be heard. */
+  readonly quiet: Map<Mac, Quiet>
   isChanged: boolean
 }
 
@@ -109,7 +120,8 @@ export class Ears implements Disposable {
   #heard(ear: Ear, to: Mac): void {
     // Several were on their way before the tap knew.
     if (ear.quiet.has(to)) return
-    ear.quiet.set(to, performance.now() + QUIET_MS + QUIET_FOR_EACH_MS * ear.quiet.size)
+    const forMs = QUIET_MS + QUIET_FOR_EACH_MS * ear.quiet.size
+    ear.quiet.set(to, { untilMs: performance.now() + forMs, forMs, isSecond: false })
     this.#change(ear)
     this.#listener.large(ear.tunnel.device, to)
     this.#timer ??= setTimeout(() => this.#wake(), QUIET_MS)
@@ -130,11 +142,16 @@ export class Ears implements Disposable {
     const soon = performance.now() + GATHER_MS
     let next = Infinity
     for (const ear of this.#ears.values())
-      for (const [mac, untilMs] of ear.quiet)
+      for (const [mac, { untilMs, forMs, isSecond }] of ear.quiet)
         if (untilMs > soon) next = Math.min(next, untilMs)
-        else {
+        else if (isSecond) {
           ear.quiet.delete(mac)
           this.#change(ear)
+        } else {
+          const later = untilMs + forMs
+          ear.quiet.set(mac, { untilMs: later, forMs, isSecond: true })
+          next = Math.min(next, later)
+          this.#listener.large(ear.tunnel.device, mac)
         }
     if (next < Infinity) this.#timer = setTimeout(() => this.#wake(), next - performance.now())
   }

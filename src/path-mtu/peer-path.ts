@@ -9,7 +9,7 @@ import type { Target } from './target.ts'
 const LEAST_INNER_BYTES: Readonly<Record<Family, number>> = { ipv4: 552, ipv6: 1280 }
 /** How long an answer may take where none has been seen yet, as RFC 8899 §5.1.1 has it, and the limits once one has. */
 const FIRST_WAIT_MS = 1_000
-const LEAST_WAIT_MS = 200
+const LEAST_WAIT_MS = 120
 const LONGEST_WAIT_MS = 2_000
 /** After a look that nobody answered, and twice as long after each further one. */
 const FIRST_SILENCE_MS = 5_000
@@ -80,6 +80,6 @@ export class PeerPath {
   /** How long to wait for an answer. */
   get waitMs(): number {
     if (this.#roundTripMs === undefined) return FIRST_WAIT_MS
-    return Math.min(LONGEST_WAIT_MS, Math.max(LEAST_WAIT_MS, 150 + 3 * this.#roundTripMs))
+    return Math.min(LONGEST_WAIT_MS, Math.max(LEAST_WAIT_MS, 100 + 3 * this.#roundTripMs))
   }
 }

@@ -89,11 +89,19 @@ describe('a search', () => {
     const search = new PathSearch({ topBytes: 1500, leastBytes: 602, hints: [1400] })
     const seen: (number | undefined)[] = []
     for (let burst = 0; burst < 4; burst++) {
-      const step = search.next()
       seen.push(search.provisionalBytes)
+      const step = search.next()
       if (step.kind === 'send') for (const size of step.sizes) if (size <= 1413) search.answered(size)
     }
     expect(seen.slice(0, 2)).toEqual([undefined, undefined])
     expect(seen[2]).toBe(1412)
+  })
+
+  test('tells nothing early of a path that was silent for a moment', () => {
+    const search = new PathSearch(RANGE)
+    search.next()
+    search.next()
+    search.answered(602)
+    expect(search.provisionalBytes).toBeUndefined()
   })
 })

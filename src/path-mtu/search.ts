@@ -36,6 +36,8 @@ export class PathSearch {
   readonly #range: SearchRange
   readonly #tries = new Map<number, number>()
   #bursts = 0
+  /** Sizes between have been sent. */
+  #hasSearched = false
   #lastsAsked = 0
   #isLastAnswered = false
   /** The largest size that was answered; 0 before any. */
@@ -61,9 +63,12 @@ export class PathSearch {
     return this.#passed >= this.#range.topBytes
   }
 
-  /** What is known to pass, once the largest size has failed twice beside it: it may be more. */
+  /** Asked for when a burst's time is over: what is known to pass, once the largest size has failed twice; it may be more. */
   get provisionalBytes(): number | undefined {
-    return this.#passed > 0 && this.#passed < this.#range.topBytes && this.#bursts > TRIES
+    return this.#passed > 0 &&
+      this.#passed < this.#range.topBytes &&
+      this.#hasSearched &&
+      this.#bursts >= TRIES
       ? this.#passed
       : undefined
   }
@@ -76,7 +81,10 @@ export class PathSearch {
     const failing = this.#failing()
     const doubtful = [...this.#tries.keys()].filter((size) => size > this.#passed && size < failing)
     if (doubtful.length > 0) return this.#send(doubtful)
-    if (failing - this.#passed > 1) return this.#send(between(this.#passed, failing))
+    if (failing - this.#passed > 1) {
+      this.#hasSearched = true
+      return this.#send(between(this.#passed, failing))
+    }
     return this.#complete()
   }
 
