@@ -62,6 +62,12 @@ test('flanneld is ready under its unit, with CAP_NET_ADMIN and CAP_NET_RAW alone
   expect(processStatus('flanneld', 'Seccomp')).toBe('2')
 })
 
+test('flanneld may ask about paths and checksums under its unit', async () => {
+  const said = () => root.sh('journalctl --unit=flanneld --output=cat')
+  await eventually('it is ready', () => said().includes('flannel is ready') || undefined)
+  expect(said()).not.toMatch(/can't be asked about/)
+})
+
 test('flanneld writes where it must, and nowhere else', () => {
   const write = (folder: string) => inItsView('flanneld', `touch ${folder}/x; rm ${folder}/x`).status === 0
   for (const folder of ['/run/flannel', '/run/heddle', '/var/lib/heddle', '/var/log/flanneld', '/tmp'])
