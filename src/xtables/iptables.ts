@@ -41,7 +41,7 @@ export async function saveTables(
 }
 
 /** Lines for iptables-restore by table. Each table changes at once, or not at all. */
-export type Payload = ReadonlyMap<TableName, readonly string[]>
+type Payload = ReadonlyMap<TableName, readonly string[]>
 
 /** Everything that isn't in the payload stays. Throws XtablesError `refused` with what it says. */
 export async function restore(

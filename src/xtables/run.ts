@@ -4,14 +4,14 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import type { Namespace } from '../sys/namespace.ts'
 import { XtablesError } from './error.ts'
 
-export interface RunOptions {
+interface RunOptions {
   readonly signal: AbortSignal
   readonly input?: string
   /** This thread's unless given. */
   readonly namespace?: Namespace | undefined
 }
 
-export interface Ran {
+interface Ran {
   readonly status: number
   readonly stdout: string
   /** Without warnings about the other flavour's tables. */
