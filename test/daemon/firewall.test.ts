@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { FLANNELD } from '../support/executable.ts'
+import { FLANNELD, HEDDLE } from '../support/executable.ts'
 import { both } from '../support/both-makes.ts'
 import { Flanneld, type Make } from '../support/flanneld.ts'
 import { eventually, Running } from '../support/process.ts'
@@ -66,6 +66,12 @@ async function outgoing(segment: Segment, host: Host) {
     },
     [Symbol.asyncDispose]: () => held.disposeAsync(),
   }
+}
+
+/** The way of a pod's packet to somewhere outside, in one line. */
+const explained = async (host: Host) => {
+  const command = `${HEDDLE} explain 203.0.113.7 --from ${host.pods[0]?.ip} --socket ${host.statusSocket} -- --subnet-file=${host.subnetFile}`
+  return (await host.sh(`${command} || true`)).replaceAll(/\s+/g, ' ')
 }
 
 describe.concurrent('in the same scene as upstream', () => {
@@ -214,6 +220,9 @@ test('rules go from one place to another under way and at restarts, and no packe
     await at(firewall === 'nftables' ? 'flannel-ipv4' : 'iptables')
     const { firewall: told } = JSON.parse((await flanneld.ask('/status')).body) as { firewall: unknown }
     expect(told).toEqual({ ipv4: { applier: firewall, why: `--firewall=${firewall}` } })
+    expect(await explained(host)).toContain(
+      firewall === 'nftables' ? '✓ masq table ip flannel-ipv4' : `✓ masq ${firewall} nat FLANNEL-POSTRTG`,
+    )
     await traffic.more(20)
   }
   await flanneld.end()
