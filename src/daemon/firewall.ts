@@ -32,7 +32,7 @@ export class Firewall {
   private constructor(options: Options, isTold: boolean) {
     this.#isTold = isTold
     this.#wish = options['firewall'] as FirewallWish
-    const spared = parseSpared(listed(options['non-masquerade-cidrs']))
+    const spared = parseSpared(listed(options['ip-masq-except']))
     this.#spared = typeof spared === 'string' ? [] : spared
     this.#options = {
       masquerade: options['ip-masq'],

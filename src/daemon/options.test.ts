@@ -45,6 +45,9 @@ describe('options', () => {
     [['--iface-regex=eth', '--iface-regex=(e)\\1'], 'invalid escape sequence: `\\1`'],
     [['--iface-regex=(?!lo)'], 'invalid or unsupported Perl syntax: `(?!`'],
     [['--store-reset-grace=169h'], 'want 0 to 604800'],
+    [['--ip-masq-except=10.0.0.0/8,10.1'], '"10.1" is no CIDR; want one like 10.0.0.0/8'],
+    [['--ip-masq-except=::/0'], '::/0 would let nothing be masqueraded; leave --ip-masq off for that'],
+    [['--firewall=nft'], 'want auto, nftables, iptables, iptables-legacy or iptables-nft'],
     [['--log-format=xml'], '--log-format: "xml" is invalid: want text or json'],
   ])('%j is refused with a sentence', async (args, sentence) =>
     expect(await refusal(args)).toContain(sentence),

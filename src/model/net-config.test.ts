@@ -295,3 +295,29 @@ describe('the subnets of a range', () => {
       expect(allows(range, prefix(bad))).toBe(false)
   })
 })
+
+describe('networks that are not masqueraded to', () => {
+  const spared = (value: unknown) =>
+    parse({ Network: '10.3.0.0/16', nonMasqueradeCIDRs: value }).nonMasqueradeCidrs
+
+  test('are of both families, each once, by their bases', () => {
+    expect(spared(['192.168.1.9/16', '192.168.0.0/16', 'fd00::/8'])?.map(String)).toEqual([
+      '192.168.0.0/16',
+      'fd00::/8',
+    ])
+    expect(spared([])).toBeUndefined()
+    expect(spared(null)).toBeUndefined()
+  })
+
+  test.each([
+    ['10.0.0.0/8', 'must be a list of CIDRs, not "10.0.0.0/8"'],
+    [[10], 'must be a list of CIDRs, not [10]'],
+    [['10.0.0.0'], '"10.0.0.0" is no CIDR; want one like 10.0.0.0/8'],
+    [['10.0.0.0/33'], '"10.0.0.0/33" is no CIDR'],
+    [['0.0.0.0/0'], '0.0.0.0/0 would let nothing be masqueraded; leave --ip-masq off for that'],
+  ])('%j is refused', (value, why) => {
+    expect(() => spared(value)).toThrow(
+      `NonMasqueradeCIDRs${typeof value === 'string' || typeof value[0] === 'number' ? ' ' : ': '}${why}`,
+    )
+  })
+})

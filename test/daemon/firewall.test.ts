@@ -106,6 +106,19 @@ describe.concurrent('in the same scene as upstream', () => {
     },
   )
 
+  test('upstream takes a config with heddle’s own key, of which it does nothing', async () => {
+    const seen = await both(
+      async (make, { host, store }) => {
+        await using _ = await Flanneld.start(host, store, { make, args: MASQUERADE })
+        return (await host.sh('nft list chain ip flannel-ipv4 postrtg')).includes(
+          'ip daddr 198.51.100.0/24 return',
+        )
+      },
+      config(true, { nonMasqueradeCIDRs: ['198.51.100.0/24'] }),
+    )
+    expect(seen).toEqual({ upstream: false, heddle: true })
+  })
+
   test('weak point 40: rules that were flushed come back', async () => {
     const seen = await both(async (make, { host, store }) => {
       await using _ = await Flanneld.start(host, store, { make, args: MASQUERADE })

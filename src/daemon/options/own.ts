@@ -145,11 +145,11 @@ export const OWN = [
     own: true,
   },
   {
-    name: 'non-masquerade-cidrs',
+    name: 'ip-masq-except',
     type: 'string',
     default: '',
     section: 'host',
-    help: 'comma-separated networks outside that pods meet with their own addresses, besides NonMasqueradeCIDRs of the network config',
+    help: 'comma-separated networks outside that pods of this host meet with their own addresses, besides NonMasqueradeCIDRs of the network config',
     own: true,
     list: true,
     check: spared,
