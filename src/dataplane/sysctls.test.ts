@@ -1,6 +1,9 @@
 // Kernel settings among the other objects, in a real kernel: set, watched by audits, put back, and refused with a command
 // to type.
 import { expect, test } from 'bun:test'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { type DataplaneHost, dataplaneHost, device, ownObjects, soon } from '../../test/support/dataplane.ts'
 import { ip, prefix } from '../../test/support/values.ts'
@@ -95,6 +98,30 @@ test('a setting that this kernel hasn’t got, or whose value it refuses, is tol
   expect(reason(range)).toBe(
     'net.ipv4.ip_default_ttl stays 64: the kernel refuses the value 1000 (a test wants it)',
   )
+})
+
+test('a module that is slow to load is waited for by nothing else', async () => {
+  await using host = await dataplaneHost()
+  const folder = mkdtempSync(join(tmpdir(), 'heddle-modprobe-'))
+  writeFileSync(join(folder, 'modprobe'), '#!/bin/sh\nexec sleep 5\n', { mode: 0o755 })
+  const { PATH } = process.env
+  try {
+    process.env['PATH'] = `${folder}:${PATH}`
+    write(host, FORWARDING, 0)
+    await using reconciler = host.reconciler()
+    reconciler.want('host', [
+      ...[1, 2, 3].map((n) => setting({ name: `net/made/up/${n}`, value: 1, module: 'made_up' })),
+      setting({ name: FORWARDING, value: 1 }),
+    ])
+    const started = performance.now()
+    await reconciler.settled(soon())
+    expect(performance.now() - started).toBeLessThan(4_000)
+    expect(read(host, FORWARDING)).toBe(1)
+    expect(reconciler.failures.get('sysctl net/made/up/2')?.reason).toContain('modprobe has not ended yet')
+  } finally {
+    process.env['PATH'] = PATH
+    rmSync(folder, { recursive: true })
+  }
 })
 
 test('one that needs another is not written before that is so', async () => {

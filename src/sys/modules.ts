@@ -9,7 +9,7 @@ const CAP_SYS_MODULE = 16n
 export function loadModule(name: string): Promise<string | undefined> {
   if (!mayLoad()) return Promise.resolve('flanneld may load none')
   return new Promise((resolve) => {
-    execFile('modprobe', ['--', name], { timeout: 10_000 }, (error, _out, stderr) => {
+    execFile('modprobe', ['--', name], { timeout: 10_000, killSignal: 'SIGKILL' }, (error, _out, stderr) => {
       if (error === null) resolve(undefined)
       else if (error.code === 'ENOENT') resolve('there is no modprobe here')
       else resolve(stderr.trim().split('\n').at(-1) || error.message)

@@ -11,7 +11,6 @@ import { readHostFacts } from '../../host/facts.ts'
 import { hostSettings } from '../../host/settings.ts'
 import { FAMILIES, familyOf } from '../../model/ip.ts'
 import type { Sysctl } from '../../model/kernel.ts'
-import { NetlinkError } from '../../netlink/error.ts'
 import { NetlinkSocket } from '../../netlink/socket.ts'
 import { isSysError } from '../../sys/libc.ts'
 import { log } from '../../sys/log.ts'
@@ -73,7 +72,8 @@ function openNetfilter(): NetlinkSocket | undefined {
   }
 }
 
-const isKernelTrouble = (error: unknown): error is Error => error instanceof NetlinkError || isSysError(error)
+/** The kernel's refusals, those that node:fs tells among them. */
+const isKernelTrouble = (error: unknown): error is Error => error instanceof Error && 'code' in error
 
 interface KeeperParts {
   readonly options: Options

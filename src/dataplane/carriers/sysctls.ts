@@ -1,5 +1,6 @@
 // Carries kernel settings: read and written under /proc/sys of the data plane's network namespace. Nothing tells of
 // their changes, so an audit has to find them. Each that is set is remembered with its former value.
+import { setTimeout } from 'node:timers/promises'
 import type { Need, Sysctl } from '../../model/kernel.ts'
 import { log } from '../../sys/log.ts'
 import { loadModule } from '../../sys/modules.ts'
@@ -10,14 +11,16 @@ import { isFine } from '../kinds/sysctl.ts'
 import type { Rtnetlink } from './rtnetlink.ts'
 
 const logger = log.from('sysctls.ts')
+/** So long a round waits for a module at most. */
+const MODULE_MS = 500
 
 export class SysctlCarrier implements Carrier<Sysctl> {
   readonly #session: Rtnetlink
   readonly #former: FormerSettings
   /** Wanted once, and not given up since. */
   readonly #names = new Set<string>()
-  /** Asked for once each. */
-  readonly #modules = new Map<string, Promise<string | undefined>>()
+  /** Asked for once each, and why each isn't there. */
+  readonly #modules = new Map<string, { trouble: string | undefined }>()
 
   constructor(session: Rtnetlink, former: FormerSettings) {
     this.#session = session
@@ -84,16 +87,25 @@ export class SysctlCarrier implements Carrier<Sysctl> {
   /** Undefined where there is still no such setting. */
   async #readWithModule({ name, module }: Sysctl): Promise<ReadNumber | undefined> {
     if (module === undefined) return undefined
-    const asked = this.#modules.get(module) ?? loadModule(module)
-    this.#modules.set(module, asked)
-    return (await asked) === undefined ? this.#read(name) : undefined
+    return (await this.#load(module)) === undefined ? this.#read(name) : undefined
   }
 
-  async #absent({ name, link, module }: Sysctl): Promise<Result> {
+  /** Why the module isn't there. What is slow to load is found there at a later try: nothing else waits for it. */
+  async #load(module: string): Promise<string | undefined> {
+    const asked = this.#modules.get(module)
+    if (asked !== undefined) return asked.trouble
+    const load: { trouble: string | undefined } = { trouble: 'modprobe has not ended yet' }
+    this.#modules.set(module, load)
+    const ended = loadModule(module).then((trouble) => (load.trouble = trouble))
+    await Promise.race([ended, setTimeout(MODULE_MS, undefined, { ref: false })])
+    return load.trouble
+  }
+
+  #absent({ name, link, module }: Sysctl): Result {
     if (link !== undefined && this.#session.indexOf(link) === undefined)
       return blocked(link, `there is no link ${link}`)
     if (module === undefined) return failed(`this kernel has no ${settingName(name)} here`)
-    const reason = await this.#modules.get(module)
+    const reason = this.#modules.get(module)?.trouble
     return failed(
       `the module ${module} isn't loaded${reason === undefined ? '' : ` (${reason})`}, so that there is no ${settingName(name)}: on the host, modprobe ${module}; and for each boot, echo ${module} > /etc/modules-load.d/${module}.conf`,
     )
