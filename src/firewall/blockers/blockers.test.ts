@@ -71,6 +71,7 @@ describe('a packet of pods', () => {
           tcp flags & (fin|syn|rst|ack) == fin drop
           udp dport 1-65535 drop
           meta mark & 0xff00 == 0x100 drop
+          fib saddr . mark . iif oif missing drop
           ip saddr 10.244.1.0/24 ip daddr 169.254.169.254 drop
           ip6 saddr ::/0 drop
         }

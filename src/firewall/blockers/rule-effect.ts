@@ -1,10 +1,11 @@
 // What one rule does to a packet: its expressions run over the registers of nf_tables, of which some bits are known and
 // others not. Pure.
-import type {
-  Expression,
-  ExpressionList,
-  Register,
-  Verdict,
+import {
+  FIB_PRESENT,
+  type Expression,
+  type ExpressionList,
+  type Register,
+  type Verdict,
 } from '../../netlink/nftables/foreign/expression.ts'
 import type { ForeignSet } from '../../netlink/nftables/foreign/ruleset.ts'
 import type { Family } from '../../model/ip.ts'
@@ -89,7 +90,8 @@ export function outcomesOf(
         registers.load(e.to, whole(e.value))
         continue
       case 'load':
-        registers.load(e.to, nothing(NAME_BYTES))
+        // Peers' packets come in where their routes lead: those are flanneld's own.
+        registers.load(e.to, e.name === FIB_PRESENT ? whole(Uint8Array.of(1)) : nothing(NAME_BYTES))
         continue
       case 'bitwise':
         registers.load(e.to, masked(registers.read(e.from, e.mask.length), e.mask, e.xor))

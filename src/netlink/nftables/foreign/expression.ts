@@ -121,6 +121,10 @@ function nameOf(bytes: Uint8Array): string {
   return name
 }
 
+/** Loads 1 where there is a route (back) for the packet, else 0. */
+export const FIB_PRESENT = 'fib present'
+const NFTA_FIB_F_PRESENT = 1 << 5
+
 type Reader = (f: Fields, name: string) => Expression | undefined
 
 /** Undefined where a field that is needed is missing. */
@@ -186,7 +190,7 @@ const readers: Readonly<Record<string, Reader>> = {
   queue: () => ({ op: 'verdict', verdict: { code: 'queue' } }),
   match: (f) => extension('match', f),
   target: (f) => extension('target', f),
-  fib: (f) => load(f, 'fib', 1),
+  fib: (f) => load(f, ((number(f, 3) ?? 0) & NFTA_FIB_F_PRESENT) === 0 ? 'fib' : FIB_PRESENT, 1),
   rt: (f) => load(f, 'rt', 1),
   socket: (f) => load(f, 'socket', 2),
   numgen: (f) => load(f, 'numgen', 1),
