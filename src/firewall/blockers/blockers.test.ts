@@ -51,6 +51,21 @@ const NO_RULES = { rules: () => [] }
 const nft = (host: TestHost, ruleset: string): Promise<string> => host.sh(`nft -f - <<'END'\n${ruleset}\nEND`)
 
 describe('a packet of pods', () => {
+  test('may be dropped by a set that is too large to be looked at', async () => {
+    await using host = await kernel()
+    await nft(
+      host,
+      `table ip walls {
+        set bad { type ipv4_addr; elements = { 11.0.0.1, 11.0.0.2 } }
+        chain wall { type filter hook forward priority 0; ip saddr @bad drop; }
+      }`,
+    )
+    expect(judge(host, fromPeers)).toEqual({ blockers: [] })
+    await host.sh(`seq 0 30000 | awk '{ printf "add element ip walls bad { 12.1.%d.%d }\\n", $1 / 250, $1 % 250 }' |
+      nft -f -`)
+    expect(doubtful(host, fromPeers)).toEqual([expect.stringContaining('ip saddr @bad drop')])
+  })
+
   test('passes where there are no rules, and where others are dropped', async () => {
     await using host = await kernel()
     expect(judge(host, toPeers)).toEqual({ blockers: [] })

@@ -11,6 +11,7 @@ export interface Hit {
 const MOST_HITS = 64
 
 export function hits(set: ForeignSet, value: Partial): Hit[] | 'too many' {
+  if (set.isCut) return 'too many'
   const found: Hit[] = []
   const candidates = set.isInterval && set.parts.length === 1 ? intervals(set.elements) : singles(set)
   for (const { element, judge } of candidates) {

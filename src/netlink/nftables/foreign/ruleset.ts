@@ -65,7 +65,12 @@ export interface ForeignSet {
   /** Bytes of each part of a concatenated key; of any other key its own. */
   readonly parts: readonly number[]
   readonly elements: readonly SetElement[]
+  /** There are more elements, which nobody has looked at. */
+  readonly isCut: boolean
 }
+
+/** Elements of a set that are looked at: a larger one, as a list of all networks of a country, would take seconds. */
+const MOST_ELEMENTS = 20_000
 
 const NFT_TABLE_F_DORMANT = 1
 const NFT_SET = { interval: 0x4, concat: 0x80 } as const
@@ -192,15 +197,22 @@ export function readSet(socket: NetlinkSocket, table: TableOfAny, name: string):
   const [head] = orNone(() => socket.request(question(NFT_MSG.getSet, 0, table.family, subject, named)))
   if (head === undefined) return undefined
   const { flags, length, fields } = parseSetHead(head.body)
+  let count = 0
+  let isCut = false
   const elements = orNone(() =>
-    socket.dump(question(NFT_MSG.getSetElements, NLM_F.dump, table.family, subject, named), ({ body }) =>
-      parseElements(body),
-    ),
+    socket.dump(question(NFT_MSG.getSetElements, NLM_F.dump, table.family, subject, named), ({ body }) => {
+      isCut ||= count > MOST_ELEMENTS
+      if (isCut) return undefined
+      const some = parseElements(body)
+      count += some.length
+      return some
+    }),
   ).flat()
   return {
     isInterval: (flags & NFT_SET.interval) !== 0,
     parts: (flags & NFT_SET.concat) !== 0 && fields.length > 0 ? fields : [length],
     elements,
+    isCut,
   }
 }
 
