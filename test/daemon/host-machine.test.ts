@@ -51,6 +51,8 @@ values before
 test ! -e /proc/sys/net/bridge
 start --conntrack-max-per-core=300000 --conntrack-tcp-timeout-close-wait=30m
 values during
+# A module may take its time.
+until test -e /proc/sys/net/bridge/bridge-nf-call-iptables; do sleep 0.2; done
 value during bridge/bridge-nf-call-iptables
 lsmod | grep -q '^br_netfilter '
 metric max
