@@ -15,10 +15,10 @@ export interface Pace {
 
 export const PACE: Pace = {
   freshBurst: 32,
-  freshPerSecond: 0.2,
+  freshPerSecond: 0.1,
   smallMs: 30_000,
   usualMs: 15 * 60_000,
-  leastMs: 5_000,
+  leastMs: 10_000,
 }
 
 export class Agenda<P> {
