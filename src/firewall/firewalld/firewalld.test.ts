@@ -102,6 +102,17 @@ describe('a firewalld', () => {
     )
     expect(plan).toMatchObject({ steps: [], ours: [] })
     expect(plan.notes).toEqual([expect.stringContaining('zone work has source 10.244.0.0/16')])
+    const steps = (zones: Parameters<typeof state>[0]) =>
+      planFirewalld(
+        state({ publicPorts: '8472/udp', ...zones }),
+        { ...WISH, networks: NETWORKS.slice(0, 1) },
+        [],
+      ).steps.length
+    for (const source of ['10.0.0.0/8', '10.244.7.0/24'])
+      expect([source, steps({ work: source })]).toEqual([source, 0])
+    expect(steps({ trusted: '10.0.0.0/8' })).toBe(0)
+    for (const source of ['10.244.7.0/24', '10.245.0.0/16', 'ipset:pods', '02:00:00:00:00:01'])
+      expect([source, steps({ trusted: source })]).toEqual([source, 2])
   })
 
   test('is relieved of what was made and is not wanted any more, and of nothing else', () => {

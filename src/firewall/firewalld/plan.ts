@@ -1,7 +1,7 @@
 // What firewalld must be told so that it lets pods through: the pod network among the sources of its zone `trusted`, and
 // the tunnel's port in the zone of the interface between hosts; now (runtime) and for after a reload or restart
 // (permanent). What somebody else has decided about either stays. Pure.
-import type { Prefix } from '../../model/prefix.ts'
+import { containsPrefix, familyOfPrefix, overlaps, parsePrefix, type Prefix } from '../../model/prefix.ts'
 import { opens, type Zone } from './zones.ts'
 
 export const TRUSTED = 'trusted'
@@ -58,11 +58,11 @@ export function planFirewalld(
     const binding: Binding = { zone: TRUSTED, kind: 'source', value: network }
     wanted.push(binding)
     for (const where of PLACES) {
-      const zone = [...state[where]].find(([, { sources }]) => sources.includes(network))
-      if (zone === undefined) steps.push({ op: 'add', where, binding })
-      else if (zone[0] !== TRUSTED && zone[1].target !== 'ACCEPT')
+      const met = sourceOver(network, state[where])
+      if (met === undefined) steps.push({ op: 'add', where, binding })
+      else if (met.zone !== TRUSTED && state[where].get(met.zone)?.target !== 'ACCEPT')
         notes.add(
-          `firewalld's zone ${zone[0]} has source ${network}: what pods may do is what that zone lets through`,
+          `firewalld's zone ${met.zone} has source ${met.source}: what pods may do is what that zone lets through`,
         )
     }
     if (state.runtime.get(TRUSTED)?.target !== 'ACCEPT')
@@ -87,6 +87,22 @@ export function planFirewalld(
     ours: ours.filter((binding, i) => ours.findIndex((each) => sameBinding(each, binding)) === i),
     notes: [...notes],
   }
+}
+
+/** The zone that somebody has decided on: trusted for all of the network, or another for all or part of it. */
+function sourceOver(
+  network: Prefix,
+  zones: ReadonlyMap<string, Zone>,
+): { zone: string; source: string } | undefined {
+  for (const [zone, { sources }] of zones)
+    for (const source of sources) {
+      // Others are MAC addresses and ipsets.
+      const prefix = parsePrefix(source)
+      if (prefix === undefined || familyOfPrefix(prefix) !== familyOfPrefix(network)) continue
+      if (zone === TRUSTED ? containsPrefix(prefix, network) : overlaps(prefix, network))
+        return { zone, source }
+    }
+  return undefined
 }
 
 /** Takes away what is still there of what was made. */
