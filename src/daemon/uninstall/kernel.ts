@@ -1,5 +1,6 @@
 // The kernel's part of an uninstall: a reconciler that wants nothing, with a scope read from the kernel itself, so that
 // devices of a former VNI and routes into a former network go too.
+import { setTimeout } from 'node:timers/promises'
 import { openDataplane } from '../../dataplane/open.ts'
 import type { Reconciler } from '../../dataplane/reconciler.ts'
 import type { Drift } from '../../dataplane/report.ts'
@@ -80,13 +81,25 @@ export async function kernelPart(
   }
 }
 
+/** Between looks at what takes long. */
+const LATE_MS = 50
+
 /** Why what is still there is, by `kind key`. */
 async function emptied(reconciler: Reconciler, withinMs: number): Promise<ReadonlyMap<string, string>> {
   const deadline = AbortSignal.timeout(withinMs)
   reconciler.complete()
   try {
-    await reconciler.settled(deadline)
-    return new Map([...reconciler.failures].map(([key, { reason }]) => [key, reason]))
+    for (;;) {
+      await reconciler.settled(deadline)
+      const failures = new Map([...reconciler.failures].map(([key, { reason }]) => [key, reason]))
+      // A slow iptables, or one that waits for its lock, goes on by itself.
+      const late = (await reconciler.drift()).some(
+        ({ kind, key, what }) =>
+          kind === 'iptables-chain' && what === 'unwanted' && !failures.has(`${kind} ${key}`),
+      )
+      if (!late) return failures
+      await setTimeout(LATE_MS, undefined, { signal: deadline })
+    }
   } catch (error) {
     if (!deadline.aborted) throw error
     const drift = await reconciler.drift()
