@@ -13,6 +13,7 @@ const WISH: HostWish = {
   devices: [{ name: 'flannel.1', family: 'ipv4' }],
   peers: 3,
   conntrack: ALONE,
+  sysctls: true,
 }
 const DUAL: HostWish = {
   ...WISH,
@@ -32,6 +33,23 @@ const brief = (settings: readonly Sysctl[]): string[] =>
   settings.map(({ name, value, fine }) => `${name} ${fine === 'greater' ? '>=' : '='} ${value}`)
 const named = (settings: readonly Sysctl[], name: string): Sysctl | undefined =>
   settings.find((setting) => setting.name === name)
+
+test('where somebody else sets the host’s, a tunnel still hears no advertisements, and conntrack is as asked for', () => {
+  const facts: HostFacts = {
+    ...FACTS,
+    advertisedTo: ['eth0'],
+    neighbourLimits: ['ipv4', 'ipv6'],
+    kubeProxy: ['ipv4'],
+  }
+  const off: HostWish = { ...DUAL, peers: 5_000, sysctls: false }
+  const devices = ['net/ipv6/conf/flannel.1/accept_ra = 0', 'net/ipv6/conf/flannel-v6.1/accept_ra = 0']
+  expect(brief(hostSettings(off, facts, []))).toEqual(devices)
+  expect(hostSettings({ ...off, sysctls: true }, facts, []).length).toBeGreaterThan(10)
+  const asked = { ...ALONE, maxPerCore: 32_768 }
+  expect(hostSettings({ ...off, conntrack: asked }, facts, []).map(({ name }) => name)).toContain(
+    'net/netfilter/nf_conntrack_max',
+  )
+})
 
 test('a host of one family has what that one needs', () => {
   expect(brief(hostSettings(WISH, FACTS, []))).toEqual([

@@ -14,6 +14,8 @@ export interface HostWish {
   /** Other hosts. */
   readonly peers: number
   readonly conntrack: ConntrackWish
+  /** Off with `--sysctls=off`: what this host forwards, filters and keeps is set by somebody else. */
+  readonly sysctls: boolean
 }
 
 /** `keptAdvertised`: links that have been kept hearing router advertisements since heddle made the host forward. */
@@ -23,16 +25,20 @@ export function hostSettings(
   keptAdvertised: readonly string[],
 ): readonly Sysctl[] {
   return [
-    ...(wish.families.includes('ipv4') ? ipv4Forwarding(wish, facts) : []),
+    ...(wish.sysctls ? tuning(wish, facts, keptAdvertised) : []),
     ...(facts.hasIpv6 ? refuseAdvertisements(wish) : []),
-    ...(wish.families.includes('ipv6') ? ipv6Forwarding(wish, facts, keptAdvertised) : []),
-    ...bridged(wish, facts),
-    ...facts.neighbourLimits
-      .filter((family) => wish.families.includes(family))
-      .flatMap((family) => neighbourSettings(family, wish.peers)),
     ...conntrackSettings(wish.conntrack, facts.cores),
   ]
 }
+
+const tuning = (wish: HostWish, facts: HostFacts, keptAdvertised: readonly string[]): readonly Sysctl[] => [
+  ...(wish.families.includes('ipv4') ? ipv4Forwarding(wish, facts) : []),
+  ...(wish.families.includes('ipv6') ? ipv6Forwarding(wish, facts, keptAdvertised) : []),
+  ...bridged(wish, facts),
+  ...facts.neighbourLimits
+    .filter((family) => wish.families.includes(family))
+    .flatMap((family) => neighbourSettings(family, wish.peers)),
+]
 
 const ofDevice = (
   device: { readonly name: string },

@@ -19,7 +19,7 @@ import { etcdOptions } from '../etcd-access.ts'
 import { OffloadState } from '../checksum-offload/state.ts'
 import { Fabric } from '../fabric.ts'
 import { Firewall } from '../firewall.ts'
-import { conntrackOf, HOST_SOURCE, hostWishes } from '../host/keeper.ts'
+import { HOST_SOURCE, hostWishes } from '../host/keeper.ts'
 import { SettingsRecord } from '../host/settings-record.ts'
 import { identify, vtepMacIn, type Identity } from '../identity.ts'
 import { ExternalInterface, FAMILIES } from '../interface/external-interface.ts'
@@ -140,7 +140,7 @@ function wanted(
     network,
     self: identity.self(subnetsOf(own)),
     peers: table.peers.size,
-    conntrack: conntrackOf(options),
+    options,
     former: new SettingsRecord(options['state-dir']).all(),
   }
   reconciler.want(HOST_SOURCE, hostWishes(host))

@@ -31,11 +31,11 @@ export interface HostOf {
   readonly network: Network
   readonly self: Self
   readonly peers: number
-  readonly conntrack: ConntrackWish
+  readonly options: Options
   readonly former: readonly FormerSetting[]
 }
 
-export const conntrackOf = (options: Options): ConntrackWish => ({
+const conntrackOf = (options: Options): ConntrackWish => ({
   maxPerCore: options['conntrack-max-per-core'],
   min: options['conntrack-min'],
   tcpEstablishedSeconds: options['conntrack-tcp-timeout-established'],
@@ -43,7 +43,7 @@ export const conntrackOf = (options: Options): ConntrackWish => ({
 })
 
 /** What is wanted of this host's kernel settings now. Throws NetlinkError where the kernel can't be read. */
-export function hostWishes({ network, self, peers, conntrack, former }: HostOf): readonly Sysctl[] {
+export function hostWishes({ network, self, peers, options, former }: HostOf): readonly Sysctl[] {
   using route = NetlinkSocket.open('route')
   using netfilter = openNetfilter()
   const facts = readHostFacts({ route, netfilter, namespace: undefined }, self.link)
@@ -53,7 +53,9 @@ export function hostWishes({ network, self, peers, conntrack, former }: HostOf):
       object.kind === 'link' ? [{ name: object.name, family: familyOf(object.vxlan.local) }] : [],
     )
   const families = FAMILIES.filter((family) => network.config[family] !== undefined)
-  return hostSettings({ families, devices, peers, conntrack }, facts, former.flatMap(advertisedTo))
+  const conntrack = conntrackOf(options)
+  const sysctls = options['sysctls'] !== 'off'
+  return hostSettings({ families, devices, peers, conntrack, sysctls }, facts, former.flatMap(advertisedTo))
 }
 
 /** Links whose accept_ra was raised. */
@@ -104,7 +106,7 @@ export class HostKeeper {
         network,
         self: self(),
         peers: peers(),
-        conntrack: conntrackOf(options),
+        options,
         former: former.all(),
       })
       const text = JSON.stringify(wishes)

@@ -164,6 +164,15 @@ export const OWN = [
     form: { pattern: /^(?:auto|off)$/, want: 'auto or off' },
   },
   {
+    name: 'sysctls',
+    type: 'string',
+    default: 'auto',
+    section: 'host',
+    help: 'auto sets the kernel settings that pods need, which docs/host.md lists; off those alone that upstream sets, and conntrack as asked for',
+    own: true,
+    form: { pattern: /^(?:auto|off)$/, want: 'auto or off' },
+  },
+  {
     name: 'store-lost-grace',
     type: 'duration',
     default: 120,
