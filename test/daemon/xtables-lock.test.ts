@@ -12,7 +12,7 @@ import { leaseKey, networkConfig, TestStore, vxlanLease } from '../support/store
 
 setDefaultTimeout(60_000)
 
-test('a held xtables lock keeps neither routes nor the end waiting, and no program is started at rest', async () => {
+test('weak point 39: a held xtables lock keeps neither routes nor the end waiting, and no program is started at rest', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'heddle-xtables-'))
   try {
     const path = join(folder, 'lock')
