@@ -1,5 +1,6 @@
 // The paths there are, one a subnet of a peer, and which of them are known to be small. Pure. There may be thousands: of
 // each no more is kept than is needed.
+import { isDeepStrictEqual } from 'node:util'
 import type { Mac } from '../model/mac.ts'
 import { familyOfPrefix, type Prefix } from '../model/prefix.ts'
 import { PeerPath } from './peer-path.ts'
@@ -42,24 +43,30 @@ export class PathBook {
   }
 
   /**
-   * Other tunnels, or another MTU of the interface. `gone`: paths of tunnels that aren't there any more; `anew`: those
+   * Other tunnels, or others than before by the same names, or another MTU of the interface. `gone`: paths of tunnels that aren't there any more; `anew`: those
    * to be looked at again.
    */
   begin(
     tunnels: readonly Tunnel[],
     interfaceBytes: number,
   ): { readonly gone: readonly PeerPath[]; readonly anew: readonly PeerPath[] } {
+    const before = this.#tunnels
     this.#tunnels = new Map(tunnels.map((tunnel) => [tunnel.device, tunnel]))
     const gone = [...this.#bySubnet.values()].filter(({ target }) => !this.#tunnels.has(target.device))
     for (const path of gone) this.#drop(path)
-    if (interfaceBytes === this.#interfaceBytes) return { gone, anew: [] }
+    const all = [...this.#bySubnet.values()]
+    if (interfaceBytes === this.#interfaceBytes) {
+      // From another address, or by another port, the way may be another.
+      const isMoved = ({ target: { device } }: PeerPath) =>
+        !isDeepStrictEqual(before.get(device), this.#tunnels.get(device))
+      return { gone, anew: all.filter(isMoved) }
+    }
     const least = Math.min(this.#interfaceBytes, interfaceBytes)
     this.#interfaceBytes = interfaceBytes
-    const anew = [...this.#bySubnet.values()]
-    for (const path of anew)
+    for (const path of all)
       // What passed whole says nothing of larger packets.
       this.learn(path, path.isSmall(least) ? path.bytes : undefined)
-    return { gone, anew }
+    return { gone, anew: all }
   }
 
   /** The ways to one peer, in place of those that `source` named before. */
