@@ -1,13 +1,13 @@
 // The real tools: found with their flavours, their tables read, changed in one go, and left when told to.
 import { describe, expect, test } from 'bun:test'
-import { mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { soon } from '../../test/support/dataplane.ts'
 import { tablesHost } from '../../test/support/xtables.ts'
 import { FAMILIES } from '../model/ip.ts'
 import { restore, saveTables } from './iptables.ts'
-import { findTool, parseVersion, type Tool } from './tools.ts'
+import { findTool, parseVersion, usualFlavour, type Tool } from './tools.ts'
 
 const FLAVOURS = ['legacy', 'nf_tables'] as const
 
@@ -42,6 +42,20 @@ describe('tools', () => {
     expect(parseVersion('iptables v1.4.21\n')).toEqual({ version: '1.4.21', flavour: 'legacy' })
     expect(parseVersion('')).toBeUndefined()
   })
+
+  test('that hang, or are no programs, are none', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'heddle-tools-'))
+    try {
+      for (const text of ['#!/bin/sh\nexec sleep 60\n', 'neither a script nor a program']) {
+        for (const end of ['', '-save', '-restore'])
+          writeFileSync(join(folder, `iptables${end}`), text, { mode: 0o755 })
+        const found = [findTool('legacy', 'ipv4', soon(), [folder]), usualFlavour('ipv4', soon(), [folder])]
+        expect(await Promise.all(found)).toEqual([undefined, undefined])
+      }
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  }, 30_000)
 
   test('by their plain name are of one flavour; where there are none, none is found', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'heddle-tools-'))

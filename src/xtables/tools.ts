@@ -4,7 +4,10 @@ import { accessSync, constants, realpathSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Family } from '../model/ip.ts'
 import type { IptablesFlavour } from '../model/kernel.ts'
+import { log } from '../sys/log.ts'
 import { run } from './run.ts'
+
+const logger = log.from('tools.ts')
 
 export interface Tool {
   readonly flavour: IptablesFlavour
@@ -31,7 +34,7 @@ const searched = (): string[] => [
 
 /**
  * The tool of a flavour and family in the first of these folders (those of PATH and the usual ones unless given),
- * undefined where there is none. Asks it for its version once per file.
+ * undefined where there is none, or none that tells its version. Asks it once per file.
  */
 export async function findTool(
   flavour: IptablesFlavour,
@@ -75,6 +78,8 @@ function executable(name: string, folders: readonly string[]): string | undefine
 }
 const EXPECTED: ReadonlySet<string> = new Set(['ENOENT', 'EACCES', 'ENOTDIR', 'ELOOP'])
 
+/** It takes milliseconds. */
+const VERSION_MS = 2_000
 /** By path, and by what tells a file from the one that is installed over it. */
 const versions = new Map<string, string>()
 
@@ -83,9 +88,18 @@ async function versionText(path: string, signal: AbortSignal): Promise<string> {
   const key = `${path} ${realpathSync(path)} ${ino} ${mtimeMs}`
   const known = versions.get(key)
   if (known !== undefined) return known
-  const { stdout } = await run(path, ['-V'], { signal })
-  versions.set(key, stdout)
-  return stdout
+  try {
+    const { stdout } = await run(path, ['-V'], {
+      signal: AbortSignal.any([signal, AbortSignal.timeout(VERSION_MS)]),
+    })
+    versions.set(key, stdout)
+    return stdout
+  } catch (error) {
+    signal.throwIfAborted()
+    const why = error instanceof Error ? error.message : String(error)
+    logger.warning(`${path} doesn't tell its version (${why}), and is taken for not installed`, { key: path })
+    return ''
+  }
 }
 
 /** `iptables v1.8.9 (nf_tables)`; before 1.8 there was one flavour, which had no name. */
