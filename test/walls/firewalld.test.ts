@@ -67,12 +67,7 @@ test('firewalld lets pods through a tunnel, after its reload, its restart and a 
     expect(await firewalld.cmd(`${where}--zone=public --list-ports`)).toBe('8472/udp')
   }
   // While it reloads it takes no packet of a connection that it has not seen answered: VXLAN's never are.
-  {
-    await using traffic = await Traffic.start(there.namespace, here.ip)
-    await firewalld.cmd('--reload')
-    const { sent, lost } = await traffic.stop()
-    console.log(`firewalld's reload: ${lost} of ${sent} VXLAN packets lost`)
-  }
+  await firewalld.cmd('--reload')
   expect(await there.reaches(here.ip, 5)).toBe(true)
   await firewalld.restart()
   expect(await there.reaches(here.ip, 5)).toBe(true)
