@@ -88,7 +88,17 @@ export function startTicksOf(pid: number): number | undefined {
   const stat = readProc(`${pid}/stat`)
   // The name in parentheses may hold anything, parentheses too.
   const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return fields === undefined || fields[0] === 'Z' || fields[0] === 'X' ? undefined : Number(fields[19])
+  const hasEnded = fields?.[0] === 'X' || (fields?.[0] === 'Z' && !hasThreads(pid))
+  return fields === undefined || hasEnded ? undefined : Number(fields[19])
+}
+
+/** While others of its threads are still ending, its files are open and its locks held. */
+function hasThreads(pid: number): boolean {
+  try {
+    return readdirSync(`/proc/${pid}/task`).length > 1
+  } catch {
+    return false
+  }
 }
 
 export const ownRecord = (): ProcessRecord => ({
