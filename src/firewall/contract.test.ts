@@ -75,12 +75,15 @@ const listed = (host: TestHost, tool: string) =>
     ${tool} -S FLANNEL-FWD; ${tool} -S FORWARD | grep FLANNEL`)
 
 /** Takes all rules away, as others do it. */
+/** A chain that has its jump again already can't be deleted. */
 const flush = (applier: Applier): string =>
   applier === 'nftables'
     ? 'nft flush ruleset'
     : ['iptables', 'ip6tables']
         .map((name) => name + applier.slice('iptables'.length))
-        .flatMap((tool) => ['nat', 'filter'].map((table) => `${tool} -t ${table} -F; ${tool} -t ${table} -X`))
+        .flatMap((tool) =>
+          ['nat', 'filter'].map((table) => `${tool} -t ${table} -F; ${tool} -t ${table} -X || true`),
+        )
         .join('; ')
 
 for (const applier of APPLIERS)
