@@ -39,6 +39,9 @@ export class Fabric {
   /** Why leases aren't programmed, wholly or in part, as the log has told it. */
   readonly #refused = new Map<string, string>()
 
+  /** Told when this host has become another. */
+  onBecome: () => void = () => undefined
+
   constructor(parts: FabricParts, self: Self) {
     this.#parts = parts
     this.#ways = {
@@ -94,6 +97,7 @@ export class Fabric {
     for (const change of this.#parts.table.reconfigure(this.#parts.network.config, own))
       if (change.kind === 'gone') this.#drop(change.key)
     this.replan()
+    this.onBecome()
   }
 
   /** Paths to these peers carry something else than before. */

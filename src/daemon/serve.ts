@@ -5,6 +5,7 @@ import type { Reconciler } from '../dataplane/reconciler.ts'
 import type { UnderlayWatch } from '../dataplane/underlay.ts'
 import { subnetsOf, type Lease } from '../model/lease.ts'
 import { gracesOf } from '../store/graces.ts'
+import { Bell } from '../sys/bell.ts'
 import { log } from '../sys/log.ts'
 import { endStart } from '../sys/start.ts'
 import type { ConfigFollower } from './config.ts'
@@ -65,6 +66,8 @@ export async function serve(work: Work, signal: AbortSignal): Promise<never> {
     self: () => selfWith(tenancy.lease),
     peers: () => table.peers.size,
   })
+  const moved = new Bell()
+  fabric.onBecome = () => moved.ring()
   follower.moved = () => {
     fabric.become(selfWith(tenancy.lease), tenancy.lease)
     host.look()
@@ -93,7 +96,7 @@ export async function serve(work: Work, signal: AbortSignal): Promise<never> {
     ),
     followUnderlay(underlay, fabric, signal),
     followSurroundings(surroundings, fabric, signal),
-    followWalls({ options, network, report, self: () => selfWith(tenancy.lease) }, signal),
+    followWalls({ options, network, report, self: () => selfWith(tenancy.lease), moved }, signal),
     tenancy.follow((lease) => {
       // Our pods' bridge stays where our subnet was, which may be a peer's by now.
       lookAround(surroundings, fabric)

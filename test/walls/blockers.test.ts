@@ -158,4 +158,19 @@ END`)
     await eventually('it does after its reload', isOpen, 20)
     await root.sh('ufw --force disable')
   })
+
+  test('a rule for an interface, once this host’s is called so', async () => {
+    await host.sh(`nft -f - <<'END'
+table inet mine {
+  chain pods { type filter hook forward priority 0; iifname "flannel.1" drop comment "seen"; }
+  chain host { type filter hook input priority 0; iifname "wan0" udp dport 8472 drop; }
+}
+END`)
+    await flanneld.process.line(/dropped by rule 1 .*"seen"/)
+    // Of a name no rules tell: nobody would look again for their sake.
+    await host.sh('ip link set eth0 name wan0')
+    await flanneld.process.line(/dropped by rule 1 .*iifname "wan0" .*dport 8472/)
+    await host.sh('ip link set wan0 name eth0; nft delete table inet mine')
+    await clear()
+  })
 })

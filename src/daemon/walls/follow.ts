@@ -1,6 +1,7 @@
 // Loads the watch over other people's rules once the start is over, and keeps it until the signal.
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Self } from '../../backend/backend.ts'
+import type { Bell } from '../../sys/bell.ts'
 import { log } from '../../sys/log.ts'
 import type { Network } from '../network.ts'
 import type { Options } from '../options.ts'
@@ -15,11 +16,13 @@ export interface FollowParts {
   readonly network: Network
   readonly report: Report
   readonly self: () => Self
+  /** Rung when that may be another. */
+  readonly moved: Bell
 }
 
 /** Never returns: rejects with the signal's reason. */
 export async function followWalls(
-  { options, network, report, self }: FollowParts,
+  { options, network, report, self, moved }: FollowParts,
   signal: AbortSignal,
 ): Promise<never> {
   await delay(FIRST_MS, undefined, { signal })
@@ -30,7 +33,7 @@ export async function followWalls(
   const firewalld = new FirewalldKeeper(options['state-dir'], options.firewalld === 'auto')
   let watch: InstanceType<typeof WallWatch>
   try {
-    watch = new WallWatch({ network, self, firewalld, stirring: () => report.stirring() })
+    watch = new WallWatch({ network, self, firewalld, moved })
   } catch (error) {
     logger.warning(`what other rules do to packets of pods can't be seen: ${String(error)}`)
     return await forever(signal)

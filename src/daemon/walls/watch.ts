@@ -5,6 +5,7 @@ import type { Self } from '../../backend/backend.ts'
 import type { Monitor } from '../../netlink/monitor.ts'
 import { openGenerations } from '../../netlink/nftables/generations.ts'
 import { NetlinkSocket } from '../../netlink/socket.ts'
+import type { Bell } from '../../sys/bell.ts'
 import { log } from '../../sys/log.ts'
 import { LegacyTables } from '../../xtables/legacy.ts'
 import type { Network } from '../network.ts'
@@ -29,8 +30,8 @@ export interface WallParts {
   readonly network: Network
   readonly self: () => Self
   readonly firewalld: FirewalldKeeper
-  /** Resolves when this host may be another, by its interface or lease: Report.stirring. */
-  readonly stirring: () => Promise<void>
+  /** Rung when this host may be another, by its interface or lease. */
+  readonly moved: Bell
 }
 
 /** What /status tells. */
@@ -168,13 +169,25 @@ export class WallWatch implements Disposable {
     for (;;) {
       // One reader at a time: who waits already goes on waiting.
       this.#heard ??= this.#generations.ready(signal)
-      const isHeard = await Promise.race([this.#heard, this.#parts.stirring()])
+      const isHeard = await this.#heardOrMoved(this.#heard, signal)
       signal.throwIfAborted()
       if (isHeard !== undefined) {
         this.#heard = undefined
         return
       }
       if (this.#place() !== place) return
+    }
+  }
+
+  /** Undefined once this host may have moved. */
+  async #heardOrMoved(heard: Promise<boolean>, signal: AbortSignal): Promise<boolean | undefined> {
+    const enough = new AbortController()
+    const moved = this.#parts.moved.wait(Infinity, AbortSignal.any([signal, enough.signal]))
+    try {
+      return await Promise.race([heard, moved.then(() => undefined)])
+    } finally {
+      enough.abort()
+      await moved
     }
   }
 
