@@ -1,7 +1,7 @@
 // How a route to a peer has its gateway: in itself, or in a nexthop object, which costs the kernel less where there are
 // thousands. Upstream keeps a direct route that equals its own even where a nexthop object carries it, and can't delete
 // it later: such routes are plain unless told otherwise.
-import { nexthop, route, type KernelObject, type Nexthop } from '../model/kernel.ts'
+import type { KernelObject, Nexthop, Route } from '../model/kernel.ts'
 import type { Prefix } from '../model/prefix.ts'
 
 /** Which routes nexthop objects carry: none, those into tunnels, or direct ones too. */
@@ -33,8 +33,8 @@ const through = (
   byObject: boolean,
   mtuBytes?: number,
 ): readonly KernelObject[] => {
-  const mtu = mtuBytes === undefined ? {} : { mtuBytes }
-  return byObject
-    ? [nexthop(hop), route({ to, ...hop, through: 'nexthop', ...mtu })]
-    : [route({ to, ...hop, through: 'plain', ...mtu })]
+  const { via, link, onLink } = hop
+  const plain: Route = { kind: 'route', to, via, link, onLink, through: byObject ? 'nexthop' : 'plain' }
+  const route = mtuBytes === undefined ? plain : { ...plain, mtuBytes }
+  return byObject ? [{ kind: 'nexthop', via, link, onLink }, route] : [route]
 }

@@ -2,7 +2,7 @@
 // peers on the same segment may be routed directly.
 import * as v from 'valibot'
 import { bitsOf, FAMILIES, type Family } from '../model/ip.ts'
-import { address, fdbEntry, link, neighbour } from '../model/kernel.ts'
+import { address, link, neighbour } from '../model/kernel.ts'
 import type { Json } from '../model/lease.ts'
 import { isMulticastMac, isZeroMac, parseMac, type Mac } from '../model/mac.ts'
 import { baseOf, familyOfPrefix } from '../model/prefix.ts'
@@ -135,7 +135,7 @@ export const vxlan: Backend<VxlanSettings> = {
       const via = baseOf(subnet)
       return [
         neighbour({ link: device, ip: via, mac: mac.mac }),
-        fdbEntry({ link: device, mac: mac.mac, dst: publicIp }),
+        { kind: 'fdb', link: device, mac: mac.mac, dst: publicIp },
         ...tunnelRoute(subnet, { via, link: device }, self.nexthopUse, underlay.tunnelMtuBytes?.(subnet)),
       ]
     }),

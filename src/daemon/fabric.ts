@@ -166,12 +166,15 @@ export class Fabric {
   /** Each refusal once, and again when its reason is another; a store full of them is one line more. */
   #complain(touched: Iterable<string>): void {
     const fresh: [key: string, reason: string][] = []
-    for (const key of new Set([...touched, ...this.#parts.table.takeStirred()])) {
-      const reason = this.#reasonAgainst(key)
-      if (reason === undefined) this.#refused.delete(key)
-      else if (reason !== this.#refused.get(key)) fresh.push([key, reason])
-    }
-    for (const [key, reason] of fresh) this.#refused.set(key, reason)
+    for (const keys of [touched, this.#parts.table.takeStirred()])
+      for (const key of keys) {
+        const reason = this.#reasonAgainst(key)
+        if (reason === undefined) this.#refused.delete(key)
+        else if (reason !== this.#refused.get(key)) {
+          this.#refused.set(key, reason)
+          fresh.push([key, reason])
+        }
+      }
     for (const [key, reason] of fresh.slice(0, MOST_TOLD))
       logger.warning(
         `lease ${key} is ${this.#isUsed(key) ? 'used in part' : 'refused'}, and nothing else changes: ${reason}`,

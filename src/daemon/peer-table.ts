@@ -12,8 +12,10 @@ import type { Network } from './network.ts'
 const logger = log.from('peer-table.ts')
 
 export const peerTable = (network: Network, own: Lease, graces: Graces): LeaseTable =>
-  new LeaseTable(network.config, own, graces, ({ backendType, ...halves }, family) =>
-    backendType === network.backend.type ? network.backend.unique(halves[family]?.backendData) : undefined,
+  new LeaseTable(network.config, own, graces, (lease, family) =>
+    lease.backendType === network.backend.type
+      ? network.backend.unique(lease[family]?.backendData)
+      : undefined,
   )
 
 /** `own`: this host's lease at each look. `links`: names of flannel's devices here. */

@@ -18,7 +18,7 @@ const logger = log.from('reconciler.ts')
 /** Hints come in bursts (a flush is thousands): they are heeded together. */
 const GATHER_MS = 3
 /** From the start of a round to the next one's at least, once all is known: wishes that keep coming share theirs. */
-const PACE_MS = 20
+const PACE_MS = 40
 
 interface ReconcilerOptions {
   readonly auditMs?: number
@@ -142,6 +142,8 @@ export class Reconciler implements AsyncDisposable {
   }
 
   #hurry(): void {
+    // The round that is to come takes all along.
+    if (this.#urgent) return
     this.#urgent = true
     this.#bell.ring()
   }

@@ -28,10 +28,12 @@ export class Wishes {
     const keys = objects.map((object) => this.#booksOf(object.kind).claim(source, object))
     this.#objects.set(source.name, objects)
     if (before === undefined) return
-    const kept = new Set(objects.map((object, index) => `${object.kind} ${keys[index]}`))
     for (const object of before) {
       const books = this.#booksOf(object.kind)
-      if (!kept.has(`${object.kind} ${books.keyOf(object)}`)) books.release(source.name, object)
+      const key = books.keyOf(object)
+      // Of few objects: nobody wants more than some dozens.
+      const isKept = keys.some((kept, index) => kept === key && objects[index]?.kind === object.kind)
+      if (!isKept) books.release(source.name, object)
     }
   }
 

@@ -229,7 +229,12 @@ export const link = (l: Omit<Link, 'kind' | 'type' | 'up'>): Link => ({
   ...l,
 })
 export const address = (a: Omit<Address, 'kind'>): Address => ({ kind: 'address', ...a })
-export const neighbour = (n: Omit<Neighbour, 'kind'>): Neighbour => ({ kind: 'neighbour', ...n })
+export const neighbour = ({ link, ip, mac }: Omit<Neighbour, 'kind'>): Neighbour => ({
+  kind: 'neighbour',
+  link,
+  ip,
+  mac,
+})
 export const fdbEntry = (f: Omit<FdbEntry, 'kind'>): FdbEntry => ({ kind: 'fdb', ...f })
 export const nexthop = (n: Omit<Nexthop, 'kind'>): Nexthop => ({ kind: 'nexthop', ...n })
 export const route = (r: Omit<Route, 'kind'>): Route => ({ kind: 'route', ...r })

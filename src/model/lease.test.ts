@@ -5,6 +5,7 @@ import { ipv4FromNumber, ipv6FromBigInt, parseIPv4, parseIPv6 } from './ip.ts'
 import {
   formatLeaseAttributes,
   formatSubnetKey,
+  isSameJson,
   leaseOf,
   parseLease,
   parseLeaseAttributes,
@@ -25,6 +26,25 @@ const attributes = (a: Partial<LeaseAttributes>): LeaseAttributes => ({
   backendData: undefined,
   backendV6Data: undefined,
   ...a,
+})
+
+describe('JSON of a back end', () => {
+  const same = { VNI: 1, VtepMAC: '02:00:00:00:00:01' }
+  test.each<[string, Json | undefined, Json | undefined, boolean]>([
+    ['in another order', { VtepMAC: same.VtepMAC, VNI: 1 }, same, true],
+    ['of another value', { ...same, VNI: 2 }, same, false],
+    ['with a name more', { ...same, Port: 1 }, same, false],
+    ['with another name', { VNI: 1, VtepMac: same.VtepMAC }, same, false],
+    ['deep within', [{ a: [1, null] }], [{ a: [1, null] }], true],
+    ['deep within, but for one', [{ a: [1, null] }], [{ a: [1, 0] }], false],
+    ['a list that has an object’s names', ['x'], { 0: 'x' }, false],
+    ['null', null, {}, false],
+    ['none', undefined, null, false],
+    ['text', '1', 1, false],
+  ])('is the same, or not: %s', (_, a, b, wanted) => {
+    expect(isSameJson(a, b)).toBe(wanted)
+    expect(isSameJson(b, a)).toBe(wanted)
+  })
 })
 
 describe('subnet key', () => {

@@ -20,6 +20,17 @@ export type SubnetKey = string & { readonly [subnetKey]: true }
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
 
+/** Whatever the order of names. */
+export function isSameJson(a: Json | undefined, b: Json | undefined): boolean {
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b
+  if (Array.isArray(a) !== Array.isArray(b)) return false
+  const [ours, theirs] = [a, b] as Record<string, Json>[]
+  const names = Object.keys(a)
+  return (
+    names.length === Object.keys(b).length && names.every((name) => isSameJson(ours?.[name], theirs?.[name]))
+  )
+}
+
 /** One family's half of a lease. `backendData` is the back end's own (VTEP MAC, public key …). */
 export interface LeaseHalf<I> {
   readonly subnet: Prefix

@@ -56,6 +56,7 @@ export class PathMtu implements Disposable {
   readonly #book: PathBook
   readonly #sessions = new Map<PeerPath, Session>()
   #timer: NodeJS.Timeout | undefined
+  #wakesAtMs = Infinity
 
   constructor(options: PathMtuOptions) {
     this.#options = options
@@ -134,17 +135,25 @@ export class PathMtu implements Disposable {
 
   /** Starts what is due, and sets the clock for what comes next. */
   #pump(): void {
-    clearTimeout(this.#timer)
-    this.#timer = undefined
     if (!this.#book.devices.some((device) => this.#ears.isOpen(device))) return
     for (;;) {
-      const next = this.#agenda.next(performance.now())
-      if ('waitMs' in next) {
-        if (next.waitMs < Infinity) this.#timer = setTimeout(() => this.#pump(), next.waitMs)
-        return
-      }
+      const nowMs = performance.now()
+      const next = this.#agenda.next(nowMs)
+      if ('waitMs' in next) return this.#wake(nowMs, next.waitMs)
       this.#look(next.path, true)
     }
+  }
+
+  /** Not later than that; a clock that is set for sooner stays. */
+  #wake(nowMs: number, inMs: number): void {
+    const atMs = nowMs + inMs
+    if (atMs >= this.#wakesAtMs) return
+    clearTimeout(this.#timer)
+    this.#wakesAtMs = atMs
+    this.#timer = setTimeout(() => {
+      this.#wakesAtMs = Infinity
+      this.#pump()
+    }, inMs)
   }
 
   /** A large packet is on its way there: does it come through? */

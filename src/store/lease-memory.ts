@@ -1,6 +1,6 @@
 // What the store holds of leases, and what it held until a moment ago: a peer that is missed is kept for a while, in
 // case its host puts its lease again. Pure; time is passed in.
-import type { Json, Lease, LeaseHalf, SubnetKey } from '../model/lease.ts'
+import { isSameJson, type Lease, type LeaseHalf, type SubnetKey } from '../model/lease.ts'
 import type { Graces } from './graces.ts'
 import type { LeaseEvent } from './store.ts'
 
@@ -165,6 +165,4 @@ const isSameHalf = (a: LeaseHalf<string> | undefined, b: LeaseHalf<string> | und
     b !== undefined &&
     a.subnet === b.subnet &&
     a.publicIp === b.publicIp &&
-    textOf(a.backendData) === textOf(b.backendData))
-
-const textOf = (data: Json | undefined): string => JSON.stringify(data ?? null)
+    isSameJson(a.backendData, b.backendData))

@@ -58,7 +58,9 @@ class Cells<L extends string, V> implements Named {
   }
 
   #keyOf(labels: Labels<L> | undefined): string {
-    return this.labelNames.map((name) => labels?.[name]).join('\0')
+    let key = ''
+    for (const name of this.labelNames) key += `${labels?.[name]}\0`
+    return key
   }
 }
 
