@@ -89,7 +89,17 @@ export async function runDaemon(
     const reconciler = parts.use(openDataplane(scope, { onRound, formerSettings }))
     await Promise.race([
       serve(
-        { ...landlord, configs, tenancy, reconciler, underlay, follower, links: scope.links, formerSettings },
+        {
+          ...landlord,
+          configs,
+          tenancy,
+          reconciler,
+          underlay,
+          follower,
+          links: scope.links,
+          formerSettings,
+          thrift,
+        },
         signal,
       ),
       followed,

@@ -8,6 +8,7 @@ import { gracesOf } from '../store/graces.ts'
 import { Bell } from '../sys/bell.ts'
 import { log } from '../sys/log.ts'
 import { endStart } from '../sys/start.ts'
+import type { Thrift } from '../sys/thrift.ts'
 import type { ConfigFollower } from './config.ts'
 import { OffloadFollower } from './checksum-offload/follow.ts'
 import { OffloadState } from './checksum-offload/state.ts'
@@ -34,6 +35,7 @@ export interface Work extends Landlord {
   readonly underlay: UnderlayWatch
   readonly follower: InterfaceFollower
   readonly formerSettings: FormerSettings
+  readonly thrift: Thrift
   /** Names of this host's links: the reconciler's scope, which grows with a new VNI. */
   readonly links: Set<string>
 }
@@ -73,7 +75,7 @@ export async function serve(work: Work, signal: AbortSignal): Promise<never> {
     host.look()
     tenancy.relocated()
   }
-  followPaths(keeper, identity, fabric, tenancy)
+  followPaths(keeper, fabric, work)
   const changes = new NetworkChange({ ...work, fabric })
   report.fabric = fabric
   report.reconciler = reconciler

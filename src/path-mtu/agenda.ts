@@ -9,16 +9,18 @@ export interface Pace {
   readonly smallMs: number
   /** From one look at any other path to the next. */
   readonly usualMs: number
-  /** Looks at paths known already, of each of the two sorts, come at most so often. */
-  readonly leastMs: number
+  /** However many there are of either sort, looks at small ones come no faster than that, and at others. */
+  readonly smallLeastMs: number
+  readonly usualLeastMs: number
 }
 
 export const PACE: Pace = {
   freshBurst: 32,
-  freshPerSecond: 0.1,
+  freshPerSecond: 1 / 30,
   smallMs: 30_000,
   usualMs: 15 * 60_000,
-  leastMs: 10_000,
+  smallLeastMs: 10_000,
+  usualLeastMs: 30_000,
 }
 
 export class Agenda<P> {
@@ -50,8 +52,10 @@ export class Agenda<P> {
   /** It was looked at. */
   looked(path: P, isSmall: boolean, nowMs: number): void {
     this.remove(path)
-    const { smallMs, usualMs, leastMs } = this.#pace
-    const [queue, periodMs] = isSmall ? [this.#small, smallMs] : [this.#usual, usualMs]
+    const { smallMs, smallLeastMs, usualMs, usualLeastMs } = this.#pace
+    const [queue, periodMs, leastMs] = isSmall
+      ? [this.#small, smallMs, smallLeastMs]
+      : [this.#usual, usualMs, usualLeastMs]
     // Hosts that began together don't stay together.
     const spread = 0.9 + 0.2 * this.#random()
     queue.set(path, nowMs + Math.max(periodMs, queue.size * leastMs) * spread)

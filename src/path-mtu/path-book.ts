@@ -1,18 +1,27 @@
-// The paths there are, one a subnet of a peer, and which of them are known to be small. Pure. There may be thousands: of
-// each no more is kept than is needed.
+// The paths there are, one a subnet of a peer, and which of them are known to be small. Pure. There may be thousands, and
+// most are never looked at: of those nothing is kept but the objects they are made of, which the reconciler has anyway.
 import { isDeepStrictEqual } from 'node:util'
+import type { KernelObject } from '../model/kernel.ts'
 import type { Mac } from '../model/mac.ts'
 import { familyOfPrefix, type Prefix } from '../model/prefix.ts'
 import { PeerPath } from './peer-path.ts'
-import { isSamePath, type Target, type Tunnel } from './target.ts'
+import { isSamePath, targetsOf, type Tunnel } from './target.ts'
+
+interface Difference {
+  readonly gone: readonly PeerPath[]
+  /** To be looked at, or again. */
+  readonly anew: readonly PeerPath[]
+}
+const NONE: Difference = { gone: [], anew: [] }
 
 export class PathBook {
   #tunnels: ReadonlyMap<string, Tunnel> = new Map()
   #interfaceBytes = 0
   /** What another run had found out, of subnets whose peers haven't been named yet. */
   readonly #known: Map<Prefix, number>
-  /** Nearly all have one path. */
-  readonly #bySource = new Map<string, PeerPath | readonly PeerPath[]>()
+  /** What reaches peers whose paths nobody has looked at yet, by who named them, in the order they came. */
+  readonly #quiet = new Map<string, readonly KernelObject[]>()
+  readonly #bySource = new Map<string, readonly PeerPath[]>()
   readonly #bySubnet = new Map<Prefix, PeerPath>()
   readonly #small = new Set<PeerPath>()
 
@@ -42,15 +51,10 @@ export class PathBook {
     return [...this.#tunnels.values()].filter(({ device }) => devices.has(device))
   }
 
-  /**
-   * Other tunnels, or others than before by the same names, or another MTU of the interface. `gone`: paths of tunnels that aren't there any more; `anew`: those
-   * to be looked at again.
-   */
-  begin(
-    tunnels: readonly Tunnel[],
-    interfaceBytes: number,
-  ): { readonly gone: readonly PeerPath[]; readonly anew: readonly PeerPath[] } {
+  /** Other tunnels, or others than before by the same names, or another MTU of the interface. */
+  begin(tunnels: readonly Tunnel[], interfaceBytes: number): Difference {
     const before = this.#tunnels
+    if (tunnels.length === 0) this.#quiet.clear()
     this.#tunnels = new Map(tunnels.map((tunnel) => [tunnel.device, tunnel]))
     const gone = [...this.#bySubnet.values()].filter(({ target }) => !this.#tunnels.has(target.device))
     for (const path of gone) this.#drop(path)
@@ -69,17 +73,33 @@ export class PathBook {
     return { gone, anew: all }
   }
 
-  /** The ways to one peer, in place of those that `source` named before. */
-  want(
-    source: string,
-    targets: readonly Target[],
-  ): { readonly gone: readonly PeerPath[]; readonly anew: readonly PeerPath[] } {
-    const found = this.#bySource.get(source) ?? []
-    const before = found instanceof PeerPath ? [found] : found
+  /** What reaches one peer, in place of what `source` named before. */
+  want(source: string, objects: readonly KernelObject[]): Difference {
+    const before = this.#bySource.get(source)
+    // What another run had found out is told at once.
+    const isKnown = () => objects.some((object) => object.kind === 'route' && this.#known.has(object.to))
+    if (before !== undefined || (this.#known.size > 0 && isKnown()))
+      return this.#name(source, objects, before ?? [])
+    if (this.#tunnels.size > 0 && objects.length > 0) this.#quiet.set(source, objects)
+    else this.#quiet.delete(source)
+    return NONE
+  }
+
+  /** The paths of a peer that nobody has looked at yet, to be looked at from now on; none where there is no such peer. */
+  awaken(): readonly PeerPath[] {
+    for (const [source, objects] of this.#quiet) {
+      const { anew } = this.#name(source, objects, [])
+      if (anew.length > 0) return anew
+    }
+    return []
+  }
+
+  #name(source: string, objects: readonly KernelObject[], before: readonly PeerPath[]): Difference {
+    this.#quiet.delete(source)
     const gone: PeerPath[] = []
     const anew: PeerPath[] = []
     const paths: PeerPath[] = []
-    for (const target of targets) {
+    for (const target of targetsOf(objects)) {
       const tunnel = this.#tunnels.get(target.device)
       if (tunnel === undefined) continue
       const there = this.#bySubnet.get(target.subnet)
@@ -99,9 +119,8 @@ export class PathBook {
     }
     for (const path of before) if (!paths.includes(path)) gone.push(path)
     for (const path of gone) this.#drop(path)
-    const [only, second] = paths
-    if (only === undefined) this.#bySource.delete(source)
-    else this.#bySource.set(source, second === undefined ? only : paths)
+    if (paths.length === 0) this.#bySource.delete(source)
+    else this.#bySource.set(source, paths)
     return { gone, anew }
   }
 
@@ -118,9 +137,18 @@ export class PathBook {
     else this.#small.delete(path)
   }
 
-  /** Asked seldom: an index of thousands would cost more. */
-  findByMac(device: string, mac: Mac): PeerPath | undefined {
-    return this.#bySubnet.values().find(({ target }) => target.device === device && target.mac === mac)
+  /** Asked seldom: an index of thousands would cost more. `anew`: those looked at for the first time for its sake. */
+  findByMac(device: string, mac: Mac): { readonly path: PeerPath | undefined } & Pick<Difference, 'anew'> {
+    const isIt = ({ target }: PeerPath) => target.device === device && target.mac === mac
+    const path = this.#bySubnet.values().find(isIt)
+    if (path !== undefined) return { path, anew: [] }
+    for (const [source, objects] of this.#quiet)
+      for (const object of objects)
+        if (object.kind === 'fdb' && object.mac === mac && object.link === device) {
+          const { anew } = this.#name(source, objects, [])
+          return { path: anew.find(isIt), anew }
+        }
+    return { path: undefined, anew: [] }
   }
 
   /** What packets to a subnet may have within the tunnel, where that is less than what the interface leaves. */

@@ -5,10 +5,11 @@ import { eventually } from '../../test/support/process.ts'
 import type { Host } from '../../test/support/segment.ts'
 import { ip, mac } from '../../test/support/values.ts'
 import type { Family } from '../model/ip.ts'
+import { fdbEntry, neighbour, route, type KernelObject } from '../model/kernel.ts'
 import { VXLAN_OVERHEAD_BYTES } from '../model/vxlan.ts'
 import { PACE } from './agenda.ts'
 import { PathMtu, type PathChange } from './path-mtu.ts'
-import type { Target, Tunnel } from './target.ts'
+import type { Tunnel } from './target.ts'
 
 setDefaultTimeout(40_000)
 
@@ -22,13 +23,14 @@ const tunnelOf = (host: Host, n: number, family: Family): Tunnel => ({
   vtep: ip(vtepOf(n, family)),
   overheadBytes: VXLAN_OVERHEAD_BYTES[family],
 })
-const targetOf = (host: Host, n: number, family: Family): Target => ({
-  device: DEVICE[family],
-  subnet: subnetOf(n, family),
-  vtep: ip(vtepOf(n, family)),
-  mac: mac(macOf(n, family)),
-  remote: ip(underlayOf(host, family)),
-})
+const waysTo = (host: Host, n: number, family: Family): readonly KernelObject[] => {
+  const [link, via, peer] = [DEVICE[family], ip(vtepOf(n, family)), mac(macOf(n, family))]
+  return [
+    neighbour({ link, ip: via, mac: peer }),
+    fdbEntry({ link, mac: peer, dst: ip(underlayOf(host, family)) }),
+    route({ link, to: subnetOf(n, family), via, onLink: true, through: 'plain' }),
+  ]
+}
 
 /** What the first host finds out about the second. */
 class Asker implements Disposable {
@@ -41,11 +43,11 @@ class Asker implements Disposable {
     this.paths = new PathMtu({
       namespace: narrows.first.namespace,
       onChange: (changes) => this.changes.push(...changes),
-      pace: { ...PACE, smallMs: 300, leastMs: 1 },
+      pace: { ...PACE, smallMs: 300, smallLeastMs: 1 },
       ...(known === undefined ? {} : { known: new Map([[subnetOf(2, family), known]]) }),
     })
     this.paths.begin([tunnelOf(narrows.first, 1, family)], 1500)
-    this.paths.want('lease 2', [targetOf(narrows.second, 2, family)])
+    this.paths.want('lease 2', waysTo(narrows.second, 2, family))
   }
 
   get mtuBytes(): number | undefined {

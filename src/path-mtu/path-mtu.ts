@@ -1,24 +1,24 @@
 // Knows what the path to each peer carries, by asking: probes go out, echoes come back, and what came is told to whoever
 // plans routes. Silence of a peer tells nothing; only a small packet that passes beside a large one that doesn't does.
+import type { KernelObject } from '../model/kernel.ts'
 import type { Mac } from '../model/mac.ts'
 import type { Prefix } from '../model/prefix.ts'
 import type { Namespace } from '../sys/namespace.ts'
 import { Agenda, PACE, type Pace } from './agenda.ts'
-import { Ears } from './ears.ts'
+import { Ears, type EarListener } from './ears.ts'
+import { Looks, type LookListener } from './looks.ts'
 import type { Answer } from './packets.ts'
 import { PathBook } from './path-book.ts'
 import type { PeerPath } from './peer-path.ts'
-import { Probes } from './probes.ts'
-import { PathSearch } from './search.ts'
-import type { Target, Tunnel } from './target.ts'
+import type { Tunnel } from './target.ts'
 
-/** A search whose path changed under it begins anew at most so often. */
-const MOST_RESTARTS = 3
 export interface PathMtuOptions {
   /** This thread's unless given. */
   readonly namespace?: Namespace
   /** Told of paths of which something else is known now. */
   readonly onChange: (changes: readonly PathChange[]) => void
+  /** Told of the end of each look at a path. */
+  readonly onLooked?: () => void
   /** What was known of the packets to a subnet before: in bytes, without the tunnel's headers. */
   readonly known?: ReadonlyMap<Prefix, number>
   readonly pace?: Pace
@@ -33,28 +33,12 @@ export interface PathChange {
   readonly mtuBytes: number | undefined
 }
 
-interface Session {
-  readonly path: PeerPath
-  search: PathSearch
-  restarts: number
-  /** What was known before. */
-  readonly before: number | undefined
-  /** Probes that are not answered yet, of all bursts. */
-  readonly sent: Set<number>
-  /** Of the last burst alone. */
-  readonly burst: Set<number>
-  /** It takes the place of the agenda's look, which comes anew after it. */
-  isPlanned: boolean
-  timer: NodeJS.Timeout | undefined
-}
-
 export class PathMtu implements Disposable {
   readonly #options: PathMtuOptions
-  readonly #probes: Probes<Session>
+  readonly #looks: Looks
   readonly #ears: Ears
   readonly #agenda: Agenda<PeerPath>
   readonly #book: PathBook
-  readonly #sessions = new Map<PeerPath, Session>()
   #timer: NodeJS.Timeout | undefined
   #wakesAtMs = Infinity
 
@@ -63,12 +47,19 @@ export class PathMtu implements Disposable {
     const { namespace, pace, known } = options
     this.#book = new PathBook(known)
     this.#agenda = new Agenda(pace ?? PACE, performance.now())
-    this.#probes = new Probes(namespace)
-    const listener = {
-      answered: (device: string, answer: Answer) => this.answered(device, answer),
-      large: (device: string, to: Mac) => this.#large(device, to),
+    const looking: LookListener = {
+      learned: (path, bytes) => this.#learned(path, bytes),
+      ended: (path, { wasPlanned, isChanged }) => {
+        options.onLooked?.()
+        if (wasPlanned || isChanged) this.#looked(path)
+      },
     }
-    this.#ears = new Ears(this.#probes.id, listener, namespace)
+    this.#looks = new Looks(this.#book, looking, namespace)
+    const hearing: EarListener = {
+      answered: (device, answer) => this.answered(device, answer),
+      large: (device, to) => this.#large(device, to),
+    }
+    this.#ears = new Ears(this.#looks.id, hearing, namespace)
   }
 
   /**
@@ -81,14 +72,15 @@ export class PathMtu implements Disposable {
     this.#pump()
   }
 
-  /** The ways to one peer, in place of those that `source` named before; none: forget it. */
-  want(source: string, targets: readonly Target[]): void {
-    this.#take(this.#book.want(source, targets))
-    this.#pump()
+  /** What reaches one peer, in place of what `source` named before; nothing: forget it. */
+  want(source: string, objects: readonly KernelObject[]): void {
+    const difference = this.#book.want(source, objects)
+    this.#take(difference)
+    if (difference.anew.length > 0 || !this.#agenda.hasFresh) this.#pump()
   }
 
   #take({ gone, anew }: { gone: readonly PeerPath[]; anew: readonly PeerPath[] }): void {
-    for (const path of [...gone, ...anew]) this.#stop(path)
+    for (const path of [...gone, ...anew]) this.#looks.stop(path)
     for (const path of gone) this.#agenda.remove(path)
     for (const path of anew) this.#agenda.fresh(path)
   }
@@ -110,7 +102,7 @@ export class PathMtu implements Disposable {
 
   /** Whether no path is being looked at, and none waits to be for the first time. */
   get isIdle(): boolean {
-    return this.#sessions.size === 0 && !this.#agenda.hasFresh
+    return this.#looks.size === 0 && !this.#agenda.hasFresh
   }
 
   /** All paths that are known to be smaller than the interface. */
@@ -138,6 +130,7 @@ export class PathMtu implements Disposable {
     if (!this.#book.devices.some((device) => this.#ears.isOpen(device))) return
     for (;;) {
       const nowMs = performance.now()
+      if (!this.#agenda.hasFresh) for (const path of this.#book.awaken()) this.#agenda.fresh(path)
       const next = this.#agenda.next(nowMs)
       if ('waitMs' in next) return this.#wake(nowMs, next.waitMs)
       this.#look(next.path, true)
@@ -158,109 +151,41 @@ export class PathMtu implements Disposable {
 
   /** A large packet is on its way there: does it come through? */
   #large(device: string, to: Mac): void {
-    const path = this.#book.findByMac(device, to)
+    const { path, anew } = this.#book.findByMac(device, to)
+    for (const each of anew) this.#agenda.fresh(each)
     if (path?.mayAnswer(performance.now()) === true) this.#look(path, false)
   }
 
-  /** `whole`: whether the path may have grown is asked too. */
+  /** `whole`: as the agenda plans it. */
   #look(path: PeerPath, whole: boolean): void {
-    const running = this.#sessions.get(path)
-    if (running !== undefined) {
-      running.isPlanned ||= whole
-      return
-    }
-    if (!this.#ears.isOpen(path.target.device)) {
-      this.#agenda.looked(path, true, performance.now())
-      return
-    }
-    const session: Session = {
-      path,
-      search: new PathSearch(path.range(this.#book.interfaceBytes, whole)),
-      restarts: 0,
-      before: path.bytes,
-      sent: new Set(),
-      burst: new Set(),
-      isPlanned: whole,
-      timer: undefined,
-    }
-    this.#sessions.set(path, session)
-    this.#advance(session)
+    if (this.#ears.isOpen(path.target.device)) this.#looks.begin(path, whole)
+    else this.#agenda.looked(path, true, performance.now())
   }
 
-  #advance(session: Session): void {
-    clearTimeout(session.timer)
-    const { path, search } = session
-    const provisional = search.provisionalBytes
-    if (provisional !== undefined && provisional < (path.bytes ?? this.#book.interfaceBytes))
-      this.#become(path, provisional)
-    const step = search.next()
-    if (step.kind === 'send') {
-      session.burst.clear()
-      for (const bytes of step.sizes) this.#send(session, bytes)
-      session.timer = setTimeout(() => this.#advance(session), path.waitMs)
-      return
-    }
-    if (step.kind === 'silent' && search.hasPassed && session.restarts < MOST_RESTARTS) {
-      // It was another path in the end than at the beginning.
-      session.restarts++
-      session.search = new PathSearch(path.range(this.#book.interfaceBytes, true))
-      this.#advance(session)
-      return
-    }
-    this.#stop(path)
-    const nowMs = performance.now()
-    if (step.kind === 'silent') path.wasSilent(nowMs)
-    this.#become(path, step.kind === 'found' ? step.bytes : session.before)
-    if (!session.isPlanned && path.bytes === session.before) return
-    this.#agenda.looked(path, path.isSmall(this.#book.interfaceBytes), nowMs)
+  #looked(path: PeerPath): void {
+    this.#agenda.looked(path, path.isSmall(this.#book.interfaceBytes), performance.now())
     this.#pump()
   }
 
-  #become(path: PeerPath, bytes: number | undefined): void {
+  #learned(path: PeerPath, bytes: number | undefined): void {
     const before = this.#book.mtuOf(path)
     this.#book.learn(path, bytes)
     if (this.#book.mtuOf(path) !== before) this.#options.onChange([this.#tell(path)])
   }
 
-  #stop(path: PeerPath): void {
-    const session = this.#sessions.get(path)
-    if (session === undefined) return
-    clearTimeout(session.timer)
-    this.#probes.forget(session.sent)
-    this.#sessions.delete(path)
-  }
-
-  #send(session: Session, bytes: number): void {
-    const tunnel = this.#book.tunnelOf(session.path)
-    if (tunnel === undefined) return
-    const sequence = this.#probes.send(session, tunnel, session.path.target, bytes)
-    session.sent.add(sequence)
-    session.burst.add(sequence)
-  }
-
   /** ICMP identifier of our probes. */
   get id(): number {
-    return this.#probes.id
+    return this.#looks.id
   }
 
   /** What came by a device for our probes. */
   answered(device: string, answer: Answer): void {
-    const match = this.#probes.match(device, answer)
-    if (match === undefined) return
-    const { asker: session, bytes, tookMs } = match
-    const { path, search, sent, burst } = session
-    sent.delete(answer.sequence)
-    burst.delete(answer.sequence)
-    path.tookMs(tookMs)
-    search.answered(bytes)
-    // Nothing is left to wait for.
-    if (burst.size === 0 || search.isTop) this.#advance(session)
+    this.#looks.answered(device, answer)
   }
 
   [Symbol.dispose](): void {
     clearTimeout(this.#timer)
-    for (const path of this.#sessions.keys()) this.#stop(path)
+    this.#looks[Symbol.dispose]()
     this.#ears[Symbol.dispose]()
-    this.#probes[Symbol.dispose]()
   }
 }

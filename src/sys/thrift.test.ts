@@ -4,12 +4,13 @@ import { readFileSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
 import { Thrift } from './thrift.ts'
 
-const REST_MS = 20
+const RESTS = { restMs: 20, lazyMs: 200 }
+const REST_MS = RESTS.restMs
 
 /** A thrift that only counts what it would give back. */
 function counting() {
   const count = { garbage: 0, pages: 0 }
-  const thrift = new Thrift(REST_MS, { garbage: () => count.garbage++, pages: () => count.pages++ })
+  const thrift = new Thrift(RESTS, { garbage: () => count.garbage++, pages: () => count.pages++ })
   return { thrift, count }
 }
 
@@ -40,6 +41,23 @@ test('much work collects garbage on the way, and what is left of it at rest', as
   expect(count.garbage).toBe(3)
 })
 
+test('what is no work gives pages back too, later, and work does not wait for that', async () => {
+  const { thrift, count } = counting()
+  using _ = thrift
+  thrift.stirred()
+  await setTimeout(3 * REST_MS)
+  thrift.stirred()
+  expect(count.pages).toBe(0)
+  await until(() => count.pages === 1)
+  await setTimeout(RESTS.lazyMs + REST_MS)
+  expect(count).toEqual({ garbage: 0, pages: 1 })
+  const began = performance.now()
+  thrift.stirred()
+  thrift.worked()
+  await until(() => count.pages === 2)
+  expect(performance.now() - began).toBeLessThan(RESTS.lazyMs)
+})
+
 test('without work nothing happens, nor after disposal', async () => {
   const { thrift, count } = counting()
   await setTimeout(3 * REST_MS)
@@ -50,7 +68,7 @@ test('without work nothing happens, nor after disposal', async () => {
 })
 
 test('pages of this process really go', async () => {
-  using thrift = new Thrift(REST_MS)
+  using thrift = new Thrift(RESTS)
   thrift.worked()
   // What runs meanwhile brings pages in: a megabyte less than at the look before, not less than at the start.
   let before = fileRssKb()

@@ -7,6 +7,13 @@ const WORK_A_COLLECTION = 100
 /** At rest garbage isn't worth a collection unless this much was done. */
 const WORTH_A_COLLECTION = 20
 const REST_MS = 5_000
+/** What is no work to speak of brings pages in a few at a time: to give them back costs some milliseconds too. */
+const LAZY_MS = 20_000
+
+export interface Rests {
+  readonly restMs: number
+  readonly lazyMs: number
+}
 
 interface Release {
   readonly garbage: () => void
@@ -14,15 +21,19 @@ interface Release {
 }
 
 export class Thrift implements Disposable {
-  readonly #restMs: number
+  readonly #rests: Rests
   readonly #release: Release
   /** Since the last collection. */
   #work = 0
   #hasWorked = false
+  #isLazy = false
   #timer: NodeJS.Timeout | undefined
 
-  constructor(restMs = REST_MS, release: Release = { garbage: releaseGarbage, pages: releasePages }) {
-    this.#restMs = restMs
+  constructor(
+    rests: Rests = { restMs: REST_MS, lazyMs: LAZY_MS },
+    release: Release = { garbage: releaseGarbage, pages: releasePages },
+  ) {
+    this.#rests = rests
     this.#release = release
   }
 
@@ -30,18 +41,27 @@ export class Thrift implements Disposable {
   worked(): void {
     this.#hasWorked = true
     if (++this.#work >= WORK_A_COLLECTION) this.#collect()
-    if (this.#timer === undefined) this.#wait()
+    if (this.#timer === undefined || this.#isLazy) this.#wait(this.#rests.restMs)
   }
 
-  #wait(): void {
+  /** To be told of what is no work, but used pages of the executable. */
+  stirred(): void {
+    if (this.#timer !== undefined) return
+    this.#wait(this.#rests.lazyMs)
+    this.#isLazy = true
+  }
+
+  #wait(ms: number): void {
+    clearTimeout(this.#timer)
     this.#hasWorked = false
-    this.#timer = setTimeout(() => this.#look(), this.#restMs)
+    this.#isLazy = false
+    this.#timer = setTimeout(() => this.#look(), ms)
     this.#timer.unref()
   }
 
   #look(): void {
     this.#timer = undefined
-    if (this.#hasWorked) return this.#wait()
+    if (this.#hasWorked) return this.#wait(this.#rests.restMs)
     if (this.#work >= WORTH_A_COLLECTION) this.#collect()
     this.#release.pages()
   }

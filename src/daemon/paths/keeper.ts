@@ -9,7 +9,7 @@ import { VXLAN_OVERHEAD_BYTES } from '../../model/vxlan.ts'
 import { PathMtuError } from '../../path-mtu/error.ts'
 import { DeviceLimit, PATIENCE, type Patience } from '../../path-mtu/limit.ts'
 import { PathMtu, type PathChange } from '../../path-mtu/path-mtu.ts'
-import { targetsOf, tunnelsOf } from '../../path-mtu/target.ts'
+import { tunnelsOf } from '../../path-mtu/target.ts'
 import { log } from '../../sys/log.ts'
 import type { Namespace } from '../../sys/namespace.ts'
 import type { Paths } from './paths.ts'
@@ -47,6 +47,8 @@ export class PathKeeper implements Paths, Disposable {
   onRoutes: (keys: readonly SubnetKey[]) => void = () => undefined
   /** Told of another limit for this host's own devices. */
   onLimit: () => void = () => undefined
+  /** Told of the end of each look at a path. */
+  onLooked: () => void = () => undefined
 
   constructor(parts: PathKeeperParts) {
     this.#parts = parts
@@ -55,6 +57,7 @@ export class PathKeeper implements Paths, Disposable {
     this.#paths = new PathMtu({
       known,
       onChange: (changes) => this.#changed(changes),
+      onLooked: () => this.onLooked(),
       ...(namespace === undefined ? {} : { namespace }),
     })
   }
@@ -83,7 +86,7 @@ export class PathKeeper implements Paths, Disposable {
   }
 
   peer(key: SubnetKey, objects: readonly KernelObject[]): void {
-    this.#paths.want(key, targetsOf(objects))
+    this.#paths.want(key, objects)
     // It may have been the smallest.
     if (objects.length === 0 && (this.#timer !== undefined || this.limitBytes !== undefined)) {
       clearTimeout(this.#timer)

@@ -7,6 +7,7 @@ import { VXLAN_OVERHEAD_BYTES } from '../../model/vxlan.ts'
 import { listLinks, parseLink } from '../../netlink/link.ts'
 import { NetlinkSocket } from '../../netlink/socket.ts'
 import { knownMtus } from '../../path-mtu/known.ts'
+import type { Thrift } from '../../sys/thrift.ts'
 import type { Fabric } from '../fabric.ts'
 import type { Identity } from '../identity.ts'
 import type { Network } from '../network.ts'
@@ -82,11 +83,11 @@ function leftLimit(
 /** From now on routes, devices and subnet.env follow what is found. */
 export function followPaths(
   keeper: PathKeeper | undefined,
-  identity: Identity,
   fabric: Fabric,
-  tenancy: Tenancy,
+  { identity, tenancy, thrift }: { identity: Identity; tenancy: Tenancy; thrift: Thrift },
 ): void {
   if (keeper === undefined) return
+  keeper.onLooked = () => thrift.stirred()
   keeper.onRoutes = (keys) => fabric.reroute(keys)
   keeper.onLimit = () => {
     identity.limit(keeper.limitBytes)
