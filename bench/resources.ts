@@ -12,8 +12,11 @@ import { atMost, figureOf, shares, sideBySide, type SideBySide } from './side-by
 const PEERS = 5000
 /** For the work after a start to be over: the first audit, and Bun's collections once a second while the heap changes. */
 const SETTLE_SECONDS = 40
-/** For a daemon to be at rest after many changes, and to have given back what it doesn't need for that. */
-const REST_SECONDS = 20
+/**
+ * For a daemon to be at rest after many changes, and to have given back what it doesn't need for that: Bun's collections
+ * go on for 30 s.
+ */
+const REST_SECONDS = 45
 /** The longest time between two audits, and a little more. */
 const IDLE_SECONDS = 70
 const BUSY_SECONDS = 15

@@ -18,8 +18,8 @@ test('new paths come a burst at once, then a few a minute', () => {
     return count
   }
   expect(taken(0)).toBe(PACE.freshBurst)
-  expect(taken(300_000)).toBe(300 * PACE.freshPerSecond)
-  expect(taken(600_000)).toBe(300 * PACE.freshPerSecond)
+  expect(taken(600_000)).toBe(600 * PACE.freshPerSecond)
+  expect(taken(1_200_000)).toBe(600 * PACE.freshPerSecond)
 })
 
 test('small ones come again before others, and what is new before both', () => {

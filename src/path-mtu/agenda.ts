@@ -16,11 +16,11 @@ export interface Pace {
 
 export const PACE: Pace = {
   freshBurst: 32,
-  freshPerSecond: 1 / 60,
+  freshPerSecond: 1 / 120,
   smallMs: 30_000,
   usualMs: 15 * 60_000,
   smallLeastMs: 10_000,
-  usualLeastMs: 60_000,
+  usualLeastMs: 120_000,
 }
 
 export class Agenda<P> {

@@ -25,6 +25,6 @@ describe('memory of the start', () => {
       entry('6000-7000 r--p 00000000 00:00 0', 0),
       entry('7000-8000 r-xp 00000000 00:00 0   [vdso]', 0),
     ].join('\n')
-    expect(cleanFileMappings(smaps)).toEqual([{ address: 0x1000, bytes: 0x2000 }])
+    expect(cleanFileMappings(smaps)).toEqual([{ address: 0x1000, bytes: 0x2000, path: '/bin/heddle' }])
   })
 })

@@ -21,7 +21,7 @@ async function until(condition: () => boolean): Promise<void> {
 const fileRssKb = (): number =>
   Number(/^RssFile:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1])
 
-test('pages go after each stretch of work, once', async () => {
+test('pages go after each stretch of work, and once more after a while', async () => {
   const { thrift, count } = counting()
   using _ = thrift
   for (let stretch = 1; stretch <= 2; stretch++) {
@@ -30,6 +30,9 @@ test('pages go after each stretch of work, once', async () => {
     await setTimeout(3 * REST_MS)
     expect(count).toEqual({ garbage: 0, pages: stretch })
   }
+  await until(() => count.pages === 3)
+  await setTimeout(RESTS.lazyMs + 3 * REST_MS)
+  expect(count.pages).toBe(3)
 })
 
 test('much work collects garbage on the way, and what is left of it at rest', async () => {

@@ -1,13 +1,13 @@
 // Keeps a long-lived process small. JavaScriptCore lets a heap double before it collects garbage, and what survives is
 // then scattered over twice the memory for good; and code that ran once stays resident.
-import { releaseGarbage, releasePages } from './memory.ts'
+import { releaseGarbage, releaseOwnPages } from './memory.ts'
 
 /** A collection of the heap at 5,000 peers takes some 25 ms. */
 const WORK_A_COLLECTION = 100
 /** At rest garbage isn't worth a collection unless this much was done. */
 const WORTH_A_COLLECTION = 20
 const REST_MS = 5_000
-/** What is no work to speak of brings pages in a few at a time: to give them back costs some milliseconds too. */
+/** What is no work to speak of brings pages in too, as does the collector, which goes over the heap once work is over. */
 const LAZY_MS = 20_000
 
 export interface Rests {
@@ -31,7 +31,7 @@ export class Thrift implements Disposable {
 
   constructor(
     rests: Rests = { restMs: REST_MS, lazyMs: LAZY_MS },
-    release: Release = { garbage: releaseGarbage, pages: releasePages },
+    release: Release = { garbage: releaseGarbage, pages: releaseOwnPages },
   ) {
     this.#rests = rests
     this.#release = release
@@ -64,6 +64,7 @@ export class Thrift implements Disposable {
     if (this.#hasWorked) return this.#wait(this.#rests.restMs)
     if (this.#work >= WORTH_A_COLLECTION) this.#collect()
     this.#release.pages()
+    if (!this.#isLazy) this.stirred()
   }
 
   #collect(): void {
