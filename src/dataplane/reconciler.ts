@@ -6,6 +6,7 @@ import { Bell } from '../sys/bell.ts'
 import { log } from '../sys/log.ts'
 import { AuditClock } from './audit-clock.ts'
 import { Budget } from './budget.ts'
+import { Pace } from './pace.ts'
 import { persist } from './pause.ts'
 import type { Drift, Failure, Fight, Repair, Report } from './report.ts'
 import { type AnyLedger, Rounds } from './rounds.ts'
@@ -17,8 +18,6 @@ const logger = log.from('reconciler.ts')
 
 /** Hints come in bursts (a flush is thousands): they are heeded together. */
 const GATHER_MS = 3
-/** From the start of a round to the next one's at least, once all is known: wishes that keep coming share theirs. */
-const PACE_MS = 40
 
 interface ReconcilerOptions {
   readonly auditMs?: number
@@ -33,6 +32,7 @@ export class Reconciler implements AsyncDisposable {
   readonly #bell = new Bell()
   readonly #stop = new AbortController()
   readonly #budget = new Budget(performance.now())
+  readonly #pace = new Pace(performance.now())
   readonly #tasks: readonly Promise<void>[]
   readonly #resources: Disposable | undefined
   readonly #audits: AuditClock
@@ -44,7 +44,6 @@ export class Reconciler implements AsyncDisposable {
   #firstHintMs: number | undefined
   #roundCount = 0
   #lastRoundMs = 0
-  #roundStartedMs = -Infinity
   #roundSinceMs: number | undefined
   #lastRoundAt: Date | undefined
 
@@ -142,6 +141,7 @@ export class Reconciler implements AsyncDisposable {
   }
 
   #hurry(): void {
+    this.#pace.wished()
     // The round that is to come takes all along.
     if (this.#urgent) return
     this.#urgent = true
@@ -208,7 +208,7 @@ export class Reconciler implements AsyncDisposable {
   }
 
   #pauseMs(now: number): number {
-    if (this.#urgent) return this.#complete ? Math.ceil(this.#roundStartedMs + PACE_MS - now) : 0
+    if (this.#urgent) return this.#complete ? Math.ceil(this.#pace.waitMs(now)) : 0
     this.#firstHintMs ??= now - GATHER_MS
     return Math.ceil(
       Math.max(this.#firstHintMs + GATHER_MS - now, this.#budget.waitMs(now - this.#firstHintMs, now)),
@@ -223,7 +223,7 @@ export class Reconciler implements AsyncDisposable {
     this.#firstHintMs = undefined
     const started = performance.now()
     this.#roundSinceMs = started
-    this.#roundStartedMs = started
+    this.#pace.began(started)
     try {
       await this.#rounds.round(this.#complete, signal)
     } finally {
