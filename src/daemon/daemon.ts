@@ -35,6 +35,8 @@ import type { Report } from './report.ts'
 import { serve } from './serve.ts'
 
 const logger = log.from('daemon.ts')
+/** What a round leaves of garbage besides that of the wishes it carries out. */
+const ROUND_PIECES = 4
 
 /**
  * Runs until the signal; throws what it can't go on with. `report` is filled in on the way; `proposed` is published where
@@ -82,7 +84,7 @@ export async function runDaemon(
     const thrift = parts.use(new Thrift())
     const onRound = (tookMs: number) => {
       report.roundEnded(tookMs)
-      thrift.worked()
+      thrift.worked(ROUND_PIECES)
       if (logger.isVerbose(2)) logger.debug(2, `a round of programming took ${tookMs.toFixed(1)} ms`)
     }
     const formerSettings = new SettingsRecord(stateDir)

@@ -2,6 +2,7 @@
 import type { LeaseTable } from '../store/lease-table.ts'
 import type { LeaseEvent, Store } from '../store/store.ts'
 import { log } from '../sys/log.ts'
+import type { Thrift } from '../sys/thrift.ts'
 import type { Fabric } from './fabric.ts'
 import type { Report } from './report.ts'
 
@@ -17,10 +18,17 @@ export class Peers implements Disposable {
   #timer: NodeJS.Timeout | undefined
 
   readonly #report: Pick<Report, 'leaseEvents' | 'stirred'>
+  readonly #thrift: Pick<Thrift, 'worked'>
 
   /** `report` counts what the store tells. */
-  constructor(table: LeaseTable, fabric: Fabric, report: Pick<Report, 'leaseEvents' | 'stirred'>) {
+  constructor(
+    table: LeaseTable,
+    fabric: Fabric,
+    report: Pick<Report, 'leaseEvents' | 'stirred'>,
+    thrift: Pick<Thrift, 'worked'>,
+  ) {
     this.#report = report
+    this.#thrift = thrift
     this.#table = table
     this.#fabric = fabric
   }
@@ -38,6 +46,7 @@ export class Peers implements Disposable {
       this.#fabric.apply(this.#table.apply(event, performance.now()))
       if (event.kind === 'snapshot') this.#opened(event, before)
       this.#report.stirred()
+      this.#thrift.worked(1)
       this.#arm()
     }
     throw new Error('the store ended its leases')

@@ -79,7 +79,7 @@ export async function serve(work: Work, signal: AbortSignal): Promise<never> {
   const changes = new NetworkChange({ ...work, fabric })
   report.fabric = fabric
   report.reconciler = reconciler
-  using peers = new Peers(table, fabric, report)
+  using peers = new Peers(table, fabric, report, work.thrift)
   const failed = Promise.race([
     peers.follow(store, signal),
     configs.follow(network, {

@@ -25,7 +25,7 @@ test('pages go after each stretch of work, and once more after a while', async (
   const { thrift, count } = counting()
   using _ = thrift
   for (let stretch = 1; stretch <= 2; stretch++) {
-    thrift.worked()
+    thrift.worked(1)
     await until(() => count.pages === stretch)
     await setTimeout(3 * REST_MS)
     expect(count).toEqual({ garbage: 0, pages: stretch })
@@ -38,7 +38,7 @@ test('pages go after each stretch of work, and once more after a while', async (
 test('much work collects garbage on the way, and what is left of it at rest', async () => {
   const { thrift, count } = counting()
   using _ = thrift
-  for (let n = 0; n < 250; n++) thrift.worked()
+  for (let n = 0; n < 500; n++) thrift.worked(4)
   expect(count).toEqual({ garbage: 2, pages: 0 })
   await until(() => count.pages === 1)
   expect(count.garbage).toBe(3)
@@ -56,7 +56,7 @@ test('what is no work gives pages back too, later, and work does not wait for th
   expect(count).toEqual({ garbage: 0, pages: 1 })
   const began = performance.now()
   thrift.stirred()
-  thrift.worked()
+  thrift.worked(1)
   await until(() => count.pages === 2)
   expect(performance.now() - began).toBeLessThan(RESTS.lazyMs)
 })
@@ -64,7 +64,7 @@ test('what is no work gives pages back too, later, and work does not wait for th
 test('without work nothing happens, nor after disposal', async () => {
   const { thrift, count } = counting()
   await setTimeout(3 * REST_MS)
-  thrift.worked()
+  thrift.worked(1)
   thrift[Symbol.dispose]()
   await setTimeout(3 * REST_MS)
   expect(count).toEqual({ garbage: 0, pages: 0 })
@@ -72,7 +72,7 @@ test('without work nothing happens, nor after disposal', async () => {
 
 test('pages of this process really go', async () => {
   using thrift = new Thrift(RESTS)
-  thrift.worked()
+  thrift.worked(1)
   // What runs meanwhile brings pages in: a megabyte less than at the look before, not less than at the start.
   let before = fileRssKb()
   await until(() => {
