@@ -94,8 +94,12 @@ export class IptablesChains implements Carrier<IptablesChain>, Disposable {
         const saved = (await saveTables(tool, [table], within, this.#namespace)).get(table)
         for (const { place, imprint } of chains) this.#learn(place, seenIn(saved, place, imprint))
       } catch (error) {
-        if (!(error instanceof XtablesError) || error.code !== 'incompatible') throw error
-        for (const { place, imprint } of chains) this.#learn(place, unreadable(place, imprint, error.message))
+        signal.throwIfAborted()
+        if (!within.aborted && !(error instanceof XtablesError)) throw error
+        const why = within.aborted ? `${tool.save} takes more than ${SAVE_MS / 1000} s` : messageOf(error)
+        const isForGood = error instanceof XtablesError && error.code === 'incompatible'
+        for (const { place, imprint } of chains)
+          this.#learn(place, unreadable(place, isForGood ? imprint : undefined, why))
       }
     }
   }
@@ -110,7 +114,7 @@ export class IptablesChains implements Carrier<IptablesChain>, Disposable {
 
   #learn(place: Place, seen: Seen | undefined): void {
     const had = this.#seen.has(place.key)
-    if (seen !== undefined) this.#looked.set(place.key, seen.imprint)
+    if (seen?.imprint !== undefined) this.#looked.set(place.key, seen.imprint)
     if (seen === undefined) this.#seen.delete(place.key)
     else this.#seen.set(place.key, seen)
     if (had !== (seen !== undefined)) this.#bell.ring()
@@ -198,6 +202,8 @@ export class IptablesChains implements Carrier<IptablesChain>, Disposable {
     this.#sight[Symbol.dispose]()
   }
 }
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 /** False once the signal has ended it. */
 async function isOver(ms: number, signal: AbortSignal): Promise<boolean> {

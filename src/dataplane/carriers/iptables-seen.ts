@@ -5,8 +5,8 @@ import type { SavedTable } from '../../xtables/save-text.ts'
 import type { Place } from './iptables-place.ts'
 
 export interface Seen {
-  /** Taken before it was read: what changed meanwhile shows as another one. */
-  readonly imprint: bigint
+  /** Taken before it was read: what changed meanwhile shows as another one. Undefined: to be read again in any case. */
+  readonly imprint: bigint | undefined
   readonly chain: IptablesChain
   /** What of the table decides where a jump to the chain belongs; undefined where it can't be read. */
   readonly part: SavedTable | undefined
@@ -24,7 +24,7 @@ export function seenIn(
 }
 
 /** A chain that is there, and `why` nobody can tell more of it. */
-export const unreadable = (place: Place, imprint: bigint, why: string): Seen => {
+export const unreadable = (place: Place, imprint: bigint | undefined, why: string): Seen => {
   const { flavour, family, table, name, from } = place
   const chain: IptablesChain = {
     kind: 'iptables-chain',
