@@ -36,6 +36,7 @@ async function walled(type: 'vxlan' | 'host-gw') {
   const whole = stack.move()
   const walls = async () => (JSON.parse((await flanneld.ask('/status')).body) as { walls?: Walls }).walls
   return {
+    store,
     firewalld,
     flanneld,
     here,
@@ -84,7 +85,7 @@ test('firewalld lets pods through a tunnel, after its reload, its restart and a 
 
 test('firewalld loses no packet of pods that are routed, while it reloads and restarts; and an uninstall leaves it as it was', async () => {
   await using host = await walled('host-gw')
-  const { firewalld, flanneld, here, there } = host
+  const { firewalld, flanneld, store, here, there } = host
   await host.accommodated()
   {
     await using traffic = await Traffic.start(there.namespace, here.ip)
@@ -95,6 +96,14 @@ test('firewalld loses no packet of pods that are routed, while it reloads and re
   }
   expect(await firewalld.cmd('--zone=public --list-ports')).toBe('')
   await flanneld.end()
+  {
+    await using silent = await Flanneld.start(flanneld.host, store, { args: ['--firewalld=off'] })
+    const said = await silent.process.line(/firewalld keeps what it was told before/)
+    expect(said).toContain(
+      'firewall-cmd --permanent --zone=trusted --remove-source=10.244.0.0/16; firewall-cmd --reload',
+    )
+    await silent.end()
+  }
   await using uninstall = Running.start(
     HEDDLE,
     [

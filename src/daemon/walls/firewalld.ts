@@ -81,7 +81,11 @@ export class FirewalldKeeper {
   ): Promise<boolean> {
     const wasHere = this.#isHere
     this.#isHere = hasFirewalld
-    if (!hasFirewalld || !this.#isOn) return false
+    if (!hasFirewalld) return false
+    if (!this.#isOn) {
+      if (!wasHere) this.#tellLeft()
+      return false
+    }
     const wish: FirewalldWish = { networks, tunnelPorts, underlay }
     const key = JSON.stringify(wish)
     // What drops while it reloads is no rule of its zones.
@@ -110,6 +114,19 @@ export class FirewalldKeeper {
       })
       return false
     }
+  }
+
+  /** What it was told before `--firewalld=off` is its own now. */
+  #tellLeft(): void {
+    const left = this.#record()
+    if (left.length === 0) return
+    const commands = left.map(
+      ({ zone, kind, value }) => `firewall-cmd --permanent --zone=${zone} --remove-${kind}=${value}`,
+    )
+    logger.warning(
+      `--firewalld=off: firewalld keeps what it was told before, ${left.map(bindingText).join(', ')}; to take it back: ${[...commands, 'firewall-cmd --reload'].join('; ')}`,
+      { about: 'left' },
+    )
   }
 
   #fail(key: string): void {
