@@ -17,8 +17,8 @@ test.each(TOOLS)(
     const path = process.env['PATH'] ?? ''
     try {
       for (const end of ['', '-restore', '-save']) {
-        const fails =
-          end === '-save' ? `[ -e ${folder}/works ] || { echo "what is this?" >&2; exit 1; }\n` : ''
+        // Lists and changes are asked of the same program, with nf_tables.
+        const fails = `[ -e ${folder}/works ] || [ "$1" = -V ] || { echo "what is this?" >&2; exit 1; }\n`
         const file = join(folder, `${tool}${end}`)
         writeFileSync(file, `#!/bin/sh\n${fails}exec /usr/sbin/${tool}${end} "$@"\n`)
         chmodSync(file, 0o755)
@@ -36,11 +36,10 @@ test.each(TOOLS)(
       expect(drift).toMatchObject({ kind: 'iptables-chain', what: 'different' })
       writeFileSync(join(folder, 'works'), '')
       const deadline = soon()
-      while ((await opened.drift()).length > 0) {
+      while ((await opened.drift()).length > 0 || opened.failures.size > 0) {
         deadline.throwIfAborted()
         await new Promise((resolve) => setTimeout(resolve, 20))
       }
-      expect(opened.failures.size).toBe(0)
     } finally {
       process.env['PATH'] = path
       rmSync(folder, { recursive: true })

@@ -74,7 +74,9 @@ for (const { flavour, family, tool } of TOOLS)
     await healed(reconciler, 1)
     await quietTime(reconciler)
     // What had become of it, the change, and what became of that.
-    expect(runs.take()).toEqual([`${tool}-save`, `${tool}-restore`, `${tool}-save`])
+    // Of nf_tables' tables the chain and the one that leads to it, by themselves.
+    const looks = flavour === 'legacy' ? [`${tool}-save`] : [tool, tool]
+    expect(runs.take()).toEqual([...looks, `${tool}-restore`, ...looks])
   })
 
 test('where nothing of ours is, no iptables is run, no legacy table made, and no tool is missed', async () => {

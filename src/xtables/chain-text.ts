@@ -1,6 +1,6 @@
 // A chain of ours in the text of iptables: read out of what is saved, and the lines that put or remove it. Pure.
 import type { IptablesChain } from '../model/kernel.ts'
-import { firstWall, wayOf } from './reach.ts'
+import { firstWall, waysThrough, wayOf } from './reach.ts'
 import { spelled, type SavedChain, type SavedTable } from './save-text.ts'
 
 type Place = Pick<IptablesChain, 'flavour' | 'family' | 'table' | 'name'>
@@ -41,10 +41,7 @@ export function partOf(saved: SavedTable, name: string, from: From): SavedTable 
     const chain = saved.chains.get(each)
     if (chain === undefined) continue
     chains.set(each, chain)
-    for (const rule of chain.rules) {
-      const way = wayOf(rule)
-      if (way !== undefined && (way.always || way.how === 'goto')) names.add(way.to)
-    }
+    for (const next of waysThrough(chain)) names.add(next)
   }
   return { chains }
 }

@@ -3,8 +3,9 @@
 import type { IptablesChain } from '../model/kernel.ts'
 import type { Namespace } from '../sys/namespace.ts'
 import { XtablesError } from './error.ts'
+import { waysThrough } from './reach.ts'
 import { run } from './run.ts'
-import { parseSave, type SavedTable } from './save-text.ts'
+import { parseSave, type SavedChain, type SavedTable } from './save-text.ts'
 import type { Tool } from './tools.ts'
 
 export type TableName = IptablesChain['table']
@@ -38,6 +39,40 @@ export async function saveTables(
       return [name, saved]
     }),
   )
+}
+
+/**
+ * These chains of an nf_tables table with all that lies on the way through them, asked for one by one: the table may have
+ * thousands of rules beside. `has` tells which chains there are: iptables calls others incompatible. Throws XtablesError as
+ * `saveTables` does.
+ */
+export async function saveChains(
+  tool: Tool,
+  table: TableName,
+  names: Iterable<string>,
+  has: (name: string) => boolean,
+  signal: AbortSignal,
+  namespace?: Namespace,
+): Promise<SavedTable> {
+  const chains = new Map<string, SavedChain>()
+  const open = new Set(names)
+  for (const name of open) {
+    if (!has(name)) continue
+    const args = ['-t', table, '-S', name]
+    const { status, stdout, stderr } = await run(tool.main, args, { signal, namespace })
+    if (status !== 0)
+      throw new XtablesError(
+        /incompatible/.test(stderr) ? 'incompatible' : 'refused',
+        `${tool.main} ${args.join(' ')} ended with ${status}: ${stderr}`,
+      )
+    // But for the first line it prints what iptables-save does.
+    const head = stdout.replace(/^-P (\S+ \S+)|^-N (\S+)/, (_, builtin, own) => `:${builtin ?? `${own} -`}`)
+    const chain = parseSave(`*${table}\n${head}COMMIT\n`).get(table)?.chains.get(name)
+    if (chain === undefined) continue
+    chains.set(name, chain)
+    for (const next of waysThrough(chain)) open.add(next)
+  }
+  return { chains }
 }
 
 /** Lines for iptables-restore by table. Each table changes at once, or not at all. */

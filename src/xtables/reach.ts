@@ -1,5 +1,5 @@
 // Which rules of a builtin chain packets get to: a rule that matches everything and lets nothing past is a wall. Pure.
-import { words, type SavedTable } from './save-text.ts'
+import { words, type SavedChain, type SavedTable } from './save-text.ts'
 
 /** Where a rule sends what it matches, and whether it matches everything. */
 export interface Way {
@@ -22,6 +22,15 @@ export function wayOf(rule: string): Way | undefined {
     else always = false
   }
   return undefined
+}
+
+/** The chains that decide whether a packet comes to the end of this one. */
+export function* waysThrough({ rules }: SavedChain): Generator<string, void, undefined> {
+  for (const rule of rules) {
+    const way = wayOf(rule)
+    const isOther = way !== undefined && way.to !== 'RETURN' && !TERMINAL.has(way.to)
+    if (isOther && (way.always || way.how === 'goto')) yield way.to
+  }
 }
 
 /** Targets that end a packet's way through the chains of a table (iptables-extensions(8)). */

@@ -14,7 +14,8 @@ export interface Tool {
   readonly family: Family
   /** `1.8.9`. */
   readonly version: string
-  /** Paths of its iptables-save and iptables-restore. */
+  /** Paths of iptables itself, its iptables-save and its iptables-restore. */
+  readonly main: string
   readonly save: string
   readonly restore: string
   /** iptables-restore has `--wait` since 1.6.2; before, it took no lock. */
@@ -49,7 +50,7 @@ export async function findTool(
     if (found?.flavour !== flavour) continue
     const { version } = found
     const isNew = atLeast(version, [1, 6, 2])
-    return { flavour, family, version, save, restore, waits: isNew, randomFully: isNew }
+    return { flavour, family, version, main, save, restore, waits: isNew, randomFully: isNew }
   }
   return undefined
 }

@@ -6,7 +6,7 @@ import { Bell } from '../../sys/bell.ts'
 import { log } from '../../sys/log.ts'
 import type { Namespace } from '../../sys/namespace.ts'
 import { XtablesError } from '../../xtables/error.ts'
-import { saveTables } from '../../xtables/iptables.ts'
+import { saveChains, saveTables } from '../../xtables/iptables.ts'
 import { findTool } from '../../xtables/tools.ts'
 import { blocked, type Carrier, type Change, type Hint, type Result } from '../carrier.ts'
 import type { Witness } from '../witness.ts'
@@ -91,12 +91,23 @@ export class IptablesChains implements Carrier<IptablesChain>, Disposable {
     }
     for (const [table, chains] of Map.groupBy(found, ({ place }) => place.table)) {
       try {
-        const saved = (await saveTables(tool, [table], within, this.#namespace)).get(table)
+        const names = chains.flatMap(({ place: { from, name } }) => [from, name])
+        const saved =
+          tool.flavour === 'nf_tables'
+            ? await saveChains(
+                tool,
+                table,
+                names,
+                (name) => this.#sight.hasChain({ ...tool, table }, name),
+                within,
+                this.#namespace,
+              )
+            : (await saveTables(tool, [table], within, this.#namespace)).get(table)
         for (const { place, imprint } of chains) this.#learn(place, seenIn(saved, place, imprint))
       } catch (error) {
         signal.throwIfAborted()
         if (!within.aborted && !(error instanceof XtablesError)) throw error
-        const why = within.aborted ? `${tool.save} takes more than ${SAVE_MS / 1000} s` : messageOf(error)
+        const why = within.aborted ? `${tool.main} takes more than ${SAVE_MS / 1000} s` : messageOf(error)
         const isForGood = error instanceof XtablesError && error.code === 'incompatible'
         for (const { place, imprint } of chains)
           this.#learn(place, unreadable(place, isForGood ? imprint : undefined, why))

@@ -4,7 +4,7 @@ import { ignoreMissing, isRefused } from '../../netlink/error.ts'
 import type { Monitor } from '../../netlink/monitor.ts'
 import { chainImprint } from '../../netlink/nftables/chain-imprint.ts'
 import { openGenerations } from '../../netlink/nftables/generations.ts'
-import { getTable } from '../../netlink/nftables/table.ts'
+import { getChain, getTable } from '../../netlink/nftables/table.ts'
 import { NetlinkSocket } from '../../netlink/socket.ts'
 import { isSysError } from '../../sys/libc.ts'
 import type { Namespace } from '../../sys/namespace.ts'
@@ -37,6 +37,14 @@ export class IptablesSight implements Disposable {
     if (flavour === 'legacy') return this.#legacy.names(family).has(table)
     const has = this.#ask((socket) =>
       ignoreMissing(() => void socket.request(getTable({ family, name: table }))),
+    )
+    return has ?? false
+  }
+
+  /** Whether an nf_tables table has such a chain. */
+  hasChain({ family, table }: Pick<Place, 'family' | 'table'>, name: string): boolean {
+    const has = this.#ask((socket) =>
+      ignoreMissing(() => void socket.request(getChain({ family, name: table }, name))),
     )
     return has ?? false
   }

@@ -4,7 +4,8 @@ import type { IptablesChain } from '../../model/kernel.ts'
 import type { Namespace } from '../../sys/namespace.ts'
 import { putLines, removeLines } from '../../xtables/chain-text.ts'
 import { XtablesError } from '../../xtables/error.ts'
-import { restore, saveTables, type TableName } from '../../xtables/iptables.ts'
+import { restore, saveChains, saveTables, type TableName } from '../../xtables/iptables.ts'
+import type { SavedTable } from '../../xtables/save-text.ts'
 import { findTool, type Tool } from '../../xtables/tools.ts'
 import { type Seen, seenIn } from './iptables-seen.ts'
 import { done, failed, type Change, type Result } from '../carrier.ts'
@@ -70,16 +71,31 @@ async function persistently(
     }
 }
 
-const tablesOf = (changes: readonly ChainChange[]): TableName[] => [
-  ...new Set(changes.map((change) => chainOf(change).table)),
-]
+/** What changes need to know of their tables: whoever removes a chain, of all that leads to it. */
+async function savedOf(
+  changes: readonly ChainChange[],
+  tool: Tool,
+  { sight, namespace }: Pick<WorkPlace, 'sight' | 'namespace'>,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<TableName, SavedTable>> {
+  const whole: TableName[] = []
+  const parts = new Map<TableName, SavedTable>()
+  for (const [table, group] of Map.groupBy(changes, (change) => chainOf(change).table))
+    if (tool.flavour === 'nf_tables' && group.every(({ op }) => op === 'put')) {
+      const names = group.map(chainOf).flatMap(({ name, jump }) => [jump.from, name])
+      const has = (name: string) => sight.hasChain({ ...tool, table }, name)
+      parts.set(table, await saveChains(tool, table, names, has, signal, namespace))
+    } else whole.push(table)
+  return new Map([...parts, ...(await saveTables(tool, whole, signal, namespace))])
+}
 
 async function transact(
   changes: readonly ChainChange[],
   tool: Tool,
-  { sight, namespace, recall }: WorkPlace,
+  at: WorkPlace,
   signal: AbortSignal,
 ): Promise<void> {
+  const { sight, namespace, recall } = at
   // Read before, and nothing has changed since. Whoever removes a chain has to know of all that leads to it.
   const recalled = new Map(
     changes.map((change) => {
@@ -88,9 +104,10 @@ async function transact(
       return [change, seen?.imprint === sight.imprint(place) ? seen?.part : undefined]
     }),
   )
-  const unknown = tablesOf(changes.filter((change) => recalled.get(change) === undefined))
-  const there = unknown.filter((table) => sight.hasTable({ ...tool, table }))
-  const saved = await saveTables(tool, there, signal, namespace)
+  const unknown = changes
+    .filter((change) => recalled.get(change) === undefined)
+    .filter((change) => sight.hasTable(chainOf(change)))
+  const saved = await savedOf(unknown, tool, at, signal)
   const payload = new Map<TableName, string[]>()
   for (const change of changes) {
     const { table, name } = chainOf(change)
@@ -110,12 +127,13 @@ async function transact(
 async function check(
   changes: readonly ChainChange[],
   tool: Tool,
-  { sight, namespace, learn }: WorkPlace,
+  at: WorkPlace,
   signal: AbortSignal,
 ): Promise<readonly Result[]> {
+  const { sight, learn } = at
   const imprints = changes.map((change) => sight.imprint(placeOfChain(chainOf(change))))
   const present = changes.filter((_, index) => imprints[index] !== undefined)
-  const saved = await saveTables(tool, tablesOf(present), signal, namespace)
+  const saved = await savedOf(present, tool, at, signal)
   return changes.map((change, index) => {
     const place = placeOfChain(chainOf(change))
     const seen = seenIn(saved.get(place.table), place, imprints[index])
@@ -126,7 +144,9 @@ async function check(
     if (chain === undefined) return failed('it is gone again: somebody removes it')
     return iptablesChainKind.same(change.want, chain)
       ? done
-      : failed(`${tool.save} shows it otherwise than it was written: ${differing(change.want, chain)}`)
+      : failed(
+          `${tool.flavour === 'nf_tables' ? tool.main : tool.save} shows it otherwise than it was written: ${differing(change.want, chain)}`,
+        )
   })
 }
 
